@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every message on every topic. JSON with a `type` tag on the log; these structs define it.
+
+The schema evolves by addition only: a new field has a default, a new type is a new struct, nothing is
+renamed or removed (docs/messages.md). Unknown fields are ignored, unknown types go to the dead letters.
+
+Units: `*_ms` epoch milliseconds, `*_s` seconds, places are (longitude, latitude) in degrees.
+"""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+Place: TypeAlias = tuple[float, float]
+"""(longitude, latitude) in degrees, WGS 84."""
+
+
+class Message(Struct, frozen=True, tag_field="type", tag=True, gc=False, kw_only=True, omit_defaults=True):
+    """Base of everything on the log. `gc=False`: no cycles, and there are millions. A default is left out on the log."""
+
+
+# --- taxi.locations: key = driver ------------------------------------------------------------------
+
+
+class Fix(Message, kw_only=True):
+    """One position of one driver, at 1 Hz. Lossy: only the newest matters (taxi/fixes.py)."""
+
+    driver: int
+    """The number on the medallion, 1 … 2^32 − 1."""
+    at_ms: int
+    """Device time."""
+    lng: float
+    lat: float
+    heading: int = 0
+    """Degrees clockwise from north, 0 … 359."""
+    speed: float = 0.0
+    """Metres a second."""
+
+
+# --- taxi.commands: key = ride or driver -----------------------------------------------------------
+
+
+class Command(Message, kw_only=True):
+    """What a rider or a driver asks for. `command_id` is made by its sender: a repeat is a repeat."""
+
+    command_id: str
+
+
+class RequestRide(Command, kw_only=True):
+    ride: str
+    """Chosen by the sender: 1 … 40 of [A-Za-z0-9_-]."""
+    rider: str
+    pickup: Place
+    dropoff: Place
+
+
+class CancelRide(Command, kw_only=True):
+    ride: str
+    reason: str = "rider"
+
+
+class GoOnline(Command, kw_only=True):
+    driver: int
+
+
+class GoOffline(Command, kw_only=True):
+    driver: int
+
+
+class AnswerOffer(Command, kw_only=True):
+    driver: int
+    ride: str
+    attempt: int
+    accept: bool
+
+
+class ReportProgress(Command, kw_only=True):
+    driver: int
+    ride: str
+    attempt: int
+    stage: str
+    """`arrived` (at the pickup), `picked_up`, `dropped_off`, `no_show` (the rider never came)."""
+
+
+AnyCommand: TypeAlias = RequestRide | CancelRide | GoOnline | GoOffline | AnswerOffer | ReportProgress
+
+
+# --- taxi.events: key = ride, driver or city -------------------------------------------------------
+
+
+class Event(Message, kw_only=True):
+    """A fact that the dispatcher decided. `batch` numbers its transaction, `at_ms` is log time."""
+
+    batch: int
+    at_ms: int
+    command_id: str | None = None
+    """The command that this answers, where there is one."""
+
+
+class EpochStarted(Event, kw_only=True):
+    """The log was born, or an input log was found re-created: every cursor of another epoch is void."""
+
+    epoch: str
+    city: str
+    reason: str = "birth"
+    """`birth`, `commands_recreated`, `locations_recreated`."""
+
+
+class PolicyActivated(Event, kw_only=True):
+    policy: str
+    parameters: dict[str, float | int | str | bool]
+    seed: int
+    data_digest: str
+    code_digest: str
+
+
+class DriverCameOnline(Event, kw_only=True):
+    driver: int
+
+
+class DriverWentOffline(Event, kw_only=True):
+    driver: int
+
+
+class DriverLost(Event, kw_only=True):
+    """No fix for 15 s of log time."""
+
+    driver: int
+
+
+class DriverFound(Event, kw_only=True):
+    driver: int
+
+
+class RideRequested(Event, kw_only=True):
+    ride: str
+    rider: str
+    pickup: Place
+    dropoff: Place
+
+
+class Candidate(Struct, frozen=True, gc=False):
+    """A driver who was considered for an offer."""
+
+    driver: int
+    eta_s: int
+    cost: int
+
+
+class RideOffered(Event, kw_only=True):
+    ride: str
+    driver: int
+    attempt: int
+    """Counts the offers of this ride, from 1. Answers and reports carry it, so that a stale one is known."""
+    eta_s: int
+    expires_ms: int
+    candidates: tuple[Candidate, ...] = ()
+    """Why: the best few, cheapest first."""
+
+
+class OfferDeclined(Event, kw_only=True):
+    ride: str
+    driver: int
+    attempt: int
+
+
+class OfferExpired(Event, kw_only=True):
+    ride: str
+    driver: int
+    attempt: int
+
+
+class RideAssigned(Event, kw_only=True):
+    ride: str
+    driver: int
+    attempt: int
+    eta_s: int
+
+
+class RideReleased(Event, kw_only=True):
+    """The driver was lost before the pickup: the ride waits again, with its original age."""
+
+    ride: str
+    driver: int
+    attempt: int
+    reason: str
+
+
+class DriverArrived(Event, kw_only=True):
+    ride: str
+    driver: int
+    attempt: int
+
+
+class TripStarted(Event, kw_only=True):
+    ride: str
+    driver: int
+    attempt: int
+
+
+class TripCompleted(Event, kw_only=True):
+    ride: str
+    driver: int
+    attempt: int
+    trip_s: int
+
+
+class RideCancelled(Event, kw_only=True):
+    ride: str
+    reason: str
+    """`rider`, `driver_lost`, …"""
+    driver: int | None = None
+
+
+class RideNoShow(Event, kw_only=True):
+    ride: str
+    driver: int
+
+
+class RideExpired(Event, kw_only=True):
+    """Nobody was found within the rider's patience."""
+
+    ride: str
+
+
+class CommandRejected(Event, kw_only=True):
+    """`command_id` came too late or made no sense; `reason` says why, `subject` is its ride or driver."""
+
+    reason: str
+    subject: str
+
+
+class InputSkipped(Event, kw_only=True):
+    """Retention took input away before it was read."""
+
+    topic: str
+    first: int
+    next: int
+
+
+class BatchClosed(Event, kw_only=True):
+    """Ends each batch. It *is* the consumer offset: the cut of the input that the batch was decided from."""
+
+    count: int
+    """Events of this batch, this one included."""
+    commands_offset: int
+    """The next command to read."""
+    locations_offset: int
+    """The next fix to read."""
+    commands_digest: str = ""
+    """Of the last command read: tells whether the topic was re-created since."""
+    locations_digest: str = ""
+
+
+AnyEvent: TypeAlias = (
+    EpochStarted
+    | PolicyActivated
+    | DriverCameOnline
+    | DriverWentOffline
+    | DriverLost
+    | DriverFound
+    | RideRequested
+    | RideOffered
+    | OfferDeclined
+    | OfferExpired
+    | RideAssigned
+    | RideReleased
+    | DriverArrived
+    | TripStarted
+    | TripCompleted
+    | RideCancelled
+    | RideNoShow
+    | RideExpired
+    | CommandRejected
+    | InputSkipped
+    | BatchClosed
+)
+
+
+# --- taxi.snapshots: key = city/slot/part ----------------------------------------------------------
+
+
+class SnapshotPart(Message, kw_only=True):
+    """A piece of a city's state as of `batch`. A snapshot is whole when all `parts` are there and match."""
+
+    city: str
+    batch: int
+    at_ms: int
+    events_offset: int
+    """The offset after the `BatchClosed` that the state stands at: the `ev` of a cursor."""
+    part: int
+    parts: int
+    digest: str
+    """BLAKE2b-128, hex, over the joined body."""
+    body: str
+    """A piece of the JSON of `CityState` (base64 of its bytes, so that no piece splits a character)."""
+
+
+# --- taxi.dead-letters: key = source ---------------------------------------------------------------
+
+
+class DeadLetter(Message, kw_only=True):
+    """A message that could not be read, why, and where it came from."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    found_by: str
+    key: str
+    value: str
+    """Base64 of the raw bytes, at most 16 KiB of them."""
+
+
+def tag_of(message: Message) -> str:
+    """The `type` of a message, as it stands on the log."""
+    return type(message).__name__

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every service stands on: settings, environment, logging, metrics, the admin port."""

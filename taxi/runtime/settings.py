@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings come from environment variables, once, into a frozen struct. A bad key names itself.
+
+A field `cut_interval_ms` is the variable TAXI_CUT_INTERVAL_MS; a field that starts with `kafka_` is
+that name in capitals. One environment may serve all services, so a key is unknown only when no service
+knows it. msgspec converts and checks: bounds stand in the annotations.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import Meta, Struct
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or bad. The process ends with exit code 2; the text says what to do."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every service needs."""
+
+    kafka_bootstrap_servers: Annotated[str, Meta(min_length=1)] = "127.0.0.1:9092"
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    kafka_sasl_username: str = ""
+    kafka_sasl_password: str = ""
+    kafka_ssl_cafile: str = ""
+    kafka_ssl_certfile: str = ""
+    kafka_ssl_keyfile: str = ""
+    prefix: str = ""
+    """Before every topic, group and transactional id, for a cluster shared with others."""
+    city: str = "manhattan"
+    """The city's folder in `cities/`. Partition 0."""
+    name: str = ""
+    """What this process is called in logs, metrics and to clients. Empty: its kind."""
+    admin_host: str = "127.0.0.1"
+    admin_port: Port = 0
+    """/healthz, /readyz and /metrics. 0: none."""
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], *, also: Iterable[str] = ()) -> Self:
+        """Read this service's fields. `also`: variables of other services that may stand beside them.
+
+        Raises SettingsError, naming the variable.
+        """
+        fields = {variable(name): name for name in cls.__struct_fields__}
+        known = {*fields, *also}
+        for key in sorted(environ):
+            if key.startswith("TAXI_") and key not in known:
+                near = difflib.get_close_matches(key, sorted(known), 1)
+                hint = f" Did you mean {near[0]}?" if near else " `taxi --help` lists the settings."
+                raise SettingsError(f"{key}: unknown setting.{hint}")
+        given = {field: environ[key] for key, field in fields.items() if key in environ}
+        for field, value in given.items():
+            try:
+                msgspec.convert({field: value}, cls, strict=False)
+            except msgspec.ValidationError as error:
+                why = str(error).split(" - at ")[0]
+                raise SettingsError(f"{variable(field)}={value!r}: {why}.") from None
+        return msgspec.convert(given, cls, strict=False)
+
+
+def variable(field: str) -> str:
+    """The environment variable of a settings field."""
+    return field.upper() if field.startswith("kafka_") else f"TAXI_{field.upper()}"
+
+
+def defaults(settings: type[Settings]) -> dict[str, Any]:
+    """Variable → default, in the order of the fields: what the documentation's table is held against."""
+    return {variable(f.name): f.default for f in msgspec.structs.fields(settings)}
