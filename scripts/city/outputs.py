@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that come out the same, byte for byte, whenever and wherever they are made."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
+
+from scripts.city.sources import SOURCES
+
+Feature = tuple[BaseGeometry, dict[str, Any]]
+BYTES_MAX = 2 * 1024 * 1024
+_DECIMALS = 6
+_EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
+
+
+def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """An .npz without the clock in it, and little-endian."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH_OF_ZIP)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, buffer.getvalue(), compresslevel=9)
+
+
+def write_geojson(path: Path, features: Iterable[Feature]) -> None:
+    """A FeatureCollection, coordinates to 1e-6 degrees (a hand's breadth)."""
+    collection = {
+        "type": "FeatureCollection",
+        "features": [
+            {"type": "Feature", "properties": properties, "geometry": _geometry(shape)}
+            for shape, properties in features
+            if not shape.is_empty
+        ],
+    }
+    text = json.dumps(collection, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """JSON for people."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_manifest(city: Path) -> None:
+    """`manifest.json`: the hash of every file in the folder, and of every archive it was made from."""
+    files = sorted(p for p in city.rglob("*") if p.is_file() and p.name != "manifest.json")
+    for file in files:
+        if file.stat().st_size > BYTES_MAX:
+            message = f"{file} is larger than {BYTES_MAX} bytes"
+            raise ValueError(message)
+    hashes = {f.relative_to(city).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+    write_json(city / "manifest.json", {"files": hashes, "sources": [asdict(s) for s in SOURCES]})
+
+
+def _geometry(shape: BaseGeometry) -> dict[str, Any]:
+    geometry = mapping(shape)
+    return {"type": geometry["type"], "coordinates": _rounded(geometry["coordinates"])}
+
+
+def _rounded(coordinates: Any) -> Any:
+    if isinstance(coordinates[0], float):
+        return [round(number, _DECIMALS) for number in coordinates]
+    return [_rounded(part) for part in coordinates]

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring .venv to what the locks say: `python -m scripts.install run|dev`, for any Python from 3.11 on.
+
+Standard library only, since nothing is installed when it starts. It does only what is not done yet, so that
+every `make` target may call it first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from scripts.front_end import FrontEnd, FrontEndError
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STATE = VENV / "taxistream.json"
+OLDEST_JAVA = 17
+
+# What each lock brings, and what it downloads in MB (measured on Linux, x86-64). dev.txt holds run.txt and
+# build.txt, so that one resolution covers everything a developer has.
+COVERS = {"run": ("run",), "build": ("build",), "dev": ("run", "build", "dev"), "java": ("java",)}
+DOWNLOAD_MB = {"run": 66, "build": 59, "dev": 209, "java": 34}
+FRONT_END_MB = 30
+LOCKS_FOR = {"run": ("run", "build"), "dev": ("dev",)}
+
+
+class InstallError(Exception):
+    """Something on this machine keeps us from going on; the message says what to do."""
+
+
+@dataclass
+class State:
+    """What earlier runs installed into .venv: the digest of each lock, and of the project's own metadata."""
+
+    root: str = str(ROOT)
+    locks: dict[str, str] = field(default_factory=dict)
+    project: str = ""
+
+    @classmethod
+    def read(cls) -> State:
+        """Return the recorded state; an empty one if the environment is gone, moved or broken."""
+        try:
+            state = cls(**json.loads(STATE.read_text()))
+        except (OSError, ValueError, TypeError):
+            return cls()
+        return state if state.root == str(ROOT) and PYTHON.exists() else cls()
+
+    def write(self) -> None:
+        """Record it; done after each step, so that an interrupted run goes on where it stopped."""
+        STATE.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def main() -> int:
+    """Install for running the demo (`run`) or for working on the code (`dev`)."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("purpose", choices=sorted(LOCKS_FOR))
+    purpose = parser.parse_args().purpose
+    try:
+        install(purpose)
+    except (InstallError, FrontEndError) as error:
+        say(f"error: {error}")
+        return 1
+    return 0
+
+
+def install(purpose: str) -> None:
+    """Do what is missing, and say beforehand what will be downloaded."""
+    state = State.read()
+    locks = missing_locks(purpose, state)
+    front_end = FrontEnd(ROOT)
+    web_is_due = os.environ.get("TAXI_SKIP_WEB") != "1" and not front_end.is_built()
+    project = project_digest()
+    if not locks and not web_is_due and state.project == project:
+        return
+    started_s = time.monotonic()
+    announce(locks, web_is_due=web_is_due)
+    make_venv()
+    for lock in locks:
+        pip("install", "--require-hashes", "--no-deps", "-r", str(ROOT / "requirements" / f"{lock}.txt"))
+        state.locks |= {name: digest_of_lock(name) for name in COVERS[lock]}
+        state.write()
+    build_front_end()
+    if state.project != project:
+        pip("install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+        pip("check")
+        state.project = project
+        state.write()
+    say(f"done in {time.monotonic() - started_s:.0f} s")
+
+
+def missing_locks(purpose: str, state: State) -> list[str]:
+    """Return the locks whose packages are not installed as they stand now."""
+    wanted = [*LOCKS_FOR[purpose], *([] if "java" not in state.locks and find_java() else ["java"])]
+    return [
+        lock for lock in wanted if any(state.locks.get(name) != digest_of_lock(name) for name in COVERS[lock])
+    ]
+
+
+def announce(locks: list[str], *, web_is_due: bool) -> None:
+    """Say what comes next; the sizes are those of empty caches."""
+    parts = [f"{DOWNLOAD_MB[lock]} MB of Python packages (requirements/{lock}.txt)" for lock in locks]
+    if web_is_due:
+        parts.append(f"{FRONT_END_MB} MB of packages for the page (web/frontend/package-lock.json)")
+    if parts:
+        say("will download, unless cached, about " + " + ".join(parts))
+    if "java" in locks:
+        say(f"no Java {OLDEST_JAVA} or newer found: one comes as a Python package, for this project alone")
+
+
+def make_venv() -> None:
+    """Create .venv where there is none that works."""
+    # A state file of ours that no longer holds means a moved folder: its programs name the old one.
+    if PYTHON.exists() and not (STATE.exists() and State.read() == State()):
+        return
+    say(f"creating .venv with Python {sys.version.split()[0]}")
+    try:
+        venv.create(VENV, clear=True, with_pip=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InstallError(f"cannot create {VENV}: {error}") from error
+
+
+def build_front_end() -> None:
+    """Build the page before pip would, which shows nothing of what a build prints."""
+    if subprocess.run([PYTHON, ROOT / "scripts" / "front_end.py", "build"], check=False).returncode:
+        raise InstallError("the page could not be built; the lines above say why")
+
+
+def pip(command: str, *arguments: str) -> None:
+    """Run the environment's pip; on a terminal with its own progress, else with errors only."""
+    quiet = () if sys.stdout.isatty() else ("--quiet",)
+    say(f"pip {command} {' '.join(arguments)}".replace(f"{ROOT}/", "").replace(str(ROOT), "."))
+    base = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    if subprocess.run([*base, command, *quiet, *arguments], check=False).returncode:
+        raise InstallError(
+            f"pip {command} failed; its message is above. "
+            "The first run needs a network; what was downloaded is kept for the next"
+        )
+
+
+def find_java() -> str | None:
+    """Return a Java new enough for Kafka: JAVA_HOME's, else the one on PATH."""
+    home = os.environ.get("JAVA_HOME")
+    candidates = [shutil.which("java", path=f"{home}/bin") if home else None, shutil.which("java")]
+    for java in filter(None, candidates):
+        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+        version = re.search(r'version "(\d+)', told.stderr)
+        if told.returncode == 0 and version and int(version[1]) >= OLDEST_JAVA:
+            return java
+    return None
+
+
+def digest_of_lock(name: str) -> str:
+    """Return the hash of a lock file."""
+    return hashlib.sha256((ROOT / "requirements" / f"{name}.txt").read_bytes()).hexdigest()
+
+
+def project_digest() -> str:
+    """Return a hash over what the installed project's metadata is made from."""
+    return hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+
+
+def say(line: str) -> None:
+    """Print one line of progress."""
+    print(f"[setup] {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
