@@ -3,10 +3,11 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from taxi.bus import Bus
+from taxi.runtime.tracing import NoTracer, Tracer
 
 S = TypeVar("S")
 
@@ -80,3 +81,4 @@ class Env(Generic[S]):
     health: Health
     listener: Listener | None = None
     """Only the gateway has one."""
+    tracer: Tracer = field(default_factory=NoTracer)

@@ -75,3 +75,19 @@ def variable(field: str) -> str:
 def defaults(settings: type[Settings]) -> dict[str, Any]:
     """Variable → default, in the order of the fields: what the documentation's table is held against."""
     return {variable(f.name): f.default for f in msgspec.structs.fields(settings)}
+
+
+KNOWN: frozenset[str] = frozenset(
+    {
+        # the command line and the local broker
+        *("TAXI_CACHE_DIR", "TAXI_DATA_DIR", "TAXI_SKIP_WEB"),
+        # the simulator
+        *("TAXI_DRIVERS", "TAXI_SEED", "TAXI_LOAD"),
+        # the dispatcher
+        *("TAXI_POLICY", "TAXI_BATCH_INTERVAL_MS", "TAXI_OFFER_TIMEOUT_MS", "TAXI_PATIENCE_MS"),
+        *("TAXI_NO_SHOW_MS", "TAXI_LOST_MS", "TAXI_LOST_ON_TRIP_MS"),
+        # the gateway
+        *("TAXI_HOST", "TAXI_PORT", "TAXI_REUSE_PORT", "TAXI_CUT_INTERVAL_MS", "TAXI_PARTS_DIR"),
+    }
+)
+"""Variables of one service that may stand in the environment of another. A test holds this complete."""

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The admin port: /healthz, /readyz, /metrics."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from taxi.runtime.metrics import PrometheusMetrics
+
+
+class Readiness:
+    """What /readyz says: not ready, and why, until the service says otherwise."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = "starting"
+
+    def ready(self) -> None:
+        self.reason = None
+
+    def not_ready(self, reason: str) -> None:
+        self.reason = reason
+
+
+def routes(name: str, readiness: Readiness, metrics: PrometheusMetrics) -> list[Route]:
+    """The three endpoints, also for mounting beside others."""
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"status": "ok", "part": name})
+
+    async def readyz(_: Request) -> Response:
+        ready = readiness.reason is None
+        body = {"ready": ready, "part": name} | ({} if ready else {"reason": readiness.reason})
+        return JSONResponse(body, 200 if ready else 503)
+
+    async def exposition(_: Request) -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
+
+
+@asynccontextmanager
+async def serving(host: str, port: int, app_routes: list[Route]) -> AsyncIterator[None]:
+    """Serve `app_routes` while the block runs; nothing where `port` is 0."""
+    if not port:
+        yield
+        return
+    config = uvicorn.Config(
+        Starlette(routes=app_routes), host=host, port=port, log_config=None, access_log=False, lifespan="off"
+    )
+    server = _Quiet(config)
+    task = asyncio.create_task(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+class _Quiet(uvicorn.Server):
+    """Leaves signals to the service."""
+
+    def install_signal_handlers(self) -> None:
+        """The service handles them."""

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Structured logging: lines for people, or JSON for machines."""
+
+import logging
+import os
+import sys
+
+import structlog
+
+from taxi.runtime.env import Log
+
+
+def configure(*, name: str, form: str, level: str) -> Log:
+    """Set up logging to standard error, once for the process. `form` is `text` or `json`."""
+    colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)
+    )
+    number = getattr(logging, level.upper())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
+    # aiokafka logs each retry of an unreachable broker as an error; the bus says it once, with what it does.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    log: Log = structlog.get_logger().bind(part=name)
+    return log

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics by name, kept by prometheus_client."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class PrometheusMetrics:
+    """Makes each metric at its first use; its name says the unit (`…_seconds`, `…_bytes`, `…_total`)."""
+
+    def __init__(self, texts: Mapping[str, str], registry: CollectorRegistry | None = None) -> None:
+        """`texts`: name → help; a name without one is a bug."""
+        self._texts = texts
+        self.registry = registry or CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._made: dict[str, Any] = {}
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        self._metric(Counter, name, labels).inc(amount)
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        self._metric(Gauge, name, labels).set(value)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        self._metric(Histogram, name, labels, buckets=SECONDS).observe(value)
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)
+
+    def _metric(self, kind: Any, name: str, labels: Mapping[str, str], **options: Any) -> Any:
+        metric = self._made.get(name)
+        if metric is None:
+            metric = kind(name, self._texts[name], sorted(labels), registry=self.registry, **options)
+            self._made[name] = metric
+        return metric.labels(**labels) if labels else metric
