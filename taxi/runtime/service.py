@@ -53,7 +53,7 @@ def run(
     try:
         settings = settings_type.from_env(os.environ, also=KNOWN)
     except SettingsError as error:
-        print(f"{kind}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{kind}: {error}\n")
         sys.exit(2)
     sys.exit(uvloop.run(_run(main, settings, kind, metrics, prepare)))
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The admin port and the exit codes of a service."""
+
+import os
+import subprocess
+import sys
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from taxi.runtime.admin import Readiness, routes
+from taxi.runtime.metrics import PrometheusMetrics
+
+
+@pytest.fixture
+def readiness() -> Readiness:
+    return Readiness()
+
+
+@pytest.fixture
+def metrics() -> PrometheusMetrics:
+    return PrometheusMetrics({"cuts_total": "Cuts closed.", "lag_seconds": "Behind.", "ms": "Any."})
+
+
+async def ask(readiness: Readiness, metrics: PrometheusMetrics, path: str) -> httpx.Response:
+    app = Starlette(routes=list(routes("gateway-1", readiness, metrics)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://admin") as client:
+        return await client.get(path)
+
+
+@pytest.mark.anyio
+async def test_a_service_is_healthy_at_once_and_ready_when_it_says_so(
+    readiness: Readiness, metrics: PrometheusMetrics
+) -> None:
+    assert (await ask(readiness, metrics, "/healthz")).status_code == 200
+    waiting = await ask(readiness, metrics, "/readyz")
+    assert (waiting.status_code, waiting.json()["reason"]) == (503, "starting")
+    readiness.ready()
+    assert (await ask(readiness, metrics, "/readyz")).status_code == 200
+    readiness.not_ready("lags")
+    assert (await ask(readiness, metrics, "/readyz")).json()["reason"] == "lags"
+
+
+@pytest.mark.anyio
+async def test_metrics_are_exposed_with_their_help_and_labels(
+    readiness: Readiness, metrics: PrometheusMetrics
+) -> None:
+    metrics.count("cuts_total", 2)
+    metrics.gauge("ms", 3.5, topic="events")
+    metrics.observe("lag_seconds", 0.02)
+    text = (await ask(readiness, metrics, "/metrics")).text
+    assert "# HELP cuts_total Cuts closed." in text
+    assert "cuts_total 2.0" in text
+    assert 'ms{topic="events"} 3.5' in text
+    assert 'lag_seconds_bucket{le="0.025"} 1.0' in text
+
+
+def test_a_metric_without_a_help_text_is_a_bug(metrics: PrometheusMetrics) -> None:
+    with pytest.raises(KeyError):
+        metrics.count("unheard_of")
+
+
+@pytest.mark.parametrize("service", ["simulator", "dispatcher", "gateway"])
+@pytest.mark.parametrize("setting", ["TAXI_ADMIN_PORT=x", "TAXI_NONSENSE=1"])
+def test_a_service_with_a_bad_setting_ends_with_2_and_names_it(service: str, setting: str) -> None:
+    key, value = setting.split("=")
+    command = [sys.executable, "-m", service]
+    environ = {**os.environ, key: value}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert key in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bad setting names itself and says what is wrong."""
+
+import pytest
+
+from taxi.runtime.settings import KNOWN, Settings, SettingsError, defaults, variable
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_env({}) == Settings()
+
+
+def test_values_are_converted_to_the_type_of_their_field() -> None:
+    settings = Settings.from_env({"TAXI_ADMIN_PORT": "9101", "KAFKA_BOOTSTRAP_SERVERS": "broker:9092"})
+    assert (settings.admin_port, settings.kafka_bootstrap_servers) == (9101, "broker:9092")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("TAXI_ADMIN_PORT", "70000"),
+        ("TAXI_ADMIN_PORT", "http"),
+        ("TAXI_LOG_FORMAT", "xml"),
+        ("KAFKA_SECURITY_PROTOCOL", "TLS"),
+        ("KAFKA_BOOTSTRAP_SERVERS", ""),
+    ],
+)
+def test_a_bad_value_is_named_with_its_variable(key: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=key):
+        Settings.from_env({key: value})
+
+
+def test_an_unknown_setting_is_named_and_the_nearest_suggested() -> None:
+    with pytest.raises(SettingsError, match=r"TAXI_ADMIN_PRT.*TAXI_ADMIN_PORT"):
+        Settings.from_env({"TAXI_ADMIN_PRT": "1"})
+
+
+def test_a_setting_of_another_service_is_no_error_where_it_is_known() -> None:
+    assert Settings.from_env({"TAXI_DRIVERS": "5"}, also=KNOWN) == Settings()
+
+
+def test_variables_of_other_programs_are_left_alone() -> None:
+    assert Settings.from_env({"KAFKA_HEAP_OPTS": "-Xmx1g", "PATH": "/bin"}) == Settings()
+
+
+def test_defaults_are_listed_by_variable() -> None:
+    assert defaults(Settings)["TAXI_CITY"] == "manhattan"
+    assert variable("kafka_ssl_cafile") == "KAFKA_SSL_CAFILE"
