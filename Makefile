@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` alone prints what there is. Everything happens in .venv; nothing is installed into the system.
+
+SHELL := /bin/sh
+BIN := .venv/bin
+SEEDS ?= 200
+ARGS ?=
+export PYTHONDONTWRITEBYTECODE ?= 1
+
+# The Python that makes .venv; `make PYTHON=/path/to/python3` chooses another.
+FIND_PYTHON = python=$$(PYTHON="$(PYTHON)" sh scripts/find_python.sh)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check sim bench lock third-party clean
+
+help: ## this list
+	@echo "taxistream: a taxi city that runs live on Apache Kafka"
+	@echo
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
+	    printf '  make %-12s %s\n' "$$name" "$$what"; done
+
+setup: ## .venv with everything but Kafka's jars and a browser
+	@$(FIND_PYTHON) && "$$python" -m scripts.install dev
+
+demo: ## the city, live: http://127.0.0.1:8000 (options: ARGS="--drivers 5000 --fresh")
+	@$(FIND_PYTHON) && "$$python" -m scripts.install run
+	@exec $(BIN)/taxi demo $(ARGS)
+
+check: setup ## format, lint, types, import rules, for Python and TypeScript
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+	$(BIN)/python -m scripts.front_end check
+
+test: check ## every check and every test
+	@$(BIN)/python -m scripts.ensure_browser || test "$$CI" != true
+	$(BIN)/python -m scripts.front_end test
+	@$(MAKE) --no-print-directory sim
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not sim"
+
+sim: setup ## the whole system under SEEDS=200 seeds: faults, then heal, then every promise checked
+	SEEDS=$(SEEDS) $(BIN)/pytest -m sim
+
+bench: setup ## what the docs claim, measured (ARGS picks one)
+	$(BIN)/python -m bench $(ARGS)
+
+lock: ## write requirements/*.txt anew (UPGRADE=1: to the newest versions)
+	@$(FIND_PYTHON) && "$$python" -m scripts.install dev && $(BIN)/python -m scripts.lock $(if $(UPGRADE),--upgrade)
+
+third-party: setup ## write THIRD_PARTY.md anew
+	$(BIN)/python -m scripts.third_party
+
+clean: ## remove what is built, cached or installed here; the city's log (.taxi) stays
+	rm -rf .venv build dist web/static web/frontend/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
