@@ -20,7 +20,7 @@ _STEPS = np.linspace(0, 1, 14)[:, None]
 _SAME_STREET_BONUS = 1.0
 
 
-def shapes(streets: Streets) -> list[Floats]:
+def shapes_of(streets: Streets) -> list[Floats]:
     """For each arc its points (k, 2) in metres, both ends included."""
     fitter = _Fitter(streets)
     done: dict[tuple[int, int, float], Floats] = {}
@@ -35,7 +35,7 @@ def shapes(streets: Streets) -> list[Floats]:
 
 def is_curved(shape: Floats) -> bool:
     """Whether a shape is more than the line between its ends."""
-    return len(shape) > 2  # noqa: PLR2004  two ends
+    return len(shape) > 2
 
 
 class _Fitter:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
@@ -66,6 +67,8 @@ class Streets:
 
     nodes: Floats
     arcs: list[Arc]
+    restored: int
+    """How many arcs back the archive lacked."""
 
     @property
     def metres(self) -> Floats:
@@ -78,8 +81,10 @@ def repaired(network: dict[str, Any]) -> Streets:
     index = {node["id"]: i for i, node in enumerate(network["nodes"])}
     nodes = np.array([(node["x"], node["y"]) for node in network["nodes"]])
     arcs = [_arc(link, index) for link in network["links"]]
-    arcs += list(_missing_reverse(arcs))
-    return _largest_part(nodes, sorted(arcs, key=lambda arc: (arc.tail, arc.head, arc.length_m, arc.name)))
+    restored = list(_missing_reverse(arcs))
+    arcs = sorted([*arcs, *restored], key=lambda arc: (arc.tail, arc.head, arc.length_m, arc.name))
+    kept, inside = _largest_part(len(nodes), arcs)
+    return Streets(nodes[kept], inside, len(restored))
 
 
 def _arc(link: dict[str, Any], index: dict[int, int]) -> Arc:
@@ -113,9 +118,10 @@ def _missing_reverse(arcs: list[Arc]) -> Iterator[Arc]:
             yield arc.turned_round()
 
 
-def _largest_part(nodes: Floats, arcs: list[Arc]) -> Streets:
+def _largest_part(n_nodes: int, arcs: list[Arc]) -> tuple[npt.NDArray[np.bool_], list[Arc]]:
+    """Which nodes are kept, and the arcs among them in the new numbers."""
     tails, heads = [arc.tail for arc in arcs], [arc.head for arc in arcs]
-    graph = csr_array((np.ones(len(arcs)), (tails, heads)), shape=(len(nodes), len(nodes)))
+    graph = csr_array((np.ones(len(arcs)), (tails, heads)), shape=(n_nodes, n_nodes))
     _, part = connected_components(graph, directed=True, connection="strong")
     kept = part == np.bincount(part).argmax()
     number = np.cumsum(kept) - 1
@@ -124,4 +130,4 @@ def _largest_part(nodes: Floats, arcs: list[Arc]) -> Streets:
         for arc in arcs
         if kept[arc.tail] and kept[arc.head]
     ]
-    return Streets(nodes[kept], inside)
+    return kept, inside
