@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The rows that this page holds, and the one way they change: a cut is applied whole, then checked. */
+
+import { type Cursor, crc32 } from "./cursor";
+import type { Cut, RideRecord } from "./decode";
+import { addDriver, type Lanes, rideLanes } from "./hash";
+
+export const STATUSES = 7;
+const FIRST_CAPACITY = 1024;
+
+export interface HeldRide extends RideRecord {
+  readonly lanes: Lanes;
+}
+
+/** What came of a cut. `gap`: it starts elsewhere than we stand. `differs`: applied, but the picture is wrong. */
+export type Outcome =
+  | { readonly kind: "applied" }
+  | { readonly kind: "gap" }
+  | { readonly kind: "epoch" }
+  | { readonly kind: "differs"; readonly own: Lanes; readonly drivers: number; readonly rides: number };
+
+/** Driver rows as columns, dense: a row that goes is replaced by the last one. */
+export class DriverRows {
+  n = 0;
+  id = new Uint32Array(FIRST_CAPACITY);
+  lngE5 = new Int32Array(FIRST_CAPACITY);
+  latE5 = new Int32Array(FIRST_CAPACITY);
+  at = new Uint32Array(FIRST_CAPACITY);
+  heading = new Uint8Array(FIRST_CAPACITY);
+  speed = new Uint8Array(FIRST_CAPACITY);
+  status = new Uint8Array(FIRST_CAPACITY);
+  readonly slots = new Map<number, number>();
+
+  /** The slot of a driver, made if it is new. */
+  slot(id: number): number {
+    const known = this.slots.get(id);
+    if (known !== undefined) return known;
+    if (this.n === this.id.length) this.grow();
+    const slot = this.n++;
+    this.id[slot] = id;
+    this.slots.set(id, slot);
+    return slot;
+  }
+
+  remove(slot: number): void {
+    const last = --this.n;
+    this.slots.delete(this.id[slot]!);
+    if (slot === last) return;
+    for (const column of this.columns()) column[slot] = column[last]!;
+    this.slots.set(this.id[slot]!, slot);
+  }
+
+  clear(): void {
+    this.n = 0;
+    this.slots.clear();
+  }
+
+  private columns() {
+    return [this.id, this.lngE5, this.latE5, this.at, this.heading, this.speed, this.status];
+  }
+
+  private grow(): void {
+    const size = this.id.length * 2;
+    const wider = <T extends Uint32Array | Int32Array | Uint8Array>(old: T, wide: T): T => {
+      wide.set(old);
+      return wide;
+    };
+    this.id = wider(this.id, new Uint32Array(size));
+    this.lngE5 = wider(this.lngE5, new Int32Array(size));
+    this.latE5 = wider(this.latE5, new Int32Array(size));
+    this.at = wider(this.at, new Uint32Array(size));
+    this.heading = wider(this.heading, new Uint8Array(size));
+    this.speed = wider(this.speed, new Uint8Array(size));
+    this.status = wider(this.status, new Uint8Array(size));
+  }
+}
+
+/** Everything a client holds. It reads no clock and opens nothing: the same cuts always give the same picture. */
+export class Picture {
+  readonly drivers = new DriverRows();
+  readonly rides = new Map<string, HeldRide>();
+  readonly hash: Lanes = { a: 0, b: 0 };
+  /** Drivers by status, kept as rows come and go. */
+  readonly counts = new Uint32Array(STATUSES);
+  cursor: Cursor | null = null;
+  cutMs = 0;
+
+  /** Apply a cut of `epoch` whole, then compare hash and counts with what the gateway says they should be. */
+  apply(cut: Cut, epoch: string): Outcome {
+    if (cut.epochCheck !== crc32(epoch)) return { kind: "epoch" };
+    if (cut.image) this.forget();
+    else if (!this.standsAt(cut, epoch)) return { kind: "gap" };
+    this.removeRows(cut);
+    this.setDrivers(cut);
+    this.setRides(cut);
+    this.cursor = { epoch, loc: cut.loc, ev: cut.ev };
+    this.cutMs = cut.cutMs;
+    return this.verdict(cut);
+  }
+
+  /** Full epoch milliseconds of a time's low 32 bits: the one nearest to cut time. */
+  fullMs(low: number): number {
+    return this.cutMs + ((low - (this.cutMs % 2 ** 32)) | 0);
+  }
+
+  private standsAt(cut: Cut, epoch: string): boolean {
+    const at = this.cursor;
+    return at !== null && at.epoch === epoch && at.loc === cut.previousLoc && at.ev === cut.previousEv;
+  }
+
+  private verdict(cut: Cut): Outcome {
+    const { a, b } = this.hash;
+    const drivers = this.drivers.n;
+    const rides = this.rides.size;
+    const same = a >>> 0 === cut.hashA && b >>> 0 === cut.hashB;
+    if (same && drivers === cut.driversHeld && rides === cut.ridesHeld) return { kind: "applied" };
+    return { kind: "differs", own: { a, b }, drivers, rides };
+  }
+
+  private forget(): void {
+    this.drivers.clear();
+    this.rides.clear();
+    this.counts.fill(0);
+    this.hash.a = this.hash.b = 0;
+  }
+
+  private removeRows(cut: Cut): void {
+    for (const id of cut.drivers.gone) {
+      const slot = this.drivers.slots.get(id);
+      if (slot === undefined) continue;
+      this.count(slot, -1);
+      this.drivers.remove(slot);
+    }
+    for (const id of cut.ridesGone) this.removeRide(id);
+  }
+
+  private setDrivers({ drivers: set }: Cut): void {
+    const rows = this.drivers;
+    for (let i = 0; i < set.id.length; i++) {
+      const id = set.id[i]!;
+      const known = rows.slots.get(id);
+      if (known !== undefined) this.count(known, -1);
+      const slot = known ?? rows.slot(id);
+      rows.lngE5[slot] = set.lngE5[i]!;
+      rows.latE5[slot] = set.latE5[i]!;
+      rows.at[slot] = set.at[i]!;
+      rows.heading[slot] = set.heading[i]!;
+      rows.speed[slot] = set.speed[i]!;
+      rows.status[slot] = set.status[i]!;
+      this.count(slot, 1);
+    }
+  }
+
+  private setRides(cut: Cut): void {
+    for (const record of cut.rides) {
+      this.removeRide(record.id);
+      const lanes = rideLanes(record.words);
+      this.rides.set(record.id, { ...record, lanes });
+      this.hash.a = (this.hash.a + lanes.a) | 0;
+      this.hash.b = (this.hash.b + lanes.b) | 0;
+    }
+  }
+
+  private removeRide(id: string): void {
+    const ride = this.rides.get(id);
+    if (ride === undefined) return;
+    this.rides.delete(id);
+    this.hash.a = (this.hash.a - ride.lanes.a) | 0;
+    this.hash.b = (this.hash.b - ride.lanes.b) | 0;
+  }
+
+  /** Add a driver row to hash and counts, or take it out of both. */
+  private count(slot: number, sign: 1 | -1): void {
+    const rows = this.drivers;
+    const status = rows.status[slot]!;
+    const s = status | (rows.heading[slot]! << 8) | (rows.speed[slot]! << 16);
+    addDriver(this.hash, sign, rows.id[slot]!, rows.lngE5[slot]!, rows.latE5[slot]!, rows.at[slot]!, s);
+    if (status < STATUSES) this.counts[status]! += sign;
+  }
+}
