@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real, single-node Apache Kafka on this machine (KRaft mode), as a child process.
+
+    async with local_broker(folder) as broker:
+        … broker.bootstrap_servers …
+
+The folder keeps the log: a broker started there again, on any port, goes on with it.
+"""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from taxi.local import jars as kafka_jars
+from taxi.local.broker_files import BrokerFiles, format_once, java_command
+from taxi.local.child import on_a_leash, tail
+from taxi.local.errors import LocalError
+from taxi.local.java import Java
+from taxi.local.java import find as find_java
+from taxi.local.ports import first_free, require_free
+
+PORT: Final = 19092
+START_S_MAX: Final = 60.0
+STOP_S_MAX: Final = 10.0
+
+
+@dataclass(frozen=True)
+class BrokerPlan:
+    """A broker that is ready to be started: everything was found, checked and formatted."""
+
+    command: tuple[str, ...]
+    port: int
+    controller_port: int
+    cluster_id: str
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
+def prepare(
+    home: Path, *, port: int | None = None, java: Java | None = None, console: Console | None = None
+) -> BrokerPlan:
+    """Make everything ready for a broker that keeps its log in `home`; download Kafka if need be.
+
+    `port` None: 19092, or the next free one. Raises LocalError: no Java, no jars, port taken, or a data
+    directory that another cluster made.
+    """
+    if port is not None:
+        require_free(port, purpose="Kafka", option="--kafka-port")
+    port = port or first_free(PORT)
+    controller_port = first_free(port + 1)
+    java = java or find_java()
+    files = BrokerFiles(home)
+    files.cluster_id()  # says early, before any download, that the folder is not ours
+    jars = kafka_jars.ensure(kafka_jars.directory(), console or Console(stderr=True))
+    files.write(port, controller_port)
+    cluster_id = format_once(files, java, jars)
+    command = (*java_command(files, java, jars), "kafka.Kafka", str(files.properties.absolute()))
+    return BrokerPlan(command, port, controller_port, cluster_id)
+
+
+async def answers(bootstrap_servers: str) -> str | None:
+    """The cluster's id once a broker there serves requests, else None."""
+    from aiokafka.admin import AIOKafkaAdminClient  # noqa: PLC0415 - heavy, and not for every command
+    from aiokafka.errors import KafkaError  # noqa: PLC0415
+
+    host, _, port = bootstrap_servers.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.close()
+    except OSError:
+        return None
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=2000)
+    try:
+        await client.start()
+        cluster = await client.describe_cluster()
+        return str(cluster["cluster_id"]) if cluster["brokers"] else None
+    except KafkaError:
+        return None
+    finally:
+        with suppress(KafkaError):
+            await client.close()
+
+
+async def until_it_answers(plan: BrokerPlan, ended: Callable[[], str | None]) -> None:
+    """Wait until the broker serves. `ended` gives its last words if it has died.
+
+    Raises LocalError when it died, does not answer in time, or is another cluster's.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(START_S_MAX):
+            while (cluster_id := await answers(plan.bootstrap_servers)) is None:
+                if (last_words := ended()) is not None:
+                    raise LocalError(
+                        "Kafka ended while starting.", do="Its log says why.", details=last_words
+                    )
+                await asyncio.sleep(0.05)
+    if cluster_id is None:
+        raise LocalError(
+            f"Kafka did not answer on {plan.bootstrap_servers} within {START_S_MAX:.0f} s.",
+            do="Its log says why.",
+            details=ended() or "",
+        )
+    if cluster_id != plan.cluster_id:
+        raise LocalError(
+            f"Another Kafka ({cluster_id}) answers on {plan.bootstrap_servers}.",
+            do="Stop it, or choose another port with --kafka-port.",
+        )
+
+
+class LocalBroker:
+    """The process. It may be killed and started again: same folder, same port, same cluster."""
+
+    def __init__(self, plan: BrokerPlan, log: Path) -> None:
+        self.plan = plan
+        self.bootstrap_servers = plan.bootstrap_servers
+        self.cluster_id = plan.cluster_id
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start, and wait until it serves."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+                on_a_leash(self.plan.command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        await until_it_answers(self.plan, self._last_words)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL if that is not enough."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S_MAX):
+                while self._process.poll() is None:  # noqa: ASYNC110 - a process has no event
+                    await asyncio.sleep(0.02)
+        self.kill()
+
+    def _last_words(self) -> str | None:
+        return tail(self._log) if self._process is None or self._process.poll() is not None else None
+
+
+@asynccontextmanager
+async def local_broker(home: Path, port: int | None = None) -> AsyncIterator[LocalBroker]:
+    """A broker for as long as the block runs, its log in `home`; `port` None: any free one."""
+    plan = await asyncio.to_thread(prepare, home, port=port)
+    broker = LocalBroker(plan, home / "kafka.log")
+    try:
+        await broker.start()
+        yield broker
+    finally:
+        await broker.stop()
