@@ -47,11 +47,12 @@ def city_names() -> list[str]:
 
 def city_dir(city: str | Path) -> Path:
     """The folder of a city, given its name; a path stands for itself. Raises UnknownCityError."""
-    folder = city if isinstance(city, Path) else _cities_dir() / city
-    if not city or not (folder / "city.json").is_file():
+    if isinstance(city, Path) and (city / "city.json").is_file():
+        return city
+    if city not in city_names():  # so a name from outside can't walk the disk
         message = f"no city {str(city)!r}; there are: {', '.join(city_names())}"
         raise UnknownCityError(message)
-    return folder
+    return _cities_dir() / city
 
 
 def load_city(city: str | Path) -> CityInfo:
