@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bytes of the stream stand still: encoder and reference decoder against the committed frames."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import golden_frames
+from taxi.stream import ClientState, StreamError, decode_cut
+
+FOLDER = Path(__file__).parents[2] / "golden" / "frames"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.bin"))
+
+
+def told(name: str) -> Any:
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def message(name: str) -> bytes:
+    return (FOLDER / f"{name}.bin").read_bytes()
+
+
+def test_there_are_frames_of_each_kind() -> None:
+    cuts = [decode_cut(message(name)) for name in NAMES]
+    assert any(cut.is_image for cut in cuts)
+    assert any(cut.gone and cut.rides_gone for cut in cuts)
+    assert any(cut.feed for cut in cuts)
+    assert any(cut.is_stale for cut in cuts)
+
+
+def test_the_encoder_still_writes_the_committed_bytes() -> None:
+    found = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+    assert golden_frames.files() == found
+
+
+def test_applied_in_order_a_client_holds_what_each_frame_says() -> None:
+    client = ClientState(epoch=golden_frames.EPOCH)
+    for name in NAMES:
+        cut = decode_cut(message(name))
+        client.apply(cut)
+        assert json.loads(json.dumps(golden_frames.described(cut, client))) == told(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_frame_cut_short_anywhere_is_refused(name: str) -> None:
+    whole = message(name)
+    for length in range(len(whole)):
+        with pytest.raises(StreamError):
+            decode_cut(whole[:length])
+
+
+def test_a_missed_cut_is_noticed() -> None:
+    client = ClientState(epoch=golden_frames.EPOCH)
+    client.apply(decode_cut(message(NAMES[0])))
+    with pytest.raises(StreamError, match="for a client at"):
+        client.apply(decode_cut(message(NAMES[2])))
+
+
+def test_a_wrong_picture_is_noticed() -> None:
+    client = ClientState(epoch=golden_frames.EPOCH)
+    client.apply(decode_cut(message(NAMES[0])))
+    altered = bytearray(message(NAMES[1]))
+    altered[96 + 12] ^= 1  # the first longitude
+    with pytest.raises(StreamError, match="the picture is wrong"):
+        client.apply(decode_cut(bytes(altered)))
+
+
+def test_a_cut_of_another_log_is_noticed() -> None:
+    client = ClientState(epoch="0" * 16)
+    with pytest.raises(StreamError, match="another epoch"):
+        client.apply(decode_cut(message(NAMES[0])))
