@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How drivers answer, and when they take a break: hashes of (seed, driver, …), never a sequence."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.draws import between, draw, draws, key
+from simulator.fleet import Rows
+from simulator.settings import Habits
+
+BREAK: Final = 1
+"""The part of an hour in which one rests."""
+
+
+class Answer(NamedTuple):
+    """What a driver says to an offer, and how long after it."""
+
+    accept: bool
+    after_ms: int
+
+
+class Drivers:
+    """The habits of the drivers of a city under one seed."""
+
+    def __init__(self, habits: Habits, seed: int) -> None:
+        self._habits = habits
+        self._seed = seed
+        self._hour_ms = int(habits.hour_s * 1000)
+        self._keys = [key(seed, "break", part) for part in ("taken", "start", "length")]
+
+    def answer(self, ride: str, attempt: int) -> Answer | None:
+        """The answer of whoever is offered this ride; None: silence."""
+        mind = draw(self._seed, "answer", ride, attempt)
+        habits = self._habits
+        if mind >= habits.accept_share + habits.decline_share:
+            return None
+        after_s = between(*habits.answer_s, self._seed, "answer after", ride, attempt)
+        return Answer(mind < habits.accept_share, int(after_s * 1000))
+
+    def shift_part(self, rows: Rows, now_ms: int) -> npt.NDArray[np.int8]:
+        """0 before this hour's break (or in an hour without one), BREAK in it, 2 after it.
+
+        Nobody has more than one break an hour, and it ends within the hour.
+        """
+        hour, into_ms = divmod(now_ms, self._hour_ms)
+        takes, start, length = (draws(k, rows, hour) for k in self._keys)
+        low, high = self._habits.break_s
+        long_ms = np.minimum((low + (high - low) * length) * 1000, self._hour_ms)
+        begins_ms = start * (self._hour_ms - long_ms)
+        part = (into_ms >= begins_ms).astype(np.int8) + (into_ms >= begins_ms + long_ms)
+        return np.where(takes < self._habits.break_share, part, 0).astype(np.int8)
+
+    def shift_name(self, part: int, now_ms: int) -> str:
+        """Names a part of this hour: no driver changes shift twice within one."""
+        return f"{now_ms // self._hour_ms}{'abc'[part]}"

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the simulator can be told, and the habits of the people in it."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from taxi.runtime import settings
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+
+
+class Settings(settings.Settings, frozen=True, kw_only=True):
+    """The simulator's settings."""
+
+    drivers: Annotated[int, Meta(ge=1, le=100_000)] = 2000
+    """How many drivers there are. Their numbers are 1 … `drivers`."""
+    seed: int = 7
+    """Another seed, another world."""
+    load: Annotated[float, Meta(ge=0, le=10)] = 0.8
+    """Demand: at 1.0 some 86 % of the fleet has a rider, with the best dispatching."""
+
+
+class Habits(Struct, frozen=True, kw_only=True):
+    """How people behave. The whole-system simulation scales times down together."""
+
+    requests_per_driver_s: Annotated[float, Meta(ge=0)] = 0.884 / 1000
+    """Rides a second for each driver at load 1.0 (measured on Manhattan's streets and trips)."""
+    accept_share: Share = 0.9
+    decline_share: Share = 0.05
+    """The rest forgets to answer."""
+    answer_s: tuple[Seconds, Seconds] = (1.0, 5.0)
+    board_s: tuple[Seconds, Seconds] = (20.0, 60.0)
+    """From the driver's arrival to the start of the trip."""
+    alight_s: tuple[Seconds, Seconds] = (15.0, 25.0)
+    """From the end of the drive to the end of the trip."""
+    no_show_share: Share = 0.01
+    no_show_s: Seconds = 300.0
+    """A driver waits this long for a rider who never comes."""
+    impatient_share: Share = 0.03
+    patience_s: tuple[Seconds, Seconds] = (45.0, 240.0)
+    """An impatient rider who has no driver after this long gives up."""
+    break_share: Share = 0.04
+    """Drivers who take a break in a given hour."""
+    break_s: tuple[Seconds, Seconds] = (300.0, 900.0)
+    hour_s: Annotated[float, Meta(gt=0)] = 3600.0
+    park_share: Share = 0.07
+    """Idle drivers who stop at the kerb on the next block."""
+    park_s: tuple[Seconds, Seconds] = (20.0, 120.0)
+    resend_s: Annotated[float, Meta(gt=0)] = 10.0
+    """A command without an answer is sent again after this long, then after twice as long, …"""
+    look_back_s: Seconds = 10.0
+    """After a restart, requests this old are made again: the same ones, so they repeat."""
