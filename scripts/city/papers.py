@@ -95,7 +95,8 @@ Altered:
 
 Counts of node-to-node pairs, made from the requests as distributed with NREL HIVE 1.1.0 (`nyc_20k.csv`,
 {requests:,} requests). Kept are the {trips:,} whose two ends lie within 200 m of a junction and that take
-120 s or more at this city's speeds; {pairs:,} different pairs. No points, times, order or passengers are kept.
+120 s or more at this city's speeds; {pairs:,} different pairs. No points, times, order or passengers are
+kept.
 
 ## Land, parks, places: `basemap/land.geojson`, `basemap/parks.geojson`, `basemap/places.geojson`
 
