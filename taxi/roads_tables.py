@@ -69,7 +69,7 @@ def load_tables(links: Links, name: str, cache_dir: Path) -> Tables:
 
     A damaged file is computed anew. Where nothing can be written, the tables stay in this process.
     """
-    path = cache_dir / f"roads-{name}-{links.key()}.npy"
+    path = cache_dir / f"roads-{name}.{links.key()}.npy"
     if (cached := _mapped(path, links.n_nodes)) is not None:
         return cached
     try:
@@ -169,7 +169,7 @@ def _digest(stacked: Table) -> bytes:
 
 def _forget_others(path: Path, name: str) -> None:
     """Drop the tables of older graphs of this city; who still maps them keeps them."""
-    for other in path.parent.glob(f"roads-{name}-*.npy"):
+    for other in path.parent.glob(f"roads-{name}.*.npy"):
         if other != path:
             other.unlink(missing_ok=True)
 
