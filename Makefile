@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE ?= 1
 FIND_PYTHON = python=$$(PYTHON="$(PYTHON)" sh scripts/find_python.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check sim bench lock third-party clean
+.PHONY: help setup demo check test sim bench lock third-party clean
 
 help: ## this list
 	@echo "taxistream: a taxi city that runs live on Apache Kafka"

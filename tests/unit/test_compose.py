@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docker-compose.yml and what it refers to, read without a container engine."""
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from taxi.runtime import settings
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+LOAD_BALANCER = (ROOT / "deploy" / "haproxy.cfg").read_text()
+# The services that run this project's own image, and the kind of each.
+PARTS = {name: about["command"][0] for name, about in SERVICES.items() if "build" in about}
+LONG_LIVED = [name for name, kind in PARTS.items() if kind != "topics"]
+PINNED = re.compile(r"[\w./-]+:\d+\.\d+\.\d+[\w.-]*")
+
+
+def is_one_shot(name: str) -> bool:
+    return bool(SERVICES[name].get("restart") == "no")
+
+
+def waits_of(name: str) -> dict[str, str]:
+    return {other: wait["condition"] for other, wait in SERVICES[name].get("depends_on", {}).items()}
+
+
+def test_the_file_has_no_version_key() -> None:
+    assert "version" not in COMPOSE
+
+
+def test_there_are_a_broker_two_gateways_a_dispatcher_a_simulator_and_one_address() -> None:
+    assert sorted(PARTS.values()) == ["dispatcher", "gateway", "gateway", "simulator", "topics"]
+    assert set(SERVICES) - set(PARTS) == {"kafka", "city"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_a_health_check_or_runs_once(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    assert check.get("test") or (is_one_shot(name) and check == {"disable": True})
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_waits_until_what_it_needs_is_healthy_or_done(name: str) -> None:
+    for other, condition in waits_of(name).items():
+        wanted = "service_completed_successfully" if is_one_shot(other) else "service_healthy"
+        assert condition == wanted, f"{name} waits for {other}"
+
+
+@pytest.mark.parametrize("name", LONG_LIVED)
+def test_a_part_waits_for_the_broker_and_its_topics(name: str) -> None:
+    assert {"kafka", "topics"} <= set(waits_of(name))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_open_to_this_machine_alone(name: str) -> None:
+    for port in SERVICES[name].get("ports", []):
+        assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_is_pinned(name: str) -> None:
+    assert PINNED.fullmatch(SERVICES[name]["image"])
+
+
+@pytest.mark.parametrize("name", LONG_LIVED)
+def test_the_environment_of_a_part_is_what_its_settings_take(name: str) -> None:
+    module = importlib.import_module(f"{PARTS[name]}.settings")
+    read: settings.Settings = module.Settings.from_env(SERVICES[name]["environment"])
+    assert read.kafka_bootstrap_servers == "kafka:19092"
+    assert read.name.startswith(PARTS[name])
+
+
+@pytest.mark.parametrize("name", LONG_LIVED)
+def test_the_health_check_asks_the_admin_port(name: str) -> None:
+    about = SERVICES[name]
+    assert f"http://127.0.0.1:{about['environment']['TAXI_ADMIN_PORT']}/readyz" in " ".join(
+        about["healthcheck"]["test"]
+    )
+
+
+def test_the_broker_tells_containers_and_this_machine_an_address_each_can_reach() -> None:
+    environment = SERVICES["kafka"]["environment"]
+    advertised = dict(entry.split("://") for entry in environment["KAFKA_ADVERTISED_LISTENERS"].split(","))
+    listening = dict(entry.split("://") for entry in environment["KAFKA_LISTENERS"].split(","))
+    assert advertised == {"INNER": "kafka:19092", "OUTER": "127.0.0.1:9092"}
+    assert listening["INNER"].endswith(":19092")
+    assert SERVICES["kafka"]["ports"] == [f"127.0.0.1:9092{listening['OUTER']}"]
+    assert set(
+        environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].replace(":PLAINTEXT", "").split(",")
+    ) == set(listening)
+
+
+def test_the_load_balancer_stands_before_every_gateway() -> None:
+    servers = re.findall(r"^\s*server (\S+) (\S+)$", LOAD_BALANCER, re.MULTILINE)
+    gateways = sorted(name for name, kind in PARTS.items() if kind == "gateway")
+    assert servers == [(name, f"{name}:8000") for name in gateways]
+    assert gateways == sorted(waits_of("city"))
+
+
+def test_the_load_balancer_asks_for_readiness_where_gateways_serve_it() -> None:
+    assert "option httpchk GET /readyz" in LOAD_BALANCER
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_file_that_is_mounted_exists(name: str) -> None:
+    for volume in SERVICES[name].get("volumes", []):
+        source = volume.partition(":")[0]
+        assert source in COMPOSE["volumes"] or (ROOT / source).is_file()
+
+
+def test_the_image_starts_from_pinned_ones() -> None:
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)", DOCKERFILE, re.MULTILINE))
+    for image in re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE):
+        assert image in stages or PINNED.fullmatch(image)
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
+    users = re.findall(r"^USER (\S+)", last_stage, re.MULTILINE)
+    assert users
+    assert int(users[-1]) > 0
+
+
+def test_the_image_takes_every_package_by_its_hash() -> None:
+    for command in re.findall(r"pip[^&\n]*install[^&\n]*-r [^&\n]*", DOCKERFILE):
+        assert "--require-hashes" in command
+
+
+def test_what_the_image_is_made_from_is_let_into_the_build() -> None:
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    needed = {
+        "pyproject.toml",
+        "hatch_build.py",
+        "requirements",
+        "scripts/front_end.py",
+        "LICENSE",
+        "THIRD_PARTY.md",
+    }
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "scripts", "bench"}
+    assert needed | packages | {"cities"} <= let_in
