@@ -7,9 +7,9 @@ renamed or removed (docs/messages.md). Unknown fields are ignored, unknown types
 Units: `*_ms` epoch milliseconds, `*_s` seconds, places are (longitude, latitude) in degrees.
 """
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Place: TypeAlias = tuple[float, float]
 """(longitude, latitude) in degrees, WGS 84."""
@@ -23,17 +23,20 @@ class Message(Struct, frozen=True, tag_field="type", tag=True, gc=False, kw_only
 
 
 class Fix(Message, kw_only=True):
-    """One position of one driver, at 1 Hz. Lossy: only the newest matters (taxi/fixes.py)."""
+    """One position of one driver, at 1 Hz. Lossy: only the newest matters (taxi/fixes.py).
 
-    driver: int
-    """The number on the medallion, 1 … 2^32 − 1."""
-    at_ms: int
+    The bounds are part of the schema: a fix outside them can't be decoded, for every reader alike.
+    """
+
+    driver: Annotated[int, Meta(ge=1, le=2**32 - 1)]
+    """The number on the medallion."""
+    at_ms: Annotated[int, Meta(ge=0, le=2**53)]
     """Device time."""
-    lng: float
-    lat: float
-    heading: int = 0
-    """Degrees clockwise from north, 0 … 359."""
-    speed: float = 0.0
+    lng: Annotated[float, Meta(ge=-180, le=180)]
+    lat: Annotated[float, Meta(ge=-90, le=90)]
+    heading: Annotated[int, Meta(ge=0, le=360)] = 0
+    """Degrees clockwise from north."""
+    speed: Annotated[float, Meta(ge=0)] = 0.0
     """Metres a second."""
 
 
