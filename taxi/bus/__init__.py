@@ -21,7 +21,7 @@ class BusError(Exception):
     """Base of what a bus raises."""
 
 
-class Unavailable(BusError):
+class Unavailable(BusError):  # noqa: N818 - an outcome, named as one
     """The broker did not answer within the bus's own, bounded retries. Trying again later is sensible."""
 
 
@@ -29,11 +29,11 @@ class Unknown(Unavailable):
     """A write got no answer: it may or may not have happened. The only way on is to read the log."""
 
 
-class Fenced(BusError):
+class Fenced(BusError):  # noqa: N818 - an outcome
     """A successor with the same transactional id has started. Only a fresh assignment may build anew."""
 
 
-class OffsetOutOfRange(BusError):
+class OffsetOutOfRange(BusError):  # noqa: N818 - an outcome
     """Retention passed the offset, or the topic ends before it."""
 
 

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A place in a consumer group. aiokafka's consumer does the talking; it reads and commits nothing."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from taxi.bus import Assignment, Unavailable
+from taxi.bus.kafka_link import Limits, security
+from taxi.runtime.settings import Settings
+
+_NEVER_MS: Final = 2**31 - 1
+
+
+class KafkaMembership:
+    """A member. Its generation counts its own assignments; an older one that nobody took is skipped."""
+
+    def __init__(self, settings: Settings, client_id: str, group: str, topic: str, limits: Limits) -> None:
+        self._topic = topic
+        self._limits = limits
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            client_id=client_id,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            session_timeout_ms=limits.session_ms,
+            heartbeat_interval_ms=limits.heartbeat_ms,
+            rebalance_timeout_ms=limits.session_ms,
+            request_timeout_ms=limits.request_ms,
+            max_poll_interval_ms=_NEVER_MS,
+            **security(settings),
+        )
+        self.closed = False
+        self._generation = 0
+        self._newest: Assignment | None = None
+        self._news = asyncio.Event()
+
+    async def start(self) -> None:
+        """Raises Unavailable."""
+        try:
+            async with asyncio.timeout(self._limits.give_up_s):
+                await self._consumer.start()
+                self._consumer.subscribe([self._topic], listener=_Listener(self))
+        except (KafkaError, OSError) as error:
+            await self.leave()
+            raise Unavailable(f"join for {self._topic}: {error!r}") from error
+
+    async def next(self) -> Assignment:
+        await self._news.wait()
+        self._news.clear()
+        assert self._newest is not None
+        return self._newest
+
+    async def leave(self) -> None:
+        self.closed = True
+        try:
+            async with asyncio.timeout(self._limits.session_ms / 1000):
+                await self._consumer.stop()
+        except (KafkaError, OSError):
+            return  # the session expires by itself
+
+    def given(self, partitions: Iterable[TopicPartition]) -> None:
+        """The group gave or took: what this member has is now exactly this."""
+        own = sorted(tp.partition for tp in partitions)
+        self._generation += 1
+        self._newest = Assignment(self._generation, tuple(own))
+        self._news.set()
+
+    def rest(self, partitions: Iterable[TopicPartition]) -> None:
+        """Keep the consumer from fetching: positions exist, and nothing is asked for."""
+        own = list(partitions)
+        for tp in own:
+            self._consumer.seek(tp, 0)
+        self._consumer.pause(*own)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
+    """Called before a rebalance takes everything, and after it gave."""
+
+    def __init__(self, membership: KafkaMembership) -> None:
+        self._membership = membership
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        if revoked:
+            self._membership.given(())
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        self._membership.rest(assigned)
+        self._membership.given(assigned)

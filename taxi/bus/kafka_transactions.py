@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole transactions: AddPartitionsToTxn, Produce, and EndTxn exactly once.
+
+An EndTxn without an answer is never sent again under the same epoch: with this version of the request a
+late one would commit half of the next transaction (KIP-890). Its outcome is Unknown, the producer is spent,
+and whoever starts a successor raises the epoch first, so that nothing late counts.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from aiokafka.errors import (
+    ConcurrentTransactions,
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    KafkaError,
+    NotCoordinatorError,
+    ProducerFenced,
+    for_code,
+)
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
+from aiokafka.record.default_records import DefaultRecordBatch
+
+from taxi.bus import BusError, Fenced, Outgoing, Unavailable, Unknown, Write
+from taxi.bus.kafka_link import KafkaLink
+from taxi.bus.kafka_producer import Batch, Identity, base_offset, build, wrapped
+
+_FENCED: Final = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping)
+_MOVED: Final = (CoordinatorNotAvailableError, NotCoordinatorError)
+_BUSY: Final = (ConcurrentTransactions, CoordinatorLoadInProgressError)
+_BUSY_S: Final = 0.005
+"""Between questions while the coordinator still writes the markers of the transaction before."""
+
+Place = tuple[str, int]
+T = TypeVar("T")
+
+
+class KafkaTransactionalProducer:
+    """The one that may write under its transactional id, until a successor starts."""
+
+    def __init__(self, link: KafkaLink, prefix: str, transactional_id: str) -> None:
+        self._link = link
+        self._prefix = prefix
+        self._id = prefix + transactional_id
+        self._who = Identity()
+        self._sequences: defaultdict[Place, int] = defaultdict(int)
+        self._spent = False
+
+    async def start(self) -> None:
+        """Fence the predecessor, end what it left open, wait for that. Raises Unavailable."""
+        request = InitProducerIdRequest(self._id, self._link.limits.transaction_ms)
+
+        async def attempt() -> Identity:
+            answer = await self._ask(request)
+            await self._check(answer.error_code)
+            return Identity(answer.producer_id, answer.producer_epoch)
+
+        self._who = await self._link.persist(f"start producer {self._id}", attempt, also=_BUSY)
+
+    async def transact(self, writes: Sequence[Write]) -> tuple[int, ...]:
+        if self._spent:
+            raise BusError(f"producer {self._id} is spent")
+        if not writes:
+            return ()
+        self._spent = True
+        try:
+            async with asyncio.timeout(self._link.limits.give_up_s):
+                await self._add_partitions(sorted({self._place(write) for write in writes}))
+                offsets = await self._produce(writes)
+            await self._end()
+        except _FENCED as error:
+            raise Fenced(f"{self._id}: {error!r}") from error
+        except (TimeoutError, Unavailable) as error:
+            raise Unknown(f"transaction of {self._id}: {error!r}") from error
+        self._spent = False
+        return offsets
+
+    async def close(self) -> None:
+        self._spent = True
+        await self._link.close()
+
+    def _place(self, write: Write) -> Place:
+        return self._prefix + write.topic, write.partition
+
+    async def _add_partitions(self, places: list[Place]) -> None:
+        topics: defaultdict[str, list[int]] = defaultdict(list)
+        for topic, partition in places:
+            topics[topic].append(partition)
+        request = AddPartitionsToTxnRequest(self._id, *self._who, list(topics.items()))
+
+        async def attempt() -> None:
+            answer = await self._ask(request)
+            for code in sorted({code for _, errors in answer.errors for _, code in errors}):
+                await self._check(code)
+
+        await self._persist("add partitions", attempt)
+
+    async def _produce(self, writes: Sequence[Write]) -> tuple[int, ...]:
+        places: defaultdict[Place, list[Outgoing]] = defaultdict(list)
+        indices: defaultdict[Place, list[int]] = defaultdict(list)
+        for index, write in enumerate(writes):
+            places[self._place(write)].append(write.record)
+            indices[self._place(write)].append(index)
+        offsets = [0] * len(writes)
+        for place, records in places.items():
+            for index, offset in zip(indices[place], await self._produce_one(place, records), strict=True):
+                offsets[index] = offset
+        return tuple(offsets)
+
+    async def _produce_one(self, place: Place, records: Sequence[Outgoing]) -> list[int]:
+        offsets: list[int] = []
+        while len(offsets) < len(records):
+            batch = self._batch(place, records, len(offsets))
+            base = await self._send(place, batch)
+            self._sequences[place] = wrapped(self._sequences[place] + batch.size)
+            offsets += range(base, base + batch.size)
+        return offsets
+
+    def _batch(self, place: Place, records: Sequence[Outgoing], first: int) -> Batch:
+        codec = DefaultRecordBatch.CODEC_NONE
+        return build(records, first, self._who, self._sequences[place], transactional=True, codec=codec)
+
+    async def _send(self, place: Place, batch: Batch) -> int:
+        topic, partition = place
+        request = ProduceRequest(
+            self._id, -1, self._link.limits.request_ms, [(topic, [(partition, batch.data)])]
+        )
+
+        async def attempt() -> int:
+            return base_offset(await self._link.ask_leader(topic, partition, request))
+
+        return await self._persist(f"send to {topic}", attempt)
+
+    async def _end(self) -> None:
+        """Commit. Sent once: only an answer that says "not begun yet" permits another try."""
+        request = EndTxnRequest(self._id, *self._who, True)
+        async with asyncio.timeout(self._link.limits.end_transaction_s):
+            while True:
+                try:
+                    answer = await self._ask(request)
+                except KafkaError as error:
+                    raise Unknown(f"end of transaction: {error!r}") from error
+                if answer.error_code == 0:
+                    return
+                refusal = for_code(answer.error_code)
+                if refusal in _MOVED:
+                    self._link.forget_coordinator()
+                elif refusal in _FENCED:
+                    raise refusal
+                elif refusal not in _BUSY:
+                    raise Unknown(f"end of transaction: {refusal.__name__}")
+                await asyncio.sleep(_BUSY_S)
+
+    async def _persist(self, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        return await self._link.persist(f"{what} for {self._id}", attempt, also=_BUSY, through=_FENCED)
+
+    async def _ask(self, request: Any) -> Any:
+        return await self._link.ask_coordinator(self._id, request)
+
+    async def _check(self, code: int) -> None:
+        """Raise what the coordinator answered; retriable ones are tried again by `persist`."""
+        error = for_code(code)
+        if error in _MOVED:
+            self._link.forget_coordinator()
+        if code:
+            raise error

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bus suite's lab on a real Kafka."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from taxi.bus import Bus
+from taxi.bus.kafka import KafkaBus
+from taxi.bus.kafka_admin import KafkaAdmin
+from taxi.bus.kafka_link import Limits
+from taxi.runtime.settings import Settings
+from taxi.topics import TopicSpec
+from tests.kafka_server import KafkaServer
+
+IMPATIENT = Limits(give_up_s=6.0, request_ms=5_000, end_transaction_s=3.0)
+
+
+class KafkaLab:
+    """Fresh names in a shared broker."""
+
+    def __init__(self, server: KafkaServer) -> None:
+        self._server = server
+        self._settings = Settings(kafka_bootstrap_servers=server.bootstrap_servers)
+        self._buses: list[Bus] = []
+        self._orphans: list[AIOKafkaProducer] = []
+
+    def run(self, scenario: Callable[[Self], Awaitable[None]]) -> None:
+        asyncio.run(self._run(scenario))
+
+    async def _run(self, scenario: Callable[[Self], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(120):
+                await scenario(self)
+        finally:
+            self.answer()
+            for bus in self._buses:
+                await bus.close()
+            for orphan in self._orphans:
+                await orphan.stop()
+
+    async def topic(self, *, partitions: int = 1, append_time: bool = False) -> str:
+        name = f"t{uuid.uuid4().hex[:12]}"
+        config = {"message.timestamp.type": "LogAppendTime"} if append_time else {}
+        async with KafkaAdmin.connect(self._settings) as admin:
+            await admin.ensure_topics([TopicSpec(name, config)], partitions=partitions)
+        return name
+
+    async def bus(self, *, prefix: str = "") -> Bus:
+        settings = msgspec.structs.replace(self._settings, prefix=prefix)
+        bus = await KafkaBus.connect(settings, client_id="test", limits=IMPATIENT)
+        self._buses.append(bus)
+        return bus
+
+    async def leave_open(self, topic: str, transactional_id: str, values: list[bytes]) -> None:
+        await self._begin(topic, transactional_id, values)
+
+    async def abort(self, topic: str, transactional_id: str, values: list[bytes]) -> None:
+        producer = await self._begin(topic, transactional_id, values)
+        await producer.abort_transaction()
+
+    async def _begin(self, topic: str, transactional_id: str, values: list[bytes]) -> AIOKafkaProducer:
+        """With aiokafka's own producer: what it writes, ours must live with."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._server.bootstrap_servers, transactional_id=transactional_id
+        )
+        await producer.start()
+        self._orphans.append(producer)
+        await producer.begin_transaction()
+        for value in values:
+            await producer.send_and_wait(topic, value, partition=0)
+        return producer
+
+    async def delete_before(self, topic: str, offset: int) -> None:
+        async with KafkaAdmin.connect(self._settings) as admin:
+            await admin.delete_before(topic, 0, offset)
+
+    def silence(self) -> None:
+        self._server.freeze()
+
+    def answer(self) -> None:
+        self._server.thaw()

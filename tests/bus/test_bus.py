@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading, writing and transactions: what every bus promises. Written on Kafka; memory must be harsher."""
+
+import asyncio
+
+import pytest
+
+from taxi.bus import BusError, Fenced, OffsetOutOfRange, Outgoing, Unavailable, Unknown, Write
+from tests.bus.lab import Lab, everything, outgoing, read_until, values, written
+
+
+def writes(topic: str, *texts: bytes) -> list[Write]:
+    return [Write(topic, 0, record) for record in outgoing(*texts)]
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+
+async def test_what_was_sent_is_read_in_order_with_keys_headers_and_offsets(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    producer = await bus.producer()
+    sent = [
+        Outgoing(b"k1", b"v1", (("traceparent", b"00-ab-cd-01"), ("empty", b""))),
+        Outgoing(None, b"v2"),
+        Outgoing(b"k3", b"\x00\xff"),
+    ]
+    offsets = await producer.send(topic, 0, sent)
+    got = await everything(bus, topic)
+    assert [(r.key, r.value, r.headers) for r in got] == [(r.key, r.value, r.headers) for r in sent]
+    assert tuple(r.offset for r in got) == offsets == (0, 1, 2)
+
+
+async def test_position_is_the_next_offset_and_seek_moves_it(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    await written(bus, topic, b"a", b"b", b"c", b"d")
+    reader = await bus.reader(topic, 0, 1)
+    assert reader.position == 1
+    assert values(await read_until(reader, 3, max_records=2)) == [b"b", b"c"]
+    assert reader.position == 3
+    reader.seek(0)
+    assert reader.position == 0
+    assert values(await read_until(reader, 4)) == [b"a", b"b", b"c", b"d"]
+
+
+async def test_a_fetch_with_nothing_to_read_comes_back_empty(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    reader = await bus.reader(topic, 0, 0)
+    assert await reader.fetch(wait_ms=50) == []
+    assert reader.position == 0
+
+
+async def test_a_waiting_fetch_returns_soon_after_a_record_arrives(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    reader = await bus.reader(topic, 0, 0)
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(reader.fetch(wait_ms=4_000))
+        await written(bus, topic, b"a")
+        sent_at = loop.time()
+        got = await reading
+    assert values(got) in ([b"a"], [])
+    assert loop.time() - sent_at < 3, "the fetch waited although there was something to read"
+
+
+async def test_max_records_is_a_limit_and_loses_nothing(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    await written(bus, topic, *[str(i).encode() for i in range(25)])
+    reader, sizes = await bus.reader(topic, 0, 0), []
+    while reader.position < 25:
+        sizes.append(len(await reader.fetch(max_records=7)))
+    assert max(sizes) <= 7
+    assert sum(sizes) == 25
+
+
+async def test_offsets_tell_start_stable_and_end(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    assert await bus.offsets(topic, 0) == (0, 0, 0)
+    await written(bus, topic, b"a", b"b", b"c")
+    assert await bus.offsets(topic, 0) == (0, 3, 3)
+    await lab.leave_open(topic, "open", [b"d", b"e"])
+    assert await bus.offsets(topic, 0) == (0, 3, 5)
+    await lab.delete_before(topic, 2)
+    assert await bus.offsets(topic, 0) == (2, 3, 5)
+
+
+async def test_offset_at_finds_the_first_record_that_is_as_young(lab: Lab) -> None:
+    topic, bus = await lab.topic(append_time=True), await lab.bus()
+    await written(bus, topic, b"a")
+    await asyncio.sleep(0.02)
+    await written(bus, topic, b"b")
+    first, second = await everything(bus, topic)
+    assert first.timestamp_ms < second.timestamp_ms
+    assert await bus.offset_at(topic, 0, 0) == 0
+    assert await bus.offset_at(topic, 0, first.timestamp_ms + 1) == 1
+    assert await bus.offset_at(topic, 0, second.timestamp_ms) == 1
+    assert await bus.offset_at(topic, 0, second.timestamp_ms + 1) == 2, "none is as young: the end"
+
+
+async def test_timestamps_are_those_of_the_append_where_the_topic_says_so(lab: Lab) -> None:
+    topic, bus = await lab.topic(append_time=True), await lab.bus()
+    await written(bus, topic, b"a")
+    await written(bus, topic, b"b")
+    stamps = [record.timestamp_ms for record in await everything(bus, topic)]
+    assert stamps == sorted(stamps)
+    assert all(stamp > 0 for stamp in stamps)
+
+
+async def test_retention_passing_the_offset_is_out_of_range(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    await written(bus, topic, b"a", b"b", b"c")
+    await lab.delete_before(topic, 2)
+    reader = await bus.reader(topic, 0, 1)
+    with pytest.raises(OffsetOutOfRange):
+        await reader.fetch()
+    assert reader.position == 1, "position is unchanged"
+    reader.seek(2)
+    assert values(await read_until(reader, 3)) == [b"c"]
+
+
+async def test_an_offset_beyond_the_end_is_out_of_range(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    await written(bus, topic, b"a")
+    reader = await bus.reader(topic, 0, 2)
+    with pytest.raises(OffsetOutOfRange):
+        await reader.fetch()
+
+
+# --- transactions -----------------------------------------------------------------------------------
+
+
+async def test_a_transaction_is_visible_as_a_whole_and_its_offsets_are_told(lab: Lab) -> None:
+    one, two, bus = await lab.topic(), await lab.topic(), await lab.bus()
+    producer = await bus.transactional_producer("t")
+    mixed = [*writes(one, b"a"), *writes(two, b"b"), *writes(one, b"c")]
+    assert await producer.transact(mixed) == (0, 0, 1)
+    reader = await bus.reader(one, 0, 0)
+    got = await read_until(reader, 3)
+    assert values(got) == [b"a", b"c"]
+    assert [r.offset for r in got] == [0, 1], "offset 2 is the commit marker"
+    assert values(await read_until(await bus.reader(two, 0, 0), 2)) == [b"b"]
+
+
+async def test_offsets_go_on_over_the_markers(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    producer = await bus.transactional_producer("t")
+    told = [await producer.transact(writes(topic, b"%d" % i)) for i in range(4)]
+    assert told == [(0,), (2,), (4,), (6,)]
+    got = await read_until(await bus.reader(topic, 0, 0), 8)
+    assert [(r.offset, r.value) for r in got] == [(0, b"0"), (2, b"1"), (4, b"2"), (6, b"3")]
+
+
+async def test_position_passes_aborted_records_and_markers_that_never_arrive(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    await lab.abort(topic, "t", [b"x", b"y"])
+    reader = await bus.reader(topic, 0, 0)
+    assert values(await read_until(reader, 3)) == []
+    assert reader.position == 3
+    assert await bus.offsets(topic, 0) == (0, 3, 3)
+
+
+async def test_who_reads_uncommitted_sees_open_and_aborted_records(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    await lab.abort(topic, "aborted", [b"x"])
+    await lab.leave_open(topic, "open", [b"y"])
+    assert values(await everything(bus, topic, committed=False)) == [b"x", b"y"]
+    assert values(await everything(bus, topic)) == []
+
+
+async def test_committed_readers_stop_before_an_open_transaction(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    await written(bus, topic, b"a")
+    await lab.leave_open(topic, "open", [b"x"])
+    await written(bus, topic, b"b")
+    reader = await bus.reader(topic, 0, 0)
+    assert values(await read_until(reader, 1)) == [b"a"]
+    assert await reader.fetch(wait_ms=30) == []
+    assert reader.position == 1
+
+
+async def test_a_fetch_may_bring_half_a_transaction(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    producer = await bus.transactional_producer("t")
+    await producer.transact(writes(topic, b"a", b"b", b"c"))
+    reader = await bus.reader(topic, 0, 0)
+    halves: list[bytes | None] = []
+    while not halves:
+        halves = values(await reader.fetch(max_records=2))
+    assert halves in ([b"a"], [b"a", b"b"])
+
+
+async def test_starting_a_producer_ends_what_its_predecessor_left_open(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    await lab.leave_open(topic, "city", [b"x", b"y"])
+    await bus.transactional_producer("city")
+    bounds = await bus.offsets(topic, 0)
+    assert bounds == (0, 3, 3), "aborted, its marker written, before the start returned"
+    assert values(await everything(bus, topic)) == []
+
+
+async def test_a_successor_fences_its_predecessor_for_good(lab: Lab) -> None:
+    topic, bus, other = await lab.topic(), await lab.bus(), await lab.bus()
+    old = await bus.transactional_producer("city")
+    await old.transact(writes(topic, b"old"))
+    new = await other.transactional_producer("city")
+    with pytest.raises(Fenced):
+        await old.transact(writes(topic, b"zombie"))
+    with pytest.raises(BusError):
+        await old.transact(writes(topic, b"zombie again"))
+    await new.transact(writes(topic, b"new"))
+    end = (await bus.offsets(topic, 0)).end
+    assert values(await read_until(await bus.reader(topic, 0, 0), end)) == [b"old", b"new"]
+
+
+async def test_a_successor_may_start_in_the_middle_of_a_transaction(lab: Lab) -> None:
+    """Whoever wins: all of it or nothing, and Fenced means nothing."""
+    topic, bus, other = await lab.topic(), await lab.bus(), await lab.bus()
+    for turn in range(8):
+        old = await bus.transactional_producer("city")
+        both = writes(topic, b"%d-a" % turn, b"%d-b" % turn)
+        done, _new = await asyncio.gather(old.transact(both), _later(turn, other), return_exceptions=True)
+        end = (await bus.offsets(topic, 0)).end
+        seen = values(await read_until(await bus.reader(topic, 0, 0), end))
+        mine = [w.record.value for w in both if w.record.value in seen]
+        assert mine in ([], [w.record.value for w in both]), "half a transaction"
+        if isinstance(done, Fenced):
+            assert mine == []
+        elif not isinstance(done, BaseException):
+            assert mine, "it said that it committed"
+        else:
+            assert isinstance(done, Unknown)
+
+
+async def _later(turn: int, bus: object) -> object:
+    await asyncio.sleep(0.002 * turn)
+    return await bus.transactional_producer("city")  # type: ignore[attr-defined]
+
+
+async def test_transactions_of_different_ids_do_not_disturb_each_other(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    one = await bus.transactional_producer("one")
+    two = await bus.transactional_producer("two")
+    await asyncio.gather(one.transact(writes(topic, b"1")), two.transact(writes(topic, b"2")))
+    end = (await bus.offsets(topic, 0)).end
+    assert sorted(str(v) for v in values(await read_until(await bus.reader(topic, 0, 0), end))) == [
+        "b'1'",
+        "b'2'",
+    ]
+
+
+async def test_a_transaction_larger_than_a_batch_is_whole_all_the_same(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    producer = await bus.transactional_producer("t")
+    texts = [bytes([i]) * 400_000 for i in range(5)]
+    offsets = await producer.transact(writes(topic, *texts))
+    assert offsets == (0, 1, 2, 3, 4)
+    assert values(await read_until(await bus.reader(topic, 0, 0), 6)) == texts
+
+
+async def test_an_empty_transaction_writes_nothing(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    producer = await bus.transactional_producer("t")
+    assert await producer.transact([]) == ()
+    assert await bus.offsets(topic, 0) == (0, 0, 0)
+
+
+# --- a broker that does not answer ------------------------------------------------------------------
+
+
+async def test_a_transaction_without_an_answer_is_unknown_and_its_producer_spent(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    producer = await bus.transactional_producer("city")
+    await producer.transact(writes(topic, b"before"))
+    lab.silence()
+    with pytest.raises(Unknown):
+        await producer.transact(writes(topic, b"x", b"y"))
+    lab.answer()
+    with pytest.raises(BusError):
+        await producer.transact(writes(topic, b"z"))
+    after = await bus.transactional_producer("city")
+    await after.transact(writes(topic, b"after"))
+    end = (await bus.offsets(topic, 0)).end
+    seen = values(await read_until(await bus.reader(topic, 0, 0), end))
+    assert seen in ([b"before", b"after"], [b"before", b"x", b"y", b"after"])
+
+
+async def test_a_send_without_an_answer_is_unknown_and_the_next_one_works(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    producer = await bus.producer()
+    await producer.send(topic, 0, outgoing(b"a"))
+    lab.silence()
+    with pytest.raises(Unknown):
+        await producer.send(topic, 0, outgoing(b"b"))
+    lab.answer()
+    await producer.send(topic, 0, outgoing(b"c"))
+    seen = values(await everything(bus, topic))
+    assert seen[0] == b"a"
+    assert b"c" in seen
+    assert seen.count(b"b") <= 1, "an idempotent producer never doubles"
+
+
+async def test_a_reader_says_unavailable_within_its_bound_and_keeps_its_position(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    await written(bus, topic, b"a", b"b")
+    reader = await bus.reader(topic, 0, 1)
+    lab.silence()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(Unavailable):
+        await reader.fetch()
+    assert loop.time() - began < 20
+    lab.answer()
+    assert reader.position == 1
+    assert values(await read_until(reader, 2)) == [b"b"]
+
+
+async def test_concurrent_sends_of_one_producer_all_arrive_once(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    producer = await bus.producer()
+    told = await asyncio.gather(*[producer.send(topic, 0, outgoing(b"%d" % i)) for i in range(20)])
+    assert sorted(offset for (offset,) in told) == list(range(20))
+    assert len({r.value for r in await everything(bus, topic)}) == 20
+
+
+async def test_what_may_be_lost_is_written_with_one_acknowledgement(lab: Lab) -> None:
+    topic, bus = await lab.topic(append_time=True), await lab.bus()
+    producer = await bus.producer(acks="leader")
+    offsets = await producer.send(topic, 0, outgoing(*[b"fix" * 50] * 1000))
+    assert len(offsets) == 1000
+    assert len(await everything(bus, topic)) == 1000
+
+
+# --- names ------------------------------------------------------------------------------------------
+
+
+async def test_a_prefix_keeps_transactional_ids_apart(lab: Lab) -> None:
+    plain, other = await lab.bus(), await lab.bus(prefix="p.")
+    topic = await lab.topic()
+    first = await plain.transactional_producer("city")
+    await other.transactional_producer("city")
+    await first.transact([Write(topic, 0, Outgoing(None, b"not fenced"))])

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups: who has which cities, and that a change is always told."""
+
+import asyncio
+
+from taxi.bus import Assignment, Membership, Write
+from tests.bus.lab import Lab, outgoing, read_until, values, written
+
+
+async def settled(*members: Membership, partitions: int) -> list[Assignment]:
+    """Wait until the members' newest assignments share all partitions out; those assignments."""
+    newest = [Assignment(0, ()) for _ in members]
+    shared = asyncio.Event()
+
+    async def watch(index: int) -> None:
+        while True:
+            newest[index] = await members[index].next()
+            together = sorted(p for assignment in newest for p in assignment.partitions)
+            if together == list(range(partitions)):
+                shared.set()
+            else:
+                shared.clear()
+
+    watchers = [asyncio.create_task(watch(index)) for index in range(len(members))]
+    try:
+        await asyncio.wait_for(shared.wait(), 30)
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+    return newest
+
+
+async def test_the_only_member_gets_all_partitions(lab: Lab) -> None:
+    topic, bus = await lab.topic(partitions=3), await lab.bus()
+    member = await bus.join(f"g-{topic}", topic)
+    assignment = await member.next()
+    assert assignment.partitions == (0, 1, 2)
+    assert assignment.generation > 0
+
+
+async def test_a_second_member_takes_its_share_and_gives_it_back_when_it_leaves(lab: Lab) -> None:
+    topic, bus, other = await lab.topic(partitions=2), await lab.bus(), await lab.bus()
+    first = await bus.join(f"g-{topic}", topic)
+    alone = await first.next()
+    second = await other.join(f"g-{topic}", topic)
+    both = await settled(first, second, partitions=2)
+    assert [len(assignment.partitions) for assignment in both] == [1, 1]
+    await second.leave()
+    [again] = await settled(first, partitions=2)
+    assert alone.generation < both[0].generation < again.generation
+
+
+async def test_the_standby_of_a_single_partition_has_nothing_until_the_owner_leaves(lab: Lab) -> None:
+    topic, bus, other = await lab.topic(), await lab.bus(), await lab.bus()
+    owner = await bus.join(f"g-{topic}", topic)
+    assert (await owner.next()).partitions == (0,)
+    standby = await other.join(f"g-{topic}", topic)
+    both = await settled(owner, standby, partitions=1)
+    heir, gone = (standby, owner) if both[0].partitions else (owner, standby)
+    await gone.leave()
+    [inherited] = await settled(heir, partitions=1)
+    assert inherited.partitions == (0,)
+
+
+async def test_a_prefix_keeps_topics_and_groups_apart(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    await written(bus, topic, b"plain")
+    head, tail = topic[:3], topic[3:]
+    prefixed = await lab.bus(prefix=head)
+    reader = await prefixed.reader(tail, 0, 0)
+    assert values(await read_until(reader, 1)) == [b"plain"], "prefix + name is the topic"
+    producer = await prefixed.transactional_producer("t")
+    await producer.transact([Write(tail, 0, record) for record in outgoing(b"by prefix")])
+    assert values(await read_until(reader, 3)) == [b"by prefix"]
+    ours = await bus.join(f"g-{topic}", topic)
+    theirs = await prefixed.join(f"g-{topic}", tail)
+    assert (await ours.next()).partitions == (await theirs.next()).partitions == (0,)

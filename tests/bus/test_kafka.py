@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only a real cluster can show: kill -9, topics as they were made, cost of an idle reader."""
+
+import asyncio
+import time
+import uuid
+
+import pytest
+
+from taxi import topics
+from taxi.bus import BusError, Unavailable, Unknown
+from taxi.bus.kafka import KafkaBus
+from taxi.bus.kafka_admin import KafkaAdmin
+from taxi.bus.kafka_link import Limits
+from taxi.runtime.settings import Settings
+from tests.bus.lab import outgoing, read_until, values
+from tests.bus.lab_kafka import KafkaLab
+from tests.kafka_server import KafkaServer
+
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+
+
+@pytest.fixture
+def lab(kafka_server: KafkaServer) -> KafkaLab:
+    return KafkaLab(kafka_server)
+
+
+async def test_nothing_acknowledged_is_lost_or_doubled_over_kill_9(
+    lab: KafkaLab, kafka_server: KafkaServer
+) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    acknowledged: list[bytes] = []
+    one_more = asyncio.Event()
+    stop = asyncio.Event()
+
+    async def write(writer: int) -> None:
+        producer = await bus.producer()
+        number = 0
+        while not stop.is_set():
+            text = b"%d-%d" % (writer, number)
+            try:
+                await producer.send(topic, 0, outgoing(text))
+                acknowledged.append(text)
+                one_more.set()
+            except Unknown:
+                pass  # a text is used once: this one may be there or not
+            number += 1
+
+    async def more(count: int) -> None:
+        target = len(acknowledged) + count
+        while len(acknowledged) < target:
+            one_more.clear()
+            await one_more.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for writer in range(4):
+            group.create_task(write(writer))
+        await more(100)
+        kafka_server.kill()
+        await asyncio.to_thread(kafka_server.start)
+        await more(100)
+        stop.set()
+    end = (await bus.offsets(topic, 0)).stable
+    seen = values(await read_until(await bus.reader(topic, 0, 0), end))
+    assert len(seen) == len(set(seen)), "doubled"
+    assert set(acknowledged) <= set(seen), "lost"
+
+
+async def test_a_reader_goes_on_where_it_was_after_the_broker_came_back(
+    lab: KafkaLab, kafka_server: KafkaServer
+) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    producer = await bus.producer()
+    await producer.send(topic, 0, outgoing(b"a"))
+    reader = await bus.reader(topic, 0, 0)
+    assert values(await read_until(reader, 1)) == [b"a"]
+    kafka_server.kill()
+    with pytest.raises(Unavailable):
+        await reader.fetch()
+    kafka_server.start()
+    await producer.send(topic, 0, outgoing(b"b"))
+    assert values(await read_until(reader, 2)) == [b"b"]
+
+
+async def test_topics_are_made_once_and_as_they_were_asked_for(kafka_server: KafkaServer) -> None:
+    settings = Settings(
+        kafka_bootstrap_servers=kafka_server.bootstrap_servers, prefix=f"p{uuid.uuid4().hex[:6]}."
+    )
+    names = [spec.name for spec in topics.specs()]
+    async with KafkaAdmin.connect(settings) as admin:
+        assert list(await admin.ensure_topics(topics.specs(), partitions=2)) == names
+        assert await admin.ensure_topics(topics.specs(), partitions=2) == ()
+        found = await admin.describe_topics([*names, "missing"])
+        assert len(await admin.cluster_id()) > 10
+        await admin.delete_topics(names)
+    assert sorted(found) == sorted(names)
+    for spec in topics.specs():
+        assert found[spec.name].partitions == 2
+        assert found[spec.name].config.items() >= spec.config.items()
+
+
+async def test_an_absent_broker_is_unavailable_within_the_bound() -> None:
+    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1")
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        await KafkaBus.connect(settings, client_id="test", limits=Limits(give_up_s=1.0))
+    assert time.monotonic() - began < 5
+
+
+async def test_a_refused_record_is_an_error_not_a_retry(lab: KafkaLab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    producer = await bus.producer()
+    with pytest.raises(BusError) as refused:
+        await producer.send(topic, 0, outgoing(b"x" * (2 << 20)))
+    assert not isinstance(refused.value, Unavailable)
