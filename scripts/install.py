@@ -32,7 +32,7 @@ OLDEST_JAVA = 17
 # build.txt, so that one resolution covers everything a developer has.
 COVERS = {"run": ("run",), "build": ("build",), "dev": ("run", "build", "dev"), "java": ("java",)}
 DOWNLOAD_MB = {"run": 66, "build": 59, "dev": 209, "java": 34}
-FRONT_END_MB = 30
+FRONT_END_MB = 90
 LOCKS_FOR = {"run": ("run", "build"), "dev": ("dev",)}
 
 
