@@ -54,10 +54,10 @@ class Outbox:
         return sending
 
     def unsent(self, commands: Iterable[AnyCommand], now_ms: int) -> None:
-        """Nobody knows whether these were written: they are due again."""
+        """Nobody knows whether these were written: those still unanswered are due again."""
         for command in commands:
-            letter = self._letters.setdefault(command.command_id, _Letter(command, now_ms))
-            letter.due_ms, letter.tries = now_ms, 0
+            if letter := self._letters.get(command.command_id):
+                letter.due_ms, letter.tries = now_ms, 0
 
     def answered(self, command_id: str) -> None:
         """An event carries this id."""

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the simulator says, as records."""
+
+from simulator.fleet import Rows, Sight
+from taxi.bus import Outgoing
+from taxi.codec import encode
+from taxi.messages import AnyCommand, Fix, GoOffline, GoOnline
+from taxi.runtime import tracing
+
+
+def fix_records(rows: Rows, sight: Sight, now_ms: int) -> list[Outgoing]:
+    """A fix for each row; driver numbers are rows + 1."""
+    columns = (
+        (rows + 1).tolist(),
+        sight.points.round(6).tolist(),
+        (sight.heading.round().astype(int) % 360).tolist(),
+        sight.speed.round(1).tolist(),
+    )
+    fixes = [
+        Fix(driver=driver, at_ms=now_ms, lng=lng, lat=lat, heading=heading, speed=speed)
+        for driver, (lng, lat), heading, speed in zip(*columns, strict=True)
+    ]
+    return [Outgoing(b"%d" % fix.driver, encode(fix)) for fix in fixes]
+
+
+def subject(command: AnyCommand) -> str:
+    """The driver or ride that a command is about: its key on the log."""
+    return str(command.driver) if isinstance(command, GoOnline | GoOffline) else command.ride
+
+
+def command_record(command: AnyCommand, cause: tracing.Trace | None) -> Outgoing:
+    """A command in the trace of what it answers, else in one of its own."""
+    trace = cause.child(command.command_id) if cause else tracing.root(command.command_id)
+    return Outgoing(subject(command).encode(), encode(command), trace.headers())
