@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find the browser that the end-to-end tests drive, and fetch Playwright's own where there is none.
 
-`python -m scripts.ensure_browser` prints its path. The order: TAXI_BROWSER, a Chromium or Chrome of this
+`python -m scripts.ensure_browser` prints its path. The order: CHROME_PATH, a Chromium or Chrome of this
 machine, what Playwright has in its cache, what Playwright can fetch.
 """
 
@@ -24,7 +24,7 @@ APPLICATIONS = (
 
 def find_browser() -> Path | None:
     """Return a Chromium or Chrome to launch, or None."""
-    named = os.environ.get("TAXI_BROWSER")
+    named = os.environ.get("CHROME_PATH")
     candidates = [
         *([Path(named)] if named else []),
         *(Path(found) for name in NAMES if (found := shutil.which(name))),
@@ -60,7 +60,7 @@ def main() -> int:
             "[browser] NONE FOUND: the tests in a browser will be skipped, and fail where CI=true.",
             file=sys.stderr,
         )
-        print("[browser] Install Chromium or Chrome, or set TAXI_BROWSER to one.", file=sys.stderr)
+        print("[browser] Install Chromium or Chrome, or set CHROME_PATH to one.", file=sys.stderr)
         return 1
     print(f"[browser] {found}")
     return 0

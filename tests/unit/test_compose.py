@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from taxi.local import broker_files
 from taxi.runtime import settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +95,20 @@ def test_the_broker_tells_containers_and_this_machine_an_address_each_can_reach(
     assert set(
         environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].replace(":PLAINTEXT", "").split(",")
     ) == set(listening)
+
+
+def test_the_broker_is_set_like_the_one_that_needs_no_container() -> None:
+    properties = {
+        key.removeprefix("KAFKA_").lower().replace("_", "."): value
+        for key, value in SERVICES["kafka"]["environment"].items()
+    }
+    for_one_process_only = {"listener.security.protocol.map", "controller.listener.names"}
+    both = (properties.keys() & broker_files._SETTINGS.keys()) - for_one_process_only
+    assert {key: properties[key] for key in both} == {key: str(broker_files._SETTINGS[key]) for key in both}
+    timing = {
+        key for key in broker_files._SETTINGS if key.startswith(("broker.", "group.", "transaction.abort"))
+    }
+    assert timing <= both
 
 
 def test_the_load_balancer_stands_before_every_gateway() -> None:
