@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from taxi.local.child import on_a_leash
 from taxi.local.errors import WRONG_USE, LocalError
 from taxi.local.java import Java
 
@@ -130,7 +131,11 @@ def format_once(files: BrokerFiles, java: Java, jars: Path) -> str:
     properties.write_text(_properties(half, 9092, 9093))
     tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id, "-c", str(properties)]
     done = subprocess.run(
-        [*java_command(files, java, jars), *tool], capture_output=True, text=True, timeout=60, check=False
+        on_a_leash([*java_command(files, java, jars), *tool]),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     if done.returncode:
         raise LocalError(

@@ -60,3 +60,16 @@ def holder(port: int) -> str | None:
         return f"{psutil.Process(listening[0]).name()} (pid {listening[0]})" if listening else None
     except psutil.Error:
         return None
+
+
+class PortPool:
+    """Gives free ports one after the other, none twice in a row: its takers bind them only later."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._next = first
+
+    def take(self) -> int:
+        port = first_free(self._next)
+        self._next = port + 1 if port < self._first + 500 else self._first
+        return port
