@@ -4,6 +4,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 SEEDS ?= 200
+# Tests that need nothing but the processor run side by side; real brokers and browsers get it for themselves.
+QUICK := tests/unit tests/property
 ARGS ?=
 export PYTHONDONTWRITEBYTECODE ?= 1
 
@@ -36,14 +38,16 @@ check: setup ## format, lint, types, import rules, for Python and TypeScript
 test: check ## every check and every test
 	@$(BIN)/python -m scripts.ensure_browser || test "$$CI" != true
 	$(BIN)/python -m scripts.front_end test
+	$(BIN)/pytest -n 2 $(QUICK)
 	@$(MAKE) --no-print-directory sim
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not sim"
+	$(BIN)/pytest $(foreach each,$(QUICK) tests/simulation,--ignore=$(each))
 
 sim: setup ## the whole system under SEEDS=200 seeds: faults, then heal, then every promise checked
-	SEEDS=$(SEEDS) $(BIN)/pytest -m sim
+	SEEDS=$(SEEDS) $(BIN)/pytest -n 2 tests/simulation
 
-bench: setup ## what the docs claim, measured (ARGS picks one)
-	$(BIN)/python -m bench $(ARGS)
+bench: setup ## what the docs claim, measured (BENCH=name runs bench/name.py alone)
+	@for file in $(or $(BENCH:%=bench/%.py),$(sort $(wildcard bench/*.py))); do \
+	    echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
 
 lock: ## write requirements/*.txt anew (UPGRADE=1: to the newest versions)
 	@$(FIND_PYTHON) && "$$python" -m scripts.install dev && $(BIN)/python -m scripts.lock $(if $(UPGRADE),--upgrade)

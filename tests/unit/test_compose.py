@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+import typer.core
+import typer.main
 import yaml
 
+from taxi.cli import app
 from taxi.local import broker_files
 from taxi.runtime import settings
 
@@ -75,6 +79,14 @@ def test_the_environment_of_a_part_is_what_its_settings_take(name: str) -> None:
     read: settings.Settings = module.Settings.from_env(SERVICES[name]["environment"])
     assert read.kafka_bootstrap_servers == "kafka:19092"
     assert read.name.startswith(PARTS[name])
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_command_of_a_part_is_one_that_taxi_takes(name: str) -> None:
+    kind, *options = SERVICES[name]["command"]
+    commands = typer.main.get_command(app)
+    assert isinstance(commands, typer.core.TyperGroup)
+    assert commands.commands[kind].make_context(kind, options)
 
 
 @pytest.mark.parametrize("name", LONG_LIVED)
