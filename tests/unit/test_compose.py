@@ -86,7 +86,7 @@ def test_the_command_of_a_part_is_one_that_taxi_takes(name: str) -> None:
     kind, *options = SERVICES[name]["command"]
     commands = typer.main.get_command(app)
     assert isinstance(commands, typer.core.TyperGroup)
-    assert commands.commands[kind].make_context(kind, options)
+    assert commands.commands[kind].make_context(kind, options).info_name == kind
 
 
 @pytest.mark.parametrize("name", LONG_LIVED)
