@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of a city: the fold of `taxi.events`, shared by dispatcher, gateway and simulator.
+
+A ride's life is a table (`MOVES`): which event may happen in which state, and where it leads. A driver's
+status is never stored: it follows from the shift, the signal and the ride (`status`), so the two can't
+disagree. An event that the table forbids raises `IllegalTransition`: the dispatcher has a bug.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Struct, field
+
+from taxi import messages as m
+from taxi.fixes import EXPIRY_MS
+from taxi.states import ENDED, DriverStatus, RideState
+
+REMEMBERED_MS: Final = 3_600_000
+"""For how long (log time) a command's id is known, so that a repeat is a repeat."""
+ENDED_KEPT_MS: Final = EXPIRY_MS + 180_000
+"""For how long an ended ride stays in the state: its row, the resume horizon, and some slack."""
+
+
+class IllegalTransition(Exception):
+    """An event that the state does not allow: a bug of whoever decided it."""
+
+
+class Ride(Struct, kw_only=True):
+    """A ride as of some batch. Times are log time, 0 = not yet."""
+
+    ride: str
+    rider: str
+    pickup: m.Place
+    dropoff: m.Place
+    requested_ms: int
+    state: RideState = RideState.REQUESTED
+    attempt: int = 0
+    driver: int | None = None
+    """Who is offered it or drives it; stays after a completed ride."""
+    eta_s: int = 0
+    expires_ms: int = 0
+    """When the offer lapses."""
+    assigned_ms: int = 0
+    arrived_ms: int = 0
+    started_ms: int = 0
+    ended_ms: int = 0
+    reason: str = ""
+    """Why it was cancelled."""
+    refused: list[int] = field(default_factory=list)
+    """Drivers who declined it, did not answer or lost it; in the order they did."""
+
+
+class Driver(Struct, kw_only=True):
+    """A driver as of some batch."""
+
+    on_shift: bool = False
+    leaving: bool = False
+    """The shift ends with the ride."""
+    lost_ms: int = 0
+    """Since when there is no signal; 0: there is."""
+    ride: str | None = None
+
+
+class Touched(NamedTuple):
+    """Whose rows an event may have changed."""
+
+    drivers: tuple[int, ...] = ()
+    rides: tuple[str, ...] = ()
+
+
+class Totals(Struct, kw_only=True):
+    """How rides ended since the birth of the log."""
+
+    completed: int = 0
+    cancelled: int = 0
+    no_show: int = 0
+    expired: int = 0
+
+
+class CityState(Struct, kw_only=True):
+    """What the events say, up to the last one applied."""
+
+    city: str = ""
+    epoch: str = ""
+    batch: int = 0
+    now_ms: int = 0
+    commands_offset: int = 0
+    locations_offset: int = 0
+    commands_digest: str = ""
+    locations_digest: str = ""
+    policy: m.PolicyActivated | None = None
+    drivers: dict[int, Driver] = field(default_factory=dict)
+    rides: dict[str, Ride] = field(default_factory=dict)
+    commands: dict[str, int] = field(default_factory=dict)
+    """Ids of accepted and rejected commands → log time, oldest first."""
+    totals: Totals = field(default_factory=Totals)
+
+    def apply(self, event: m.AnyEvent) -> Touched:
+        """Fold one event in; say whose rows it touched. Raises IllegalTransition."""
+        if event.command_id is not None:
+            self.commands[event.command_id] = event.at_ms
+        return _FOLDS[type(event)](self, event)
+
+    def status(self, driver: int) -> DriverStatus:
+        """What a driver is doing; OFFLINE where events know no such driver."""
+        known = self.drivers.get(driver)
+        if known is None:
+            return DriverStatus.OFFLINE
+        if known.lost_ms:
+            return DriverStatus.LOST
+        if known.ride is not None:
+            return _BUSY[self.rides[known.ride].state]
+        return DriverStatus.IDLE if known.on_shift else DriverStatus.OFFLINE
+
+    def ride_of(self, driver: int) -> Ride | None:
+        """The ride that a driver is offered or drives."""
+        known = self.drivers.get(driver)
+        return self.rides[known.ride] if known is not None and known.ride is not None else None
+
+    def to_bytes(self) -> bytes:
+        """As JSON; the same state always gives the same bytes."""
+        return _ENCODER.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "CityState":
+        """The state that `to_bytes` wrote. Raises msgspec.DecodeError."""
+        return _DECODER.decode(data)
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(CityState)
+
+_BUSY: Final = {
+    RideState.OFFERED: DriverStatus.OFFERED,
+    RideState.ASSIGNED: DriverStatus.TO_PICKUP,
+    RideState.ARRIVED: DriverStatus.AT_PICKUP,
+    RideState.ON_TRIP: DriverStatus.ON_TRIP,
+}
+
+_WAITING: Final = (RideState.REQUESTED, RideState.OFFERED)
+_TAKEN: Final = (RideState.ASSIGNED, RideState.ARRIVED)
+
+MOVES: Final[dict[type[m.Event], tuple[tuple[RideState, ...], RideState]]] = {
+    m.RideOffered: ((RideState.REQUESTED,), RideState.OFFERED),
+    m.OfferDeclined: ((RideState.OFFERED,), RideState.REQUESTED),
+    m.OfferExpired: ((RideState.OFFERED,), RideState.REQUESTED),
+    m.RideAssigned: ((RideState.OFFERED,), RideState.ASSIGNED),
+    m.RideReleased: ((RideState.OFFERED, *_TAKEN), RideState.REQUESTED),
+    m.DriverArrived: ((RideState.ASSIGNED,), RideState.ARRIVED),
+    m.TripStarted: ((RideState.ARRIVED,), RideState.ON_TRIP),
+    m.TripCompleted: ((RideState.ON_TRIP,), RideState.COMPLETED),
+    m.RideCancelled: ((*_WAITING, *_TAKEN, RideState.ON_TRIP), RideState.CANCELLED),
+    m.RideNoShow: ((RideState.ARRIVED,), RideState.NO_SHOW),
+    m.RideExpired: ((RideState.REQUESTED,), RideState.EXPIRED),
+}
+"""Event → (states in which it may happen, state it leads to)."""
+
+
+def _move(city: CityState, event: Any) -> Ride:
+    """Take the event's ride to its next state; the driver it names must be the ride's own."""
+    ride = city.rides.get(event.ride)
+    allowed, after = MOVES[type(event)]
+    if ride is None or ride.state not in allowed:
+        raise IllegalTransition(f"{event} while the ride is {ride.state.name if ride else 'unknown'}")
+    if ride.driver is not None and getattr(event, "driver", ride.driver) not in (ride.driver, None):
+        raise IllegalTransition(f"{event} while its driver is {ride.driver}")
+    ride.state = after
+    return ride
+
+
+def _touched(ride: Ride, driver: int | None) -> Touched:
+    return Touched(() if driver is None else (driver,), (ride.ride,))
+
+
+def _free(city: CityState, ride: Ride) -> int | None:
+    """Part ride and driver; a shift that was to end with the ride ends now."""
+    number = ride.driver
+    if number is not None:
+        driver = city.drivers[number]
+        driver.ride = None
+        if driver.leaving:
+            driver.on_shift = driver.leaving = False
+    return number
+
+
+def _requested(city: CityState, event: m.RideRequested) -> Touched:
+    if event.ride in city.rides:
+        raise IllegalTransition(f"{event}: the ride exists")
+    city.rides[event.ride] = Ride(
+        ride=event.ride,
+        rider=event.rider,
+        pickup=event.pickup,
+        dropoff=event.dropoff,
+        requested_ms=event.at_ms,
+    )
+    return Touched((), (event.ride,))
+
+
+def _offered(city: CityState, event: m.RideOffered) -> Touched:
+    if city.status(event.driver) is not DriverStatus.IDLE:
+        raise IllegalTransition(f"{event} while the driver is {city.status(event.driver).name}")
+    ride = _move(city, event)
+    ride.driver, ride.attempt = event.driver, event.attempt
+    ride.eta_s, ride.expires_ms = event.eta_s, event.expires_ms
+    city.drivers[event.driver].ride = event.ride
+    return _touched(ride, event.driver)
+
+
+def _given_back(city: CityState, event: Any) -> Touched:
+    """Declined, expired or released: it waits again, with its original age, and not for this driver."""
+    ride = _move(city, event)
+    driver = _free(city, ride)
+    ride.driver, ride.expires_ms, ride.assigned_ms, ride.arrived_ms = None, 0, 0, 0
+    ride.refused.append(event.driver)
+    return _touched(ride, driver)
+
+
+def _assigned(city: CityState, event: m.RideAssigned) -> Touched:
+    ride = _move(city, event)
+    ride.assigned_ms, ride.eta_s, ride.expires_ms = event.at_ms, event.eta_s, 0
+    return _touched(ride, ride.driver)
+
+
+def _arrived(city: CityState, event: m.DriverArrived) -> Touched:
+    ride = _move(city, event)
+    ride.arrived_ms = event.at_ms
+    return _touched(ride, ride.driver)
+
+
+def _started(city: CityState, event: m.TripStarted) -> Touched:
+    ride = _move(city, event)
+    ride.started_ms = event.at_ms
+    return _touched(ride, ride.driver)
+
+
+def _ended(city: CityState, event: Any) -> Touched:
+    ride = _move(city, event)
+    driver = _free(city, ride)
+    ride.ended_ms, ride.expires_ms = event.at_ms, 0
+    ride.reason = getattr(event, "reason", "")
+    name = ride.state.name.lower()
+    setattr(city.totals, name, getattr(city.totals, name) + 1)
+    return _touched(ride, driver)
+
+
+def _online(city: CityState, event: m.DriverCameOnline) -> Touched:
+    driver = city.drivers.setdefault(event.driver, Driver())
+    driver.on_shift, driver.leaving = True, False
+    return Touched((event.driver,))
+
+
+def _offline(city: CityState, event: m.DriverWentOffline) -> Touched:
+    driver = city.drivers[event.driver]
+    if driver.ride is None:
+        driver.on_shift = False
+    else:
+        driver.leaving = True
+    return Touched((event.driver,))
+
+
+def _lost(city: CityState, event: m.DriverLost) -> Touched:
+    city.drivers[event.driver].lost_ms = event.at_ms
+    return Touched((event.driver,))
+
+
+def _found(city: CityState, event: m.DriverFound) -> Touched:
+    city.drivers[event.driver].lost_ms = 0
+    return Touched((event.driver,))
+
+
+def _epoch(city: CityState, event: m.EpochStarted) -> Touched:
+    city.epoch, city.city = event.epoch, event.city
+    return Touched()
+
+
+def _policy(city: CityState, event: m.PolicyActivated) -> Touched:
+    city.policy = event
+    return Touched()
+
+
+def _noted(_: CityState, __: m.Event) -> Touched:
+    return Touched()
+
+
+def _closed(city: CityState, event: m.BatchClosed) -> Touched:
+    if event.batch != city.batch + 1 or event.at_ms < city.now_ms:
+        raise IllegalTransition(f"{event} after batch {city.batch} at {city.now_ms}")
+    city.batch, city.now_ms = event.batch, event.at_ms
+    city.commands_offset, city.commands_digest = event.commands_offset, event.commands_digest
+    city.locations_offset, city.locations_digest = event.locations_offset, event.locations_digest
+    _forget(city)
+    return Touched()
+
+
+def _forget(city: CityState) -> None:
+    """Let go of old command ids and of rides that ended long ago: memory is bounded by the log's time."""
+    while city.commands:
+        oldest = next(iter(city.commands))
+        if city.commands[oldest] > city.now_ms - REMEMBERED_MS:
+            break
+        del city.commands[oldest]
+    gone = [
+        ride.ride
+        for ride in city.rides.values()
+        if ride.state in ENDED and ride.ended_ms <= city.now_ms - ENDED_KEPT_MS
+    ]
+    for name in gone:
+        del city.rides[name]
+
+
+_FOLDS: Final[dict[type[m.Event], Callable[[CityState, Any], Touched]]] = {
+    m.EpochStarted: _epoch,
+    m.PolicyActivated: _policy,
+    m.DriverCameOnline: _online,
+    m.DriverWentOffline: _offline,
+    m.DriverLost: _lost,
+    m.DriverFound: _found,
+    m.RideRequested: _requested,
+    m.RideOffered: _offered,
+    m.OfferDeclined: _given_back,
+    m.OfferExpired: _given_back,
+    m.RideAssigned: _assigned,
+    m.RideReleased: _given_back,
+    m.DriverArrived: _arrived,
+    m.TripStarted: _started,
+    m.TripCompleted: _ended,
+    m.RideCancelled: _ended,
+    m.RideNoShow: _ended,
+    m.RideExpired: _ended,
+    m.CommandRejected: _noted,
+    m.InputSkipped: _noted,
+    m.BatchClosed: _closed,
+}
+"""Event → how it changes the state."""
