@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the world against the log: fixes and commands out, events in.
+
+Three loops: `_drive` moves the city ten times a second and publishes what moved; `_speak` sends commands
+until they are answered; `_listen` folds events and lets people react. Each waits out a broker that is away.
+"""
+
+import asyncio
+from typing import Final, NoReturn
+
+from simulator.event_log import EventLog, Heard
+from simulator.health import Pulse
+from simulator.outbox import Outbox
+from simulator.records import command_record, fix_records, subject
+from simulator.recovery import recover
+from simulator.settings import Habits, Settings
+from simulator.streets import Streets
+from simulator.world import SLOT_MS, World
+from taxi import topics
+from taxi.bus import OffsetOutOfRange, Unavailable
+from taxi.messages import (
+    AnyCommand,
+    RideCancelled,
+    RideExpired,
+    RideNoShow,
+    RideOffered,
+    TripCompleted,
+    tag_of,
+)
+from taxi.roads import RoadNetwork, TripDemand
+from taxi.runtime import tracing
+from taxi.runtime.env import Env
+
+PARTITION: Final = 0
+METRICS: Final = {
+    "simulator_fixes_total": "Position fixes published.",
+    "simulator_commands_total": "Commands sent, repeats included.",
+    "simulator_commands_unanswered": "Commands that no event has answered yet.",
+    "simulator_commands_given_up": "Commands that nothing ever answered.",
+    "simulator_broker_failures_total": "Calls that the broker did not answer.",
+    "simulator_undecodable_total": "Records that could not be read.",
+}
+_FETCH_MS: Final = 100
+_COMMANDS_AT_ONCE: Final = 500
+
+
+async def main(
+    env: Env[Settings],
+    *,
+    roads: RoadNetwork | None = None,
+    demand: TripDemand | None = None,
+    habits: Habits | None = None,
+) -> None:
+    """Run until cancelled. `roads`, `demand`, `habits`: those of another world than the settings name."""
+    city = env.settings.city
+    streets = Streets((roads or RoadNetwork.load(city)).prepare(), demand or TripDemand.load(city))
+    while True:
+        shell = Shell(env, streets, habits or Habits())
+        try:
+            await shell.run()
+        except* OffsetOutOfRange as errors:
+            env.log.warning("the log is not the one it was: starting over", reason=str(errors.exceptions[0]))
+
+
+class Shell:
+    """One life of the simulator between two recoveries."""
+
+    def __init__(self, env: Env[Settings], streets: Streets, habits: Habits) -> None:
+        self._env = env
+        self._streets = streets
+        self._habits = habits
+        self._pulse = Pulse(env, ("fixes", "commands", "events", "drivers"))
+        self._outbox = Outbox(int(habits.resend_s * 1000))
+        self._traces: dict[str, tracing.Trace] = {}
+
+    async def run(self) -> None:
+        """Recover, then run the three loops."""
+        self._world, self._events = await self._recover()
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._drive(), name="drive")
+            loops.create_task(self._speak(), name="speak")
+            loops.create_task(self._listen(), name="listen")
+
+    async def _recover(self) -> tuple[World, EventLog]:
+        while True:
+            try:
+                return await recover(self._env, self._streets, self._habits)
+            except Unavailable as error:
+                await self._pulse.wait_out("events", error)
+
+    # --- the city moves ---------------------------------------------------------------------------
+
+    async def _drive(self) -> NoReturn:
+        """Every 100 ms a tenth of the fleet. A late tick is not made up for: the next is 100 ms later."""
+        clock = asyncio.get_running_loop()
+        producer = await self._env.bus.producer(acks="leader")
+        due, slot = clock.time(), 0
+        while True:
+            now_ms = self._env.now_ms()
+            rows = self._world.tick(slot, now_ms)
+            self._outbox.put(self._world.take_commands(), now_ms)
+            records = fix_records(rows, self._world.fleet.see(rows), now_ms)
+            try:
+                await producer.send(topics.LOCATIONS, PARTITION, records)
+            except Unavailable as error:  # fixes are lossy: the next ones say more
+                await self._pulse.wait_out("fixes", error)
+            else:
+                self._published(len(rows))
+            slot += 1
+            due = max(due + SLOT_MS / 1000, clock.time())
+            await asyncio.sleep(due - clock.time())
+
+    def _published(self, fixes: int) -> None:
+        self._env.metrics.count("simulator_fixes_total", fixes)
+        self._pulse.working("fixes")
+        if not self._world.missing:
+            self._pulse.working("drivers")
+
+    # --- people speak -----------------------------------------------------------------------------
+
+    async def _speak(self) -> NoReturn:
+        """Send what is due. After an unknown outcome the same goes again: repeats are harmless."""
+        producer = await self._env.bus.producer(acks="all")
+        while True:
+            commands = self._outbox.due(self._env.now_ms(), _COMMANDS_AT_ONCE)
+            records = [command_record(command, self._traces.get(subject(command))) for command in commands]
+            try:
+                if records:
+                    await producer.send(topics.COMMANDS, PARTITION, records)
+            except Unavailable as error:
+                self._outbox.unsent(commands, self._env.now_ms())
+                await self._pulse.wait_out("commands", error)
+            else:
+                self._spoken(commands)
+            await asyncio.sleep(SLOT_MS / 1000)
+
+    def _spoken(self, commands: list[AnyCommand]) -> None:
+        for command in commands:
+            self._env.metrics.count("simulator_commands_total", type=tag_of(command))
+        self._env.metrics.gauge("simulator_commands_unanswered", len(self._outbox))
+        self._env.metrics.gauge("simulator_commands_given_up", self._outbox.given_up)
+        self._pulse.working("commands")
+
+    # --- people listen ----------------------------------------------------------------------------
+
+    async def _listen(self) -> NoReturn:
+        """Fold events a whole batch at a time, and let everybody react to it."""
+        while True:
+            try:
+                batches = await self._events.next(wait_ms=_FETCH_MS)
+            except Unavailable as error:
+                await self._pulse.wait_out("events", error)
+                continue
+            self._pulse.working("events")
+            for batch in batches:
+                self._react(batch)
+
+    def _react(self, batch: list[Heard]) -> None:
+        self._world.hear((event for event, _ in batch), self._env.now_ms())
+        for event, trace in batch:
+            if event.command_id is not None:
+                self._outbox.answered(event.command_id)
+            if isinstance(event, RideOffered) and trace is not None:
+                self._traces[event.ride] = trace
+            elif isinstance(event, TripCompleted | RideCancelled | RideExpired | RideNoShow):
+                self._traces.pop(event.ride, None)

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The world: cars that move, and people who act on what the log says.
+
+It has no memory of its own beside where the cars are. What a driver does is worked out from the city's
+state (`settle`) whenever an event touches the driver, and after a restart for everybody: there is one path.
+A driver's next report is made only when the log stands at the one before, so reports never overtake.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from heapq import heappop, heappush
+from typing import Final
+
+import numpy as np
+
+from simulator.drivers import BREAK, Drivers
+from simulator.fleet import Fleet, Mode, Rows
+from simulator.riders import Riders
+from simulator.settings import Habits
+from taxi.city import CityState, Ride
+from taxi.messages import (
+    AnswerOffer,
+    AnyCommand,
+    AnyEvent,
+    GoOffline,
+    GoOnline,
+    Place,
+    ReportProgress,
+    RideRequested,
+)
+from taxi.roads import RoadNetwork
+from taxi.states import RideState
+
+SLOTS: Final = 10
+"""Each driver is stepped and seen once a second, a tenth of them every 100 ms."""
+SLOT_MS: Final = 100
+
+
+class Stage(IntEnum):
+    """How far a driver has really come with a ride; the log follows."""
+
+    TO_PICKUP = 0
+    BOARDING = 1
+    TO_DROPOFF = 2
+    ALIGHTING = 3
+    DONE = 4
+
+
+_STAGE_OF: Final = {
+    RideState.ASSIGNED: Stage.TO_PICKUP,
+    RideState.ARRIVED: Stage.BOARDING,
+    RideState.ON_TRIP: Stage.TO_DROPOFF,
+}
+_REPORTS: Final = {
+    RideState.ASSIGNED: (Stage.BOARDING, "arrived"),
+    RideState.ARRIVED: (Stage.TO_DROPOFF, "picked_up"),
+    RideState.ON_TRIP: (Stage.DONE, "dropped_off"),
+}
+"""Where the log stands → how far the driver must have come to report what is next."""
+
+
+@dataclass(slots=True)
+class Job:
+    """The one ride that a driver is on."""
+
+    ride: str
+    attempt: int
+    stage: Stage
+
+
+class World:
+    """Drivers 1 … n and the riders of one city. Times are wall clock; no draw is a sequence."""
+
+    def __init__(
+        self,
+        state: CityState,
+        roads: RoadNetwork,
+        fleet: Fleet,
+        drivers: Drivers,
+        riders: Riders,
+        habits: Habits,
+    ) -> None:
+        self.state = state
+        self.fleet = fleet
+        self._roads = roads
+        self._drivers = drivers
+        self._riders = riders
+        self._look_back_ms = int(habits.look_back_s * 1000)
+        self._no_show_ms = int(habits.no_show_s * 1000)
+        self._jobs: dict[int, Job] = {}
+        self._offers: dict[int, tuple[str, int]] = {}
+        self._online = np.zeros(len(fleet), bool)
+        self._busy = np.zeros(len(fleet), bool)
+        self._missing = np.ones(len(fleet), bool)
+        self._asked: dict[int, str] = {}
+        self._timers: list[tuple[int, int, str, int, int]] = []
+        """(due ms, row or −1 for a rider, ride, attempt, stage or −1 for an answer)."""
+        self._rides_until_ms: int | None = None
+        self._asks_most = len(fleet) // (2 * SLOTS) + 1
+        self._commands: list[AnyCommand] = []
+
+    # --- what the log says ------------------------------------------------------------------------
+
+    def hear(self, events: Iterable[AnyEvent], now_ms: int) -> None:
+        """Fold a batch, then let those whom it touched react. Raises IllegalTransition."""
+        touched: dict[int, None] = {}
+        for event in events:
+            touched |= dict.fromkeys(self.state.apply(event).drivers)
+            if isinstance(event, RideRequested):
+                self._expect(self.state.rides[event.ride])
+        for driver in touched:
+            self.settle(driver, now_ms)
+
+    def settle_all(self, now_ms: int) -> None:
+        """After a restart: bring everybody to what the state says."""
+        for row in range(len(self.fleet)):
+            self.settle(row + 1, now_ms)
+        for ride in self.state.rides.values():
+            self._expect(ride)
+
+    def settle(self, driver: int, now_ms: int) -> None:
+        """Bring one driver to what the state says; harmless at any moment, in any order."""
+        row = driver - 1
+        if not 0 <= row < len(self.fleet):
+            return
+        known, ride = self.state.drivers.get(driver), self.state.ride_of(driver)
+        self._online[row] = known is not None and known.on_shift and not known.leaving
+        self._busy[row] = ride is not None
+        if ride is not None and ride.state in _STAGE_OF:
+            self._work(row, ride, now_ms)
+            return
+        if self._jobs.pop(row, None) is not None:
+            self.fleet.cruise(row)
+        if ride is not None and ride.state is RideState.OFFERED:
+            self._consider(row, ride, now_ms)
+        else:
+            self._offers.pop(row, None)
+        if not self._online[row]:
+            self.fleet.stand(row)
+        elif self.fleet.mode[row] == Mode.STAND:
+            self.fleet.cruise(row)
+
+    def _expect(self, ride: Ride) -> None:
+        """A rider waits: note when the impatient ones give up."""
+        cancels = self._riders.cancels(ride.ride, ride.requested_ms)
+        if cancels is not None and ride.state in (RideState.REQUESTED, RideState.OFFERED):
+            heappush(self._timers, (cancels[0], -1, ride.ride, 0, 0))
+
+    def _consider(self, row: int, ride: Ride, now_ms: int) -> None:
+        """An offer: the answer comes later, or never."""
+        offer = (ride.ride, ride.attempt)
+        if self._offers.get(row) == offer:
+            return
+        self._offers[row] = offer
+        answer = self._drivers.answer(*offer)
+        if answer is not None:
+            heappush(self._timers, (now_ms + answer.after_ms, row, *offer, -1))
+
+    def _work(self, row: int, ride: Ride, now_ms: int) -> None:
+        """A ride of one's own: begin where the log stands, or go on; never back to where one has been."""
+        job, logged = self._jobs.get(row), _STAGE_OF[ride.state]
+        if job is None or (job.ride, job.attempt) != (ride.ride, ride.attempt):
+            job = self._jobs[row] = Job(ride.ride, ride.attempt, logged)
+            self._enter(row, job, ride, now_ms)
+        elif job.stage < logged:
+            job.stage = logged
+            self._enter(row, job, ride, now_ms)
+        self._report(row, job, ride)
+
+    # --- what drivers do --------------------------------------------------------------------------
+
+    def _enter(self, row: int, job: Job, ride: Ride, now_ms: int) -> None:
+        """Begin a stage of a ride."""
+        match job.stage:
+            case Stage.TO_PICKUP:
+                self.fleet.send(row, self._node(ride.pickup))
+            case Stage.TO_DROPOFF:
+                self.fleet.send(row, self._node(ride.dropoff))
+            case Stage.BOARDING:
+                self.fleet.stand(row)
+                comes = self._riders.comes(ride.ride)
+                wait_ms = self._riders.boarding_ms(ride.ride) if comes else self._no_show_ms
+                self._later((ride.arrived_ms or now_ms) + wait_ms, row, job)
+            case Stage.ALIGHTING:
+                self._later(now_ms + self._riders.alighting_ms(ride.ride), row, job)
+            case Stage.DONE:
+                pass
+
+    def _later(self, due_ms: int, row: int, job: Job) -> None:
+        heappush(self._timers, (due_ms, row, job.ride, job.attempt, int(job.stage)))
+
+    def _advance(self, row: int, now_ms: int) -> None:
+        """The driver has come a stage further."""
+        job = self._jobs.get(row)
+        ride = self.state.rides.get(job.ride) if job else None
+        if job is None or ride is None:
+            self.fleet.cruise(row)
+            return
+        if job.stage is Stage.BOARDING and not self._riders.comes(job.ride):
+            self._say(row, job, "no_show")
+            return
+        job.stage = Stage(job.stage + 1)
+        self._enter(row, job, ride, now_ms)
+        self._report(row, job, ride)
+
+    def _report(self, row: int, job: Job, ride: Ride) -> None:
+        """Tell the log the next thing that it does not know yet."""
+        reached, name = _REPORTS[ride.state]
+        if job.stage >= reached:
+            self._say(row, job, name)
+
+    def _say(self, row: int, job: Job, stage: str) -> None:
+        self._commands.append(
+            ReportProgress(
+                command_id=f"{row + 1}:{job.ride}:{job.attempt}:{stage}",
+                driver=row + 1,
+                ride=job.ride,
+                attempt=job.attempt,
+                stage=stage,
+            )
+        )
+
+    def _node(self, place: Place) -> int:
+        return self._roads.nearest_node(*place)[0]
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def tick(self, slot: int, now_ms: int) -> Rows:
+        """Move a tenth of the fleet to now, and let everybody do what is due; the rows that moved."""
+        rows = np.arange(slot % SLOTS, len(self.fleet), SLOTS)
+        for row in self.fleet.step(rows, now_ms).tolist():
+            self._advance(row, now_ms)
+        while self._timers and self._timers[0][0] <= now_ms:
+            self._ring(*heappop(self._timers), now_ms)
+        self._change_shifts(rows, now_ms)
+        self._request_rides(now_ms)
+        return rows
+
+    def take_commands(self) -> list[AnyCommand]:
+        """What people have said since the last call, but for what the log has answered already."""
+        said, self._commands = self._commands, []
+        return [command for command in said if command.command_id not in self.state.commands]
+
+    @property
+    def missing(self) -> int:
+        """Drivers on shift who are not online as far as the log says."""
+        return int(self._missing.sum())
+
+    def _ring(self, _due_ms: int, row: int, ride: str, attempt: int, stage: int, now_ms: int) -> None:
+        if row < 0:
+            self._give_up(ride, now_ms)
+        elif stage < 0:
+            self._answer(row, ride, attempt)
+        elif self._jobs.get(row) == Job(ride, attempt, Stage(stage)):
+            self._advance(row, now_ms)
+
+    def _answer(self, row: int, ride: str, attempt: int) -> None:
+        """Answer, if the offer still stands."""
+        answer = self._drivers.answer(ride, attempt)
+        if answer is None or self._offers.get(row) != (ride, attempt):
+            return
+        self._commands.append(
+            AnswerOffer(
+                command_id=f"{row + 1}:{ride}:{attempt}:{'accept' if answer.accept else 'decline'}",
+                driver=row + 1,
+                ride=ride,
+                attempt=attempt,
+                accept=answer.accept,
+            )
+        )
+
+    def _give_up(self, ride: str, now_ms: int) -> None:
+        """An impatient rider still has no driver."""
+        known = self.state.rides.get(ride)
+        if known is None or known.state not in (RideState.REQUESTED, RideState.OFFERED):
+            return
+        cancels = self._riders.cancels(ride, now_ms)
+        if cancels is not None:
+            self._commands.append(cancels[1])
+
+    def _change_shifts(self, rows: Rows, now_ms: int) -> None:
+        """Ask for what is not so yet: online on shift, offline on a break (once a ride is over)."""
+        parts, online = self._drivers.shift_part(rows, now_ms), self._online[rows]
+        works = parts != BREAK
+        self._missing[rows] = works & ~online
+        wishes = np.where(works, ~online, online & ~self._busy[rows])
+        asked = 0
+        for row, part in zip(rows[wishes].tolist(), parts[wishes].tolist(), strict=True):
+            change: type[GoOnline | GoOffline] = GoOffline if part == BREAK else GoOnline
+            name = f"{row + 1}:{self._drivers.shift_name(part, now_ms)}:{change.__name__}"
+            if self._asked.get(row) != name and asked < self._asks_most:
+                self._asked[row] = name
+                self._commands.append(change(command_id=name, driver=row + 1))
+                asked += 1
+
+    def _request_rides(self, now_ms: int) -> None:
+        """Riders who come forward now; of a longer pause only those of the last seconds."""
+        since_ms = max(self._rides_until_ms or 0, now_ms - self._look_back_ms)
+        self._rides_until_ms = now_ms
+        self._commands += self._riders.requests(since_ms, now_ms)
