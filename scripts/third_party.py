@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write THIRD_PARTY.md: what taxistream stands on, and under which licences. `make third-party` calls it.
 
-Everything is read from what is installed or resolved (package metadata, package-lock.json, node_modules, the
-jars), sorted, without dates or paths: the same locks give the same file. `--check` writes nothing and fails on
-a difference; it takes the jars' section as it stands, since it downloads nothing.
+Everything is read from what is installed or resolved (package metadata, package-lock.json, node_modules,
+the jars), sorted, without dates or paths: the same locks give the same file. `--check` writes nothing and
+fails on a difference; it takes the jars' section as it stands, since it downloads nothing.
 """
 
 from __future__ import annotations
