@@ -74,24 +74,26 @@ class KafkaProducer:
         self._sequences: dict[tuple[str, int], int] = {}
 
     async def send(self, topic: str, partition: int, records: Sequence[Outgoing]) -> tuple[int, ...]:
-        topic = self._prefix + topic
         async with self._one_at_a_time:
-            who = self._who
-            if who is None:
-                who = await self._link.persist("producer id", self._introduce)
-            # Whoever does not know what became of a write must not go on under the same numbers.
-            self._who = None if self._idempotent else who
-            offsets: list[int] = []
             try:
-                while len(offsets) < len(records):
-                    offsets += await self._send(topic, partition, records, len(offsets), who)
+                return tuple(await self._send_all(self._prefix + topic, partition, records))
             except Unavailable as error:
-                raise Unknown(f"send to {topic}: {error}") from error
-            self._who = who
-            return tuple(offsets)
+                raise Unknown(str(error)) from error
 
     async def close(self) -> None:
         await self._link.close()
+
+    async def _send_all(self, topic: str, partition: int, records: Sequence[Outgoing]) -> list[int]:
+        """Whoever does not know what became of a write must not go on under the same numbers."""
+        who = self._who
+        if who is None:
+            who = await self._link.persist("producer id", self._introduce)
+        self._who = None if self._idempotent else who
+        offsets: list[int] = []
+        while len(offsets) < len(records):
+            offsets += await self._send(topic, partition, records, len(offsets), who)
+        self._who = who
+        return offsets
 
     async def _introduce(self) -> Identity:
         answer = await self._link.ask_anyone(InitProducerIdRequest(None, _TIMEOUT_MS_MAX))
