@@ -7,7 +7,6 @@ SEEDS ?= 200
 # Tests that need nothing but the processor run side by side; real brokers and browsers get it for themselves.
 QUICK := $(wildcard tests/unit tests/property)
 ARGS ?=
-export PYTHONDONTWRITEBYTECODE ?= 1
 
 # The Python that makes .venv; `make PYTHON=/path/to/python3` chooses another.
 FIND_PYTHON = python=$$(PYTHON="$(PYTHON)" sh scripts/find_python.sh)
