@@ -3,7 +3,7 @@
 
 A ride's life is a table (`MOVES`): which event may happen in which state, and where it leads. A driver's
 status is never stored: it follows from the shift, the signal and the ride (`status`), so the two can't
-disagree. An event that the table forbids raises `IllegalTransition`: the dispatcher has a bug.
+disagree. An event that the table forbids raises `IllegalTransitionError`: the dispatcher has a bug.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ ENDED_KEPT_MS: Final = EXPIRY_MS + 180_000
 """For how long an ended ride stays in the state: its row, the resume horizon, and some slack."""
 
 
-class IllegalTransition(Exception):
+class IllegalTransitionError(Exception):
     """An event that the state does not allow: a bug of whoever decided it."""
 
 
@@ -57,6 +57,8 @@ class Driver(Struct, kw_only=True):
     on_shift: bool = False
     leaving: bool = False
     """The shift ends with the ride."""
+    since_ms: int = 0
+    """When the shift began or the signal came back: from then on a fix is expected."""
     lost_ms: int = 0
     """Since when there is no signal; 0: there is."""
     ride: str | None = None
@@ -97,7 +99,7 @@ class CityState(Struct, kw_only=True):
     totals: Totals = field(default_factory=Totals)
 
     def apply(self, event: m.AnyEvent) -> Touched:
-        """Fold one event in; say whose rows it touched. Raises IllegalTransition."""
+        """Fold one event in; say whose rows it touched. Raises IllegalTransitionError."""
         if event.command_id is not None:
             self.commands[event.command_id] = event.at_ms
         return _FOLDS[type(event)](self, event)
@@ -162,9 +164,9 @@ def _move(city: CityState, event: Any) -> Ride:
     ride = city.rides.get(event.ride)
     allowed, after = MOVES[type(event)]
     if ride is None or ride.state not in allowed:
-        raise IllegalTransition(f"{event} while the ride is {ride.state.name if ride else 'unknown'}")
+        raise IllegalTransitionError(f"{event} while the ride is {ride.state.name if ride else 'unknown'}")
     if ride.driver is not None and getattr(event, "driver", ride.driver) not in (ride.driver, None):
-        raise IllegalTransition(f"{event} while its driver is {ride.driver}")
+        raise IllegalTransitionError(f"{event} while its driver is {ride.driver}")
     ride.state = after
     return ride
 
@@ -186,7 +188,7 @@ def _free(city: CityState, ride: Ride) -> int | None:
 
 def _requested(city: CityState, event: m.RideRequested) -> Touched:
     if event.ride in city.rides:
-        raise IllegalTransition(f"{event}: the ride exists")
+        raise IllegalTransitionError(f"{event}: the ride exists")
     city.rides[event.ride] = Ride(
         ride=event.ride,
         rider=event.rider,
@@ -199,7 +201,7 @@ def _requested(city: CityState, event: m.RideRequested) -> Touched:
 
 def _offered(city: CityState, event: m.RideOffered) -> Touched:
     if city.status(event.driver) is not DriverStatus.IDLE:
-        raise IllegalTransition(f"{event} while the driver is {city.status(event.driver).name}")
+        raise IllegalTransitionError(f"{event} while the driver is {city.status(event.driver).name}")
     ride = _move(city, event)
     ride.driver, ride.attempt = event.driver, event.attempt
     ride.eta_s, ride.expires_ms = event.eta_s, event.expires_ms
@@ -246,7 +248,7 @@ def _ended(city: CityState, event: Any) -> Touched:
 
 def _online(city: CityState, event: m.DriverCameOnline) -> Touched:
     driver = city.drivers.setdefault(event.driver, Driver())
-    driver.on_shift, driver.leaving = True, False
+    driver.on_shift, driver.leaving, driver.since_ms = True, False, event.at_ms
     return Touched((event.driver,))
 
 
@@ -265,7 +267,8 @@ def _lost(city: CityState, event: m.DriverLost) -> Touched:
 
 
 def _found(city: CityState, event: m.DriverFound) -> Touched:
-    city.drivers[event.driver].lost_ms = 0
+    driver = city.drivers[event.driver]
+    driver.lost_ms, driver.since_ms = 0, event.at_ms
     return Touched((event.driver,))
 
 
@@ -285,7 +288,7 @@ def _noted(_: CityState, __: m.Event) -> Touched:
 
 def _closed(city: CityState, event: m.BatchClosed) -> Touched:
     if event.batch != city.batch + 1 or event.at_ms < city.now_ms:
-        raise IllegalTransition(f"{event} after batch {city.batch} at {city.now_ms}")
+        raise IllegalTransitionError(f"{event} after batch {city.batch} at {city.now_ms}")
     city.batch, city.now_ms = event.batch, event.at_ms
     city.commands_offset, city.commands_digest = event.commands_offset, event.commands_digest
     city.locations_offset, city.locations_digest = event.locations_offset, event.locations_digest
