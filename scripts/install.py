@@ -28,10 +28,10 @@ PYTHON = VENV / "bin" / "python"
 STATE = VENV / "taxistream.json"
 OLDEST_JAVA = 17
 
-# What each lock brings, and what it downloads in MB (measured on Linux, x86-64). dev.txt holds run.txt and
-# build.txt, so that one resolution covers everything a developer has.
+# dev.txt holds run.txt and build.txt, so that one resolution covers everything a developer has. The sizes
+# are what each lock adds to those, measured on Linux, x86-64.
 COVERS = {"run": ("run",), "build": ("build",), "dev": ("run", "build", "dev"), "java": ("java",)}
-DOWNLOAD_MB = {"run": 66, "build": 59, "dev": 209, "java": 34}
+DOWNLOAD_MB = {"run": 66, "build": 59, "dev": 84, "java": 34}
 FRONT_END_MB = 90
 LOCKS_FOR = {"run": ("run", "build"), "dev": ("dev",)}
 
@@ -85,7 +85,7 @@ def install(purpose: str) -> None:
     if not locks and not web_is_due and state.project == project:
         return
     started_s = time.monotonic()
-    announce(locks, web_is_due=web_is_due)
+    announce(locks, state, web_is_due=web_is_due)
     make_venv()
     for lock in locks:
         pip("install", "--require-hashes", "--no-deps", "-r", str(ROOT / "requirements" / f"{lock}.txt"))
@@ -108,9 +108,12 @@ def missing_locks(purpose: str, state: State) -> list[str]:
     ]
 
 
-def announce(locks: list[str], *, web_is_due: bool) -> None:
+def announce(locks: list[str], state: State, *, web_is_due: bool) -> None:
     """Say what comes next; the sizes are those of empty caches."""
-    parts = [f"{DOWNLOAD_MB[lock]} MB of Python packages (requirements/{lock}.txt)" for lock in locks]
+    parts = []
+    for lock in locks:
+        new = [name for name in COVERS[lock] if state.locks.get(name) != digest_of_lock(name)]
+        parts.append(f"{sum(DOWNLOAD_MB[name] for name in new)} MB of packages (requirements/{lock}.txt)")
     if web_is_due:
         parts.append(f"{FRONT_END_MB} MB of packages for the page (web/frontend/package-lock.json)")
     if parts:
