@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.draws import between, draw, draws, key
+from simulator.draws import Floats, between, draw, draws, key
 from simulator.fleet import Rows
 from simulator.settings import Habits
 
@@ -24,11 +24,13 @@ class Answer(NamedTuple):
 class Drivers:
     """The habits of the drivers of a city under one seed."""
 
-    def __init__(self, habits: Habits, seed: int) -> None:
+    def __init__(self, habits: Habits, seed: int, n: int) -> None:
         self._habits = habits
         self._seed = seed
+        self._rows = np.arange(n)
         self._hour_ms = int(habits.hour_s * 1000)
         self._keys = [key(seed, "break", part) for part in ("taken", "start", "length")]
+        self._hour, self._breaks = -1, self._breaks_in(-1)
 
     def answer(self, ride: str, attempt: int) -> Answer | None:
         """The answer of whoever is offered this ride; None: silence."""
@@ -45,12 +47,19 @@ class Drivers:
         Nobody has more than one break an hour, and it ends within the hour.
         """
         hour, into_ms = divmod(now_ms, self._hour_ms)
-        takes, start, length = (draws(k, rows, hour) for k in self._keys)
+        if hour != self._hour:
+            self._hour, self._breaks = hour, self._breaks_in(hour)
+        begins_ms, ends_ms = self._breaks
+        return (into_ms >= begins_ms[rows]).astype(np.int8) + (into_ms >= ends_ms[rows])
+
+    def _breaks_in(self, hour: int) -> tuple[Floats, Floats]:
+        """When everybody's break in this hour begins and ends, in milliseconds of the hour."""
+        takes, start, length = (draws(k, self._rows, hour) for k in self._keys)
         low, high = self._habits.break_s
         long_ms = np.minimum((low + (high - low) * length) * 1000, self._hour_ms)
-        begins_ms = start * (self._hour_ms - long_ms)
-        part = (into_ms >= begins_ms).astype(np.int8) + (into_ms >= begins_ms + long_ms)
-        return np.where(takes < self._habits.break_share, part, 0).astype(np.int8)
+        begins_ms = np.where(takes < self._habits.break_share, start * (self._hour_ms - long_ms), np.inf)
+        ends_ms = begins_ms + long_ms
+        return begins_ms, ends_ms
 
     def shift_name(self, part: int, now_ms: int) -> str:
         """Names a part of this hour: no driver changes shift twice within one."""

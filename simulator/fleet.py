@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from simulator.draws import Floats, draws, key
 from simulator.settings import Habits
-from simulator.streets import Ints, Spots, Streets
+from simulator.streets import Bools, Ints, Spots, Streets
 
 Rows: TypeAlias = npt.NDArray[np.intp]
 
@@ -36,9 +36,6 @@ class Mode(IntEnum):
     """To a node."""
     STAND = 3
     """At the kerb until told otherwise."""
-
-
-MOVING: Final = (Mode.CRUISE, Mode.DRIVE)
 
 
 class Sight(NamedTuple):
@@ -110,7 +107,7 @@ class Fleet:
         passed_s = np.clip((now_ms - self.stepped_ms[rows]) / 1000, 0, STEP_S_MAX)
         self.stepped_ms[rows] = now_ms
         self._leave_kerb(rows, now_ms)
-        moving = np.isin(self.mode[rows], MOVING)
+        moving = self._moves(rows)
         arrived: list[Rows] = []
         driving, left_s = rows[moving], passed_s[moving]
         while len(driving):
@@ -126,6 +123,11 @@ class Fleet:
         points, heading = self._streets.places(arc, share, self.side_m[rows])
         pace = np.where(mode == Mode.DRIVE, 1.0, np.where(mode == Mode.CRUISE, _CRUISE_PACE, 0.0))
         return Sight(points, heading, self._streets.speed(arc, share) * pace)
+
+    def _moves(self, rows: Rows) -> Bools:
+        mode = self.mode[rows]
+        moves: Bools = (mode == Mode.CRUISE) | (mode == Mode.DRIVE)
+        return moves
 
     def _leave_kerb(self, rows: Rows, now_ms: int) -> None:
         leaving = rows[(self.mode[rows] == Mode.PARK) & (self.until_ms[rows] <= now_ms)]
@@ -143,6 +145,8 @@ class Fleet:
 
     def _halt(self, rows: Rows, now_ms: int) -> Rows:
         """At their stop: who cruised parks, who drove has arrived."""
+        if not len(rows):
+            return rows
         arrived = self.mode[rows] == Mode.DRIVE
         self.stop[rows] = _NEVER
         self.mode[rows] = np.where(arrived, Mode.STAND, Mode.PARK)
@@ -185,7 +189,8 @@ class Fleet:
     def _drift(self, rows: Rows, passed_s: Floats) -> None:
         """Change lanes and pull over at a walking pace, so that nobody jumps sideways."""
         arc = self.arc[rows]
-        moves = np.isin(self.mode[rows], MOVING)
-        goal = np.where(moves, self._streets.lane_m(arc, self.lane[rows]), self._streets.kerb_m(arc))
+        goal = np.where(
+            self._moves(rows), self._streets.lane_m(arc, self.lane[rows]), self._streets.kerb_m(arc)
+        )
         most = _SIDEWAYS_MPS * passed_s
         self.side_m[rows] += np.clip(goal - self.side_m[rows], -most, most)

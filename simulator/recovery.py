@@ -12,12 +12,13 @@ from simulator.riders import Riders
 from simulator.settings import Habits, Settings
 from simulator.streets import Spots, Streets
 from simulator.world import World
-from taxi import topics
+from taxi import snapshots, topics
 from taxi.bus import Bus
 from taxi.city import CityState
 from taxi.codec import DecodeError, decode
 from taxi.messages import Fix
 from taxi.runtime.env import Env, Metrics
+from taxi.snapshots import Snapshot
 
 PARTITION: Final = 0
 _SECONDS_BACK: Final = 4
@@ -28,8 +29,8 @@ _FETCH_MS: Final = 100
 async def recover(env: Env[Settings], streets: Streets, habits: Habits) -> tuple[World, EventLog]:
     """The world as the log knows it, and the events from there on. Raises Unavailable, OffsetOutOfRange."""
     settings = env.settings
-    state, events = await fold_events(env)
-    fixes = await newest_fixes(env.bus, settings.drivers, env.metrics)
+    snapshot, state, events = await fold_events(env)
+    fixes = known_fixes(snapshot) | await newest_fixes(env.bus, settings.drivers, env.metrics)
     fleet = Fleet(streets, habits, settings.seed, spots_of(streets, settings.drivers, settings.seed, fixes))
     riders = Riders(
         streets.roads,
@@ -39,23 +40,25 @@ async def recover(env: Env[Settings], streets: Streets, habits: Habits) -> tuple
         rate_per_s=settings.load * habits.requests_per_driver_s * settings.drivers,
     )
     fleet.stepped_ms[:] = env.now_ms()
-    world = World(state, streets.roads, fleet, Drivers(habits, settings.seed), riders, habits)
+    world = World(state, streets.roads, fleet, Drivers(habits, settings.seed, len(fleet)), riders, habits)
     world.settle_all(env.now_ms())
     env.log.info("recovered", batch=state.batch, rides=len(state.rides), drivers_seen=len(fixes))
     return world, events
 
 
-async def fold_events(env: Env[Settings]) -> tuple[CityState, EventLog]:
-    """The city's state at the end of its events, and the events from there on."""
+async def fold_events(env: Env[Settings]) -> tuple[Snapshot | None, CityState, EventLog]:
+    """The newest snapshot, the city's state at the end of its events, and the events from there on."""
     bounds = await env.bus.offsets(topics.EVENTS, PARTITION)
-    state = CityState()
-    reader = await env.bus.reader(topics.EVENTS, PARTITION, bounds.start)
+    snapshot = await snapshots.newest(env.bus, PARTITION)
+    state = snapshot.state if snapshot else CityState()
+    start = snapshot.events_offset if snapshot else bounds.start
+    reader = await env.bus.reader(topics.EVENTS, PARTITION, start)
     events = EventLog(reader, env.log, env.metrics)
     while events.position < bounds.stable:
         for batch in await events.next(wait_ms=_FETCH_MS):
             for event, _ in batch:
                 state.apply(event)
-    return state, events
+    return snapshot, state, events
 
 
 async def newest_fixes(bus: Bus, drivers: int, metrics: Metrics) -> dict[int, Fix]:
@@ -76,19 +79,28 @@ async def newest_fixes(bus: Bus, drivers: int, metrics: Metrics) -> dict[int, Fi
                     metrics.count("simulator_undecodable_total", topic=topics.LOCATIONS)
                     continue
                 known = newest.get(fix.driver)
-                if 0 < fix.driver <= drivers and (known is None or fix.at_ms >= known.at_ms):
+                if known is None or fix.at_ms >= known.at_ms:
                     newest[fix.driver] = fix
     finally:
         await reader.close()
     return newest
 
 
+def known_fixes(snapshot: Snapshot | None) -> dict[int, Fix]:
+    """The fixes that a snapshot remembers; it knows no headings."""
+    seen = snapshot.newest.drivers if snapshot else {}
+    return {
+        driver: Fix(driver=driver, at_ms=fix.at_ms, lng=fix.lng, lat=fix.lat) for driver, fix in seen.items()
+    }
+
+
 def spots_of(streets: Streets, drivers: int, seed: int, fixes: dict[int, Fix]) -> Spots:
     """Where drivers 1 … `drivers` are: at their fix, else at home."""
     spots = Fleet.home_spots(streets, drivers, seed)
-    if fixes:
-        rows = np.array(list(fixes)) - 1
-        points = np.array([(fix.lng, fix.lat) for fix in fixes.values()])
-        heading = np.array([fix.heading for fix in fixes.values()], np.float64)
+    known = [fix for fix in fixes.values() if 0 < fix.driver <= drivers]
+    if known:
+        rows = np.array([fix.driver for fix in known]) - 1
+        points = np.array([(fix.lng, fix.lat) for fix in known])
+        heading = np.array([fix.heading for fix in known], np.float64)
         spots.arc[rows], spots.share[rows] = streets.locate(points, heading)
     return spots

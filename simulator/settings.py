@@ -25,6 +25,9 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
 class Habits(Struct, frozen=True, kw_only=True):
     """How people behave. The whole-system simulation scales times down together."""
 
+    ticks_per_s: Annotated[int, Meta(ge=1, le=100)] = 10
+    """Each driver moves and is seen once a second, in one of so many turns."""
+
     requests_per_driver_s: Annotated[float, Meta(ge=0)] = 0.884 / 1000
     """Rides a second for each driver at load 1.0 (measured on Manhattan's streets and trips)."""
     accept_share: Share = 0.9

@@ -15,7 +15,7 @@ from simulator.records import command_record, fix_records, subject
 from simulator.recovery import recover
 from simulator.settings import Habits, Settings
 from simulator.streets import Streets
-from simulator.world import SLOT_MS, World
+from simulator.world import World
 from taxi import topics
 from taxi.bus import OffsetOutOfRange, Unavailable
 from taxi.messages import (
@@ -41,6 +41,7 @@ METRICS: Final = {
     "simulator_undecodable_total": "Records that could not be read.",
 }
 _FETCH_MS: Final = 100
+_START_OVER_S: Final = 1.0
 _COMMANDS_AT_ONCE: Final = 500
 
 
@@ -60,6 +61,7 @@ async def main(
             await shell.run()
         except* OffsetOutOfRange as errors:
             env.log.warning("the log is not the one it was: starting over", reason=str(errors.exceptions[0]))
+            await asyncio.sleep(_START_OVER_S)
 
 
 class Shell:
@@ -69,6 +71,7 @@ class Shell:
         self._env = env
         self._streets = streets
         self._habits = habits
+        self._tick_s = 1 / habits.ticks_per_s
         self._pulse = Pulse(env, ("fixes", "commands", "events", "drivers"))
         self._outbox = Outbox(int(habits.resend_s * 1000))
         self._traces: dict[str, tracing.Trace] = {}
@@ -91,13 +94,13 @@ class Shell:
     # --- the city moves ---------------------------------------------------------------------------
 
     async def _drive(self) -> NoReturn:
-        """Every 100 ms a tenth of the fleet. A late tick is not made up for: the next is 100 ms later."""
+        """Ten times a second a tenth of the fleet. A late tick shifts those after it; none is made up for."""
         clock = asyncio.get_running_loop()
         producer = await self._env.bus.producer(acks="leader")
-        due, slot = clock.time(), 0
+        due, count = clock.time(), 0
         while True:
             now_ms = self._env.now_ms()
-            rows = self._world.tick(slot, now_ms)
+            rows = self._world.tick(count, now_ms)
             self._outbox.put(self._world.take_commands(), now_ms)
             records = fix_records(rows, self._world.fleet.see(rows), now_ms)
             try:
@@ -106,8 +109,8 @@ class Shell:
                 await self._pulse.wait_out("fixes", error)
             else:
                 self._published(len(rows))
-            slot += 1
-            due = max(due + SLOT_MS / 1000, clock.time())
+            count += 1
+            due = max(due + self._tick_s, clock.time())
             await asyncio.sleep(due - clock.time())
 
     def _published(self, fixes: int) -> None:
@@ -132,7 +135,7 @@ class Shell:
                 await self._pulse.wait_out("commands", error)
             else:
                 self._spoken(commands)
-            await asyncio.sleep(SLOT_MS / 1000)
+            await asyncio.sleep(self._tick_s)
 
     def _spoken(self, commands: list[AnyCommand]) -> None:
         for command in commands:

@@ -32,10 +32,6 @@ from taxi.messages import (
 from taxi.roads import RoadNetwork
 from taxi.states import RideState
 
-SLOTS: Final = 10
-"""Each driver is stepped and seen once a second, a tenth of them every 100 ms."""
-SLOT_MS: Final = 100
-
 
 class Stage(IntEnum):
     """How far a driver has really come with a ride; the log follows."""
@@ -97,13 +93,14 @@ class World:
         self._timers: list[tuple[int, int, str, int, int]] = []
         """(due ms, row or −1 for a rider, ride, attempt, stage or −1 for an answer)."""
         self._rides_until_ms: int | None = None
-        self._asks_most = len(fleet) // (2 * SLOTS) + 1
+        self._turns = habits.ticks_per_s
+        self._asks_most = len(fleet) // (2 * self._turns) + 1
         self._commands: list[AnyCommand] = []
 
     # --- what the log says ------------------------------------------------------------------------
 
     def hear(self, events: Iterable[AnyEvent], now_ms: int) -> None:
-        """Fold a batch, then let those whom it touched react. Raises IllegalTransition."""
+        """Fold a batch, then let those whom it touched react. Raises IllegalTransitionError."""
         touched: dict[int, None] = {}
         for event in events:
             touched |= dict.fromkeys(self.state.apply(event).drivers)
@@ -226,9 +223,9 @@ class World:
 
     # --- time -------------------------------------------------------------------------------------
 
-    def tick(self, slot: int, now_ms: int) -> Rows:
-        """Move a tenth of the fleet to now, and let everybody do what is due; the rows that moved."""
-        rows = np.arange(slot % SLOTS, len(self.fleet), SLOTS)
+    def tick(self, count: int, now_ms: int) -> Rows:
+        """Move those whose turn it is to now, and let everybody do what is due; the rows that moved."""
+        rows = np.arange(count % self._turns, len(self.fleet), self._turns)
         for row in self.fleet.step(rows, now_ms).tolist():
             self._advance(row, now_ms)
         while self._timers and self._timers[0][0] <= now_ms:
