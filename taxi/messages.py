@@ -22,7 +22,7 @@ class Message(Struct, frozen=True, tag_field="type", tag=True, gc=False, kw_only
 # --- taxi.locations: key = driver ------------------------------------------------------------------
 
 
-class Fix(Message, kw_only=True):
+class Fix(Message, frozen=True, kw_only=True):
     """One position of one driver, at 1 Hz. Lossy: only the newest matters (taxi/fixes.py).
 
     The bounds are part of the schema: a fix outside them can't be decoded, for every reader alike.
@@ -43,13 +43,13 @@ class Fix(Message, kw_only=True):
 # --- taxi.commands: key = ride or driver -----------------------------------------------------------
 
 
-class Command(Message, kw_only=True):
+class Command(Message, frozen=True, kw_only=True):
     """What a rider or a driver asks for. `command_id` is made by its sender: a repeat is a repeat."""
 
     command_id: str
 
 
-class RequestRide(Command, kw_only=True):
+class RequestRide(Command, frozen=True, kw_only=True):
     ride: str
     """Chosen by the sender: 1 … 40 of [A-Za-z0-9_-]."""
     rider: str
@@ -57,27 +57,27 @@ class RequestRide(Command, kw_only=True):
     dropoff: Place
 
 
-class CancelRide(Command, kw_only=True):
+class CancelRide(Command, frozen=True, kw_only=True):
     ride: str
     reason: str = "rider"
 
 
-class GoOnline(Command, kw_only=True):
+class GoOnline(Command, frozen=True, kw_only=True):
     driver: int
 
 
-class GoOffline(Command, kw_only=True):
+class GoOffline(Command, frozen=True, kw_only=True):
     driver: int
 
 
-class AnswerOffer(Command, kw_only=True):
+class AnswerOffer(Command, frozen=True, kw_only=True):
     driver: int
     ride: str
     attempt: int
     accept: bool
 
 
-class ReportProgress(Command, kw_only=True):
+class ReportProgress(Command, frozen=True, kw_only=True):
     driver: int
     ride: str
     attempt: int
@@ -91,7 +91,7 @@ AnyCommand: TypeAlias = RequestRide | CancelRide | GoOnline | GoOffline | Answer
 # --- taxi.events: key = ride, driver or city -------------------------------------------------------
 
 
-class Event(Message, kw_only=True):
+class Event(Message, frozen=True, kw_only=True):
     """A fact that the dispatcher decided. `batch` numbers its transaction, `at_ms` is log time."""
 
     batch: int
@@ -100,7 +100,7 @@ class Event(Message, kw_only=True):
     """The command that this answers, where there is one."""
 
 
-class EpochStarted(Event, kw_only=True):
+class EpochStarted(Event, frozen=True, kw_only=True):
     """The log was born, or an input log was found re-created: every cursor of another epoch is void."""
 
     epoch: str
@@ -109,7 +109,7 @@ class EpochStarted(Event, kw_only=True):
     """`birth`, `commands_recreated`, `locations_recreated`."""
 
 
-class PolicyActivated(Event, kw_only=True):
+class PolicyActivated(Event, frozen=True, kw_only=True):
     policy: str
     parameters: dict[str, float | int | str | bool]
     seed: int
@@ -117,25 +117,25 @@ class PolicyActivated(Event, kw_only=True):
     code_digest: str
 
 
-class DriverCameOnline(Event, kw_only=True):
+class DriverCameOnline(Event, frozen=True, kw_only=True):
     driver: int
 
 
-class DriverWentOffline(Event, kw_only=True):
+class DriverWentOffline(Event, frozen=True, kw_only=True):
     driver: int
 
 
-class DriverLost(Event, kw_only=True):
+class DriverLost(Event, frozen=True, kw_only=True):
     """No fix for 15 s of log time."""
 
     driver: int
 
 
-class DriverFound(Event, kw_only=True):
+class DriverFound(Event, frozen=True, kw_only=True):
     driver: int
 
 
-class RideRequested(Event, kw_only=True):
+class RideRequested(Event, frozen=True, kw_only=True):
     ride: str
     rider: str
     pickup: Place
@@ -150,7 +150,7 @@ class Candidate(Struct, frozen=True, gc=False):
     cost: int
 
 
-class RideOffered(Event, kw_only=True):
+class RideOffered(Event, frozen=True, kw_only=True):
     ride: str
     driver: int
     attempt: int
@@ -161,26 +161,26 @@ class RideOffered(Event, kw_only=True):
     """Why: the best few, cheapest first."""
 
 
-class OfferDeclined(Event, kw_only=True):
+class OfferDeclined(Event, frozen=True, kw_only=True):
     ride: str
     driver: int
     attempt: int
 
 
-class OfferExpired(Event, kw_only=True):
+class OfferExpired(Event, frozen=True, kw_only=True):
     ride: str
     driver: int
     attempt: int
 
 
-class RideAssigned(Event, kw_only=True):
+class RideAssigned(Event, frozen=True, kw_only=True):
     ride: str
     driver: int
     attempt: int
     eta_s: int
 
 
-class RideReleased(Event, kw_only=True):
+class RideReleased(Event, frozen=True, kw_only=True):
     """The driver was lost before the pickup: the ride waits again, with its original age."""
 
     ride: str
@@ -189,51 +189,51 @@ class RideReleased(Event, kw_only=True):
     reason: str
 
 
-class DriverArrived(Event, kw_only=True):
+class DriverArrived(Event, frozen=True, kw_only=True):
     ride: str
     driver: int
     attempt: int
 
 
-class TripStarted(Event, kw_only=True):
+class TripStarted(Event, frozen=True, kw_only=True):
     ride: str
     driver: int
     attempt: int
 
 
-class TripCompleted(Event, kw_only=True):
+class TripCompleted(Event, frozen=True, kw_only=True):
     ride: str
     driver: int
     attempt: int
     trip_s: int
 
 
-class RideCancelled(Event, kw_only=True):
+class RideCancelled(Event, frozen=True, kw_only=True):
     ride: str
     reason: str
     """`rider`, `driver_lost`, …"""
     driver: int | None = None
 
 
-class RideNoShow(Event, kw_only=True):
+class RideNoShow(Event, frozen=True, kw_only=True):
     ride: str
     driver: int
 
 
-class RideExpired(Event, kw_only=True):
+class RideExpired(Event, frozen=True, kw_only=True):
     """Nobody was found within the rider's patience."""
 
     ride: str
 
 
-class CommandRejected(Event, kw_only=True):
+class CommandRejected(Event, frozen=True, kw_only=True):
     """`command_id` came too late or made no sense; `reason` says why, `subject` is its ride or driver."""
 
     reason: str
     subject: str
 
 
-class InputSkipped(Event, kw_only=True):
+class InputSkipped(Event, frozen=True, kw_only=True):
     """Retention took input away before it was read."""
 
     topic: str
@@ -241,7 +241,7 @@ class InputSkipped(Event, kw_only=True):
     next: int
 
 
-class BatchClosed(Event, kw_only=True):
+class BatchClosed(Event, frozen=True, kw_only=True):
     """Ends each batch. It *is* the consumer offset: the cut of the input that the batch was decided from."""
 
     count: int
@@ -283,7 +283,7 @@ AnyEvent: TypeAlias = (
 # --- taxi.snapshots: key = city/slot/part ----------------------------------------------------------
 
 
-class SnapshotPart(Message, kw_only=True):
+class SnapshotPart(Message, frozen=True, kw_only=True):
     """A piece of a city's state as of `batch`. A snapshot is whole when all `parts` are there and match."""
 
     city: str
@@ -302,7 +302,7 @@ class SnapshotPart(Message, kw_only=True):
 # --- taxi.dead-letters: key = source ---------------------------------------------------------------
 
 
-class DeadLetter(Message, kw_only=True):
+class DeadLetter(Message, frozen=True, kw_only=True):
     """A message that could not be read, why, and where it came from."""
 
     topic: str

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The newest fix of every driver, and since when the city has been heard: a fold of `taxi.locations`."""
 
-from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct, field
@@ -51,8 +50,3 @@ class NewestFixes(Struct, kw_only=True):
         seen = self.drivers.get(driver)
         heard_ms = max(since_ms, self.resumed_ms, seen.append_ms if seen is not None else 0)
         return now_ms - heard_ms >= lost_ms
-
-    def forget(self, drivers: Iterable[int]) -> None:
-        """Let go of drivers."""
-        for driver in drivers:
-            self.drivers.pop(driver, None)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What riders and drivers ask for: each command is accepted by an event, or rejected by one that says why."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from dispatcher.batch import Batch
+from dispatcher.cut import ReadCommand
+from taxi import messages as m
+from taxi.city import REMEMBERED_MS, Ride
+from taxi.states import ENDED, RideState
+
+_RIDE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+
+
+def run_command(batch: Batch, read: ReadCommand) -> None:
+    """Answer one command by at least one event that carries its id; a repeat by none."""
+    command = read.command
+    if command.command_id in batch.city.commands:
+        return
+    batch.answering = (command.command_id, read.trace)
+    if read.append_ms <= batch.now_ms - REMEMBERED_MS:
+        batch.reject("too_old", _subject(command))
+    else:
+        _HANDLERS[type(command)](batch, command)
+    batch.answering = None
+
+
+def _subject(command: m.AnyCommand) -> str:
+    """The ride or driver that a command is about: the key of its rejection."""
+    return command.ride if hasattr(command, "ride") else str(command.driver)
+
+
+def _request(batch: Batch, command: m.RequestRide) -> None:
+    if not _RIDE_ID.fullmatch(command.ride):
+        batch.reject("bad_ride_id", command.ride[:40])
+    elif command.ride in batch.city.rides:
+        batch.reject("ride_exists", command.ride)
+    elif not (batch.roads.contains(*command.pickup) and batch.roads.contains(*command.dropoff)):
+        batch.reject("outside_city", command.ride)
+    else:
+        batch.emit(
+            m.RideRequested,
+            ride=command.ride,
+            rider=command.rider,
+            pickup=command.pickup,
+            dropoff=command.dropoff,
+        )
+
+
+def _cancel(batch: Batch, command: m.CancelRide) -> None:
+    ride = batch.city.rides.get(command.ride)
+    if ride is None:
+        batch.reject("unknown_ride", command.ride[:40])
+    elif ride.state in ENDED:
+        batch.reject("ended", ride.ride)
+    elif ride.state is RideState.ON_TRIP:
+        batch.reject("on_trip", ride.ride)
+    else:
+        batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason=command.reason[:40])
+
+
+def _go_online(batch: Batch, command: m.GoOnline) -> None:
+    driver = batch.city.drivers.get(command.driver)
+    if not 0 < command.driver < 1 << 32:
+        batch.reject("bad_driver", str(command.driver))
+    elif driver is not None and driver.on_shift and not driver.leaving:
+        batch.reject("already_online", str(command.driver))
+    else:
+        batch.emit(m.DriverCameOnline, driver=command.driver)
+
+
+def _go_offline(batch: Batch, command: m.GoOffline) -> None:
+    driver = batch.city.drivers.get(command.driver)
+    if driver is None or not driver.on_shift or driver.leaving:
+        batch.reject("not_online", str(command.driver))
+    else:
+        batch.emit(m.DriverWentOffline, driver=command.driver)
+
+
+def _answer(batch: Batch, command: m.AnswerOffer) -> None:
+    ride = _ride_of(batch, command)
+    if ride is None or ride.state is not RideState.OFFERED:
+        batch.reject("stale_offer", command.ride[:40])
+        return
+    kind = m.RideAssigned if command.accept else m.OfferDeclined
+    eta = {"eta_s": ride.eta_s} if command.accept else {}
+    batch.emit(kind, ride=ride.ride, driver=command.driver, attempt=ride.attempt, **eta)
+
+
+def _report(batch: Batch, command: m.ReportProgress) -> None:
+    ride = _ride_of(batch, command)
+    if ride is None or ride.state is not _STAGES.get(command.stage):
+        batch.reject("stale_report" if command.stage in _STAGES else "unknown_stage", command.ride[:40])
+        return
+    who = {"ride": ride.ride, "driver": command.driver}
+    match command.stage:
+        case "arrived":
+            batch.emit(m.DriverArrived, **who, attempt=ride.attempt)
+        case "picked_up":
+            batch.emit(m.TripStarted, **who, attempt=ride.attempt)
+        case "dropped_off":
+            trip_s = (batch.now_ms - ride.started_ms) // 1000
+            batch.emit(m.TripCompleted, **who, attempt=ride.attempt, trip_s=trip_s)
+        case _ if ride.arrived_ms + batch.limits.no_show_ms <= batch.now_ms:
+            batch.emit(m.RideNoShow, **who)
+        case _:
+            batch.reject("too_early", ride.ride)
+
+
+_STAGES: Final = {
+    "arrived": RideState.ASSIGNED,
+    "picked_up": RideState.ARRIVED,
+    "no_show": RideState.ARRIVED,
+    "dropped_off": RideState.ON_TRIP,
+}
+"""What a driver may report, and the state of the ride in which it makes sense."""
+
+
+def _ride_of(batch: Batch, command: m.AnswerOffer | m.ReportProgress) -> Ride | None:
+    """The ride that the driver is on, if it is the one and the attempt that the command means."""
+    ride = batch.city.ride_of(command.driver)
+    meant = ride is not None and (ride.ride, ride.attempt) == (command.ride, command.attempt)
+    return ride if meant else None
+
+
+_HANDLERS: Final[dict[type[m.Command], Callable[[Batch, Any], None]]] = {
+    m.RequestRide: _request,
+    m.CancelRide: _cancel,
+    m.GoOnline: _go_online,
+    m.GoOffline: _go_offline,
+    m.AnswerOffer: _answer,
+    m.ReportProgress: _report,
+}

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decides a batch: a pure function of the city's state and a cut of the log. No await, clock or chance.
+
+Order within a batch: fixes up to the cut, timers, commands in offset order, then the policy. Every event
+is folded into the state as it is decided; whoever can't commit the batch must drop that state and read
+the log again. Deciding the same cut from the same state gives the same events, byte for byte.
+"""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from dispatcher.batch import Batch, Decided
+from dispatcher.commands import run_command
+from dispatcher.cut import Cut
+from dispatcher.limits import Limits
+from dispatcher.market import open_market
+from dispatcher.policies import POLICIES
+from dispatcher.timers import run_timers
+from taxi import messages as m
+from taxi.city import CityState
+from taxi.newest import NewestFixes
+from taxi.roads import RoadNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mandate:
+    """By what this dispatcher decides. Goes on the log as `PolicyActivated` when it differs."""
+
+    policy: str = "greedy"
+    limits: Limits = field(default_factory=Limits)
+    seed: int = 0
+    data_digest: str = ""
+    code_digest: str = ""
+
+    def parameters(self) -> dict[str, float | int | str | bool]:
+        """As they stand in the event."""
+        parameters: dict[str, float | int | str | bool] = msgspec.structs.asdict(self.limits)
+        return parameters
+
+    def is_active(self, policy: m.PolicyActivated | None) -> bool:
+        """Whether the log already says so."""
+        return policy is not None and (
+            (policy.policy, policy.parameters, policy.seed, policy.data_digest, policy.code_digest)
+            == (self.policy, self.parameters(), self.seed, self.data_digest, self.code_digest)
+        )
+
+
+def decide(
+    city: CityState, newest: NewestFixes, cut: Cut, roads: RoadNetwork, mandate: Mandate
+) -> list[Decided]:
+    """The events of the next batch, `BatchClosed` last. Folds them into `city`, the fixes into `newest`."""
+    before_ms = city.now_ms
+    now_ms = max(before_ms, cut.heard_ms)
+    if cut.epoch is not None and cut.epoch.reason == "locations_recreated":
+        newest.drivers.clear()
+    for read in cut.fixes:
+        newest.fold(read.fix, read.offset, read.append_ms)
+    batch = Batch(city, newest, roads, mandate.limits, now_ms)
+    _begin(batch, cut, mandate)
+    run_timers(batch)
+    for command in cut.commands:
+        run_command(batch, command)
+    interval_ms = mandate.limits.policy_interval_ms
+    if now_ms // interval_ms > before_ms // interval_ms:
+        _match(batch, mandate)
+    _close(batch, cut)
+    return batch.events
+
+
+def _begin(batch: Batch, cut: Cut, mandate: Mandate) -> None:
+    """What must be known before anything is decided."""
+    if cut.epoch is not None:
+        city = batch.roads.city.name
+        batch.emit(m.EpochStarted, epoch=cut.epoch.epoch, city=city, reason=cut.epoch.reason)
+    for skipped in cut.skipped:
+        batch.emit(m.InputSkipped, topic=skipped.topic, first=skipped.first, next=skipped.next)
+    if not mandate.is_active(batch.city.policy):
+        batch.emit(
+            m.PolicyActivated,
+            policy=mandate.policy,
+            parameters=mandate.parameters(),
+            seed=mandate.seed,
+            data_digest=mandate.data_digest,
+            code_digest=mandate.code_digest,
+        )
+
+
+def _match(batch: Batch, mandate: Mandate) -> None:
+    market = open_market(batch.city, batch.newest, batch.roads, batch.now_ms)
+    if market is None:
+        return
+    for match in POLICIES[mandate.policy].match(market):
+        batch.emit(
+            m.RideOffered,
+            ride=match.ride,
+            driver=match.driver,
+            attempt=batch.city.rides[match.ride].attempt + 1,
+            eta_s=match.eta_s,
+            expires_ms=batch.now_ms + batch.limits.offer_timeout_ms,
+            candidates=match.candidates,
+        )
+
+
+def _close(batch: Batch, cut: Cut) -> None:
+    city = batch.city
+    batch.emit(
+        m.BatchClosed,
+        count=len(batch.events) + 1,
+        commands_offset=cut.commands_offset,
+        locations_offset=cut.locations_offset,
+        commands_digest=cut.commands_digest or city.commands_digest,
+        locations_digest=cut.locations_digest or city.locations_digest,
+    )

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a batch is decided from: the input between two cuts of the log."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from taxi.bus import Record
+from taxi.messages import AnyCommand, Fix
+from taxi.runtime.tracing import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCommand:
+    """A command as read. `trace` is where it stands in its sender's trace."""
+
+    command: AnyCommand
+    append_ms: int
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFix:
+    """A fix as read."""
+
+    fix: Fix
+    offset: int
+    append_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Input that retention took away before it was read: offsets first … next − 1."""
+
+    topic: str
+    first: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A new epoch to begin, and why."""
+
+    epoch: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """The input of one batch, in offset order, and where it ends."""
+
+    commands: tuple[ReadCommand, ...] = ()
+    fixes: tuple[ReadFix, ...] = ()
+    commands_offset: int
+    """The next command to read."""
+    locations_offset: int
+    """The next fix to read."""
+    commands_digest: str = ""
+    locations_digest: str = ""
+    heard_ms: int = 0
+    """The greatest append time of the records read, unreadable ones included."""
+    epoch: Epoch | None = None
+    skipped: tuple[Skipped, ...] = ()
+
+
+def digest(record: Record) -> str:
+    """Names a record and its place: another record there means that the topic was made anew."""
+    text = repr((record.offset, record.timestamp_ms, record.key, record.value))
+    return blake2b(text.encode(), digest_size=8).hexdigest()

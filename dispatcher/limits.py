@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The city's time limits. They stand in `PolicyActivated`, so that a replay decides by the same ones."""
+
+from msgspec import Struct
+
+from taxi import fixes
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """All in milliseconds of log time."""
+
+    policy_interval_ms: int = 2_000
+    """Matching runs when log time passes a multiple of it."""
+    offer_timeout_ms: int = 12_000
+    patience_ms: int = 600_000
+    """A ride that nobody accepted for this long expires."""
+    no_show_ms: int = 300_000
+    """A driver waits this long at the pickup."""
+    lost_ms: int = fixes.LOST_MS
+    lost_on_trip_ms: int = 600_000
+    """A trip whose driver is lost for this long is over."""

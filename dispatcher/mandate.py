@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""By what a dispatcher decides, with digests that tell another code or another city's data apart."""
+
+from hashlib import blake2b
+from importlib import resources
+from typing import Final
+
+from dispatcher.core import Mandate
+from dispatcher.settings import Settings
+from taxi.roads import city_dir
+
+_DECIDING: Final = ("dispatcher", "dispatcher.policies")
+_SHARED: Final = (
+    "city.py",
+    "fixes.py",
+    "messages.py",
+    "newest.py",
+    "roads.py",
+    "roads_tables.py",
+    "states.py",
+)
+
+
+def mandate_of(settings: Settings) -> Mandate:
+    """The mandate that the settings name. Reads the sources and the graph once."""
+    graph = (city_dir(settings.city) / "graph.npz").read_bytes()
+    return Mandate(
+        policy=settings.policy,
+        limits=settings.limits(),
+        data_digest=blake2b(graph, digest_size=8).hexdigest(),
+        code_digest=_code_digest(),
+    )
+
+
+def _code_digest() -> str:
+    """Over every source file that has a say in a decision."""
+    sum_ = blake2b(digest_size=8)
+    files = [resources.files("taxi") / name for name in _SHARED]
+    for package in _DECIDING:
+        found = [file for file in resources.files(package).iterdir() if file.name.endswith(".py")]
+        files += sorted(found, key=lambda file: file.name)
+    for file in files:
+        sum_.update(file.name.encode() + b"\0" + file.read_bytes())
+    return sum_.hexdigest()

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens by itself when log time passes: lapsed offers, lost drivers, patience, no-shows."""
+
+from dispatcher.batch import Batch
+from taxi import messages as m
+from taxi.city import Driver, Ride
+from taxi.states import RideState
+
+
+def run_timers(batch: Batch) -> None:
+    """All that is due at the batch's time: first drivers, then rides, each by id."""
+    for number, driver in sorted(batch.city.drivers.items()):
+        _watch(batch, number, driver)
+    for _, ride in sorted(batch.city.rides.items()):
+        _age(batch, ride)
+
+
+def _watch(batch: Batch, number: int, driver: Driver) -> None:
+    """A driver on shift or on a ride is expected to be heard of."""
+    expected = driver.on_shift or driver.ride is not None
+    silent = expected and batch.newest.is_lost(number, driver.since_ms, batch.now_ms, batch.limits.lost_ms)
+    if silent and not driver.lost_ms:
+        batch.emit(m.DriverLost, driver=number)
+        _release(batch, number)
+    elif driver.lost_ms and _heard_again(batch, number):
+        batch.emit(m.DriverFound, driver=number)
+
+
+def _heard_again(batch: Batch, number: int) -> bool:
+    seen = batch.newest.drivers.get(number)
+    return seen is not None and batch.now_ms - seen.append_ms < batch.limits.lost_ms
+
+
+def _release(batch: Batch, number: int) -> None:
+    """A rider who was not picked up yet gets another driver, with the age of the request."""
+    ride = batch.city.ride_of(number)
+    if ride is not None and ride.state is not RideState.ON_TRIP:
+        batch.emit(m.RideReleased, ride=ride.ride, driver=number, attempt=ride.attempt, reason="driver_lost")
+
+
+def _age(batch: Batch, ride: Ride) -> None:
+    now_ms, limits = batch.now_ms, batch.limits
+    match ride.state:
+        case RideState.OFFERED if ride.expires_ms <= now_ms:
+            batch.emit(m.OfferExpired, ride=ride.ride, driver=ride.driver, attempt=ride.attempt)
+        case RideState.REQUESTED if ride.requested_ms + limits.patience_ms <= now_ms:
+            batch.emit(m.RideExpired, ride=ride.ride)
+        case RideState.ARRIVED if ride.arrived_ms + limits.no_show_ms <= now_ms:
+            batch.emit(m.RideNoShow, ride=ride.ride, driver=ride.driver)
+        case RideState.ON_TRIP if _lost_for_good(batch, ride):
+            batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason="driver_lost")
+
+
+def _lost_for_good(batch: Batch, ride: Ride) -> bool:
+    assert ride.driver is not None  # on a trip
+    lost_ms = batch.city.drivers[ride.driver].lost_ms
+    return lost_ms > 0 and lost_ms + batch.limits.lost_on_trip_ms <= batch.now_ms
