@@ -47,7 +47,7 @@ class Inputs:
         )
 
     async def gather(self, interval_s: float, *, since_s: float) -> None:
-        """Read until a batch is due: `interval_s` after `since_s` (loop time), or early for a command in haste.
+        """Read until a batch is due: `interval_s` after `since_s` (loop time), or early for an urgent one.
 
         Raises what a reader raises; what was read until then is kept.
         """

@@ -16,7 +16,7 @@ Place: TypeAlias = tuple[float, float]
 
 
 class Message(Struct, frozen=True, tag_field="type", tag=True, gc=False, kw_only=True, omit_defaults=True):
-    """Base of everything on the log. A default is left out there; `gc=False`: no cycles, and millions of them."""
+    """Base of everything on the log. A default is left out there. `gc=False`: millions, and no cycles."""
 
 
 # --- taxi.locations: key = driver ------------------------------------------------------------------
