@@ -19,7 +19,6 @@ from taxi.local.errors import LocalError
 from taxi.local.supervisor import PartSpec, Running, Stage
 
 ADMIN_PORT: Final = 19200
-"""Where the search for admin ports begins."""
 ALSO_KAFKA: Final = "KAFKA_"
 
 
@@ -40,6 +39,12 @@ class DemoOptions:
     def url(self) -> str:
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def admin_ports(url: str) -> int:
+    """Where the search for admin ports begins: demos that start side by side look in different places."""
+    port = int(url.rpartition(":")[2] or 0)
+    return ADMIN_PORT + port % 100 * 20
 
 
 def kafka_part(plan: BrokerPlan) -> PartSpec:

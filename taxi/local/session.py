@@ -97,7 +97,7 @@ def _demo(url: str, bootstrap_servers: str) -> Demo:
 
 def _supervise(stages: tuple[Stage, ...], home: DataDir, demo: Demo, watcher: "Telling") -> None:
     async def run() -> None:
-        ports = PortPool(city.ADMIN_PORT)
+        ports = PortPool(city.admin_ports(demo.url))
         await Supervisor(stages, data_dir=home.path, demo=demo, watcher=watcher, admin_port=ports.take).run()
 
     asyncio.run(run())

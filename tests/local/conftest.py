@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the local platform share: ports of their own, Kafka's jars, `taxi` as a process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from taxi.local import jars, java
+from taxi.local.errors import LocalError
+from taxi.local.ports import PortPool
+
+TAXI = str(Path(sys.executable).with_name("taxi"))
+STAND_INS = Path(__file__).parent / "stand_ins"
+
+NEEDS_KAFKA = [
+    pytest.mark.kafka,
+    pytest.mark.usefixtures("kafka_is_here"),
+    pytest.mark.xdist_group("local-kafka"),
+]
+
+Taxi = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def ports() -> PortPool:
+    """Free ports; each xdist worker looks in a place of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return PortPool(23000 + 50 * (worker % 2))
+
+
+@pytest.fixture(scope="session")
+def kafka_is_here() -> Path:
+    """Java and Kafka's jars, downloaded if need be. Skips where there are none, and fails when CI=true."""
+    try:
+        java.find()
+        return jars.ensure(jars.directory(), Console(stderr=True))
+    except LocalError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"NO REAL KAFKA HERE, so what needs it is not tested: {error}")
+
+
+@pytest.fixture
+def taxi(tmp_path: Path) -> Taxi:
+    """Runs `taxi …` in a folder of its own, with the given variables on top of the environment."""
+
+    def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("KAFKA_")}
+        return subprocess.run(
+            [TAXI, *arguments],
+            cwd=tmp_path,
+            env={**clean, **variables},
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    return run

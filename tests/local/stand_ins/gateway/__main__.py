@@ -1,4 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-from stand_in import run
-
-run()

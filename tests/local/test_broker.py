@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The local broker: a real Kafka, started, killed, moved, mixed up."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import TopicPartition
+
+from taxi.local.broker import LocalBroker, answers, local_broker, prepare
+from taxi.local.broker_files import BrokerFiles
+from taxi.local.errors import WRONG_USE, LocalError
+from taxi.local.ports import PortPool
+from taxi.local.topics import ensure
+from taxi.topics import COMMANDS
+
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.usefixtures("kafka_is_here"),
+    pytest.mark.xdist_group("local-kafka"),
+]
+
+
+async def write(broker: LocalBroker, value: bytes) -> None:
+    await ensure({"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers}, bounded=True)
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers, acks="all")
+    await producer.start()
+    await producer.send_and_wait(COMMANDS, value, partition=0)
+    await producer.stop()
+
+
+async def read_all(broker: LocalBroker) -> list[bytes | None]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap_servers)
+    await consumer.start()
+    place = TopicPartition(COMMANDS, 0)
+    consumer.assign([place])
+    await consumer.seek_to_beginning(place)
+    end = (await consumer.end_offsets([place]))[place]
+    values: list[bytes | None] = []
+    while await consumer.position(place) < end:
+        values += [record.value for record in (await consumer.getmany(timeout_ms=1000)).get(place, [])]
+    await consumer.stop()
+    return values
+
+
+async def test_a_broker_serves_and_leaves_no_process(tmp_path: Path, ports: PortPool) -> None:
+    async with local_broker(tmp_path / "kafka", ports.take()) as broker:
+        assert await answers(broker.bootstrap_servers) == broker.cluster_id
+        pid = broker.pid
+    assert not psutil.pid_exists(pid)
+
+
+async def test_a_stopped_broker_goes_on_with_its_log_on_another_port(tmp_path: Path, ports: PortPool) -> None:
+    async with local_broker(tmp_path / "kafka", ports.take()) as broker:
+        await write(broker, b"before")
+        cluster_id = broker.cluster_id
+    async with local_broker(tmp_path / "kafka", ports.take()) as broker:
+        await write(broker, b"after")
+        assert broker.cluster_id == cluster_id
+        assert await read_all(broker) == [b"before", b"after"]
+
+
+async def test_a_killed_broker_recovers_what_it_acknowledged(tmp_path: Path, ports: PortPool) -> None:
+    async with local_broker(tmp_path / "kafka", ports.take()) as broker:
+        await write(broker, b"acknowledged")
+        broker.kill()
+        await broker.start()
+        assert await read_all(broker) == [b"acknowledged"]
+
+
+async def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path, ports: PortPool) -> None:
+    port = ports.take()
+    with socket.create_server(("127.0.0.1", port)):
+        with pytest.raises(LocalError, match=rf"Port {port} \(Kafka\) is taken by") as caught:
+            prepare(tmp_path / "kafka", port=port)
+    assert caught.value.code == WRONG_USE
+    assert not (tmp_path / "kafka").exists()
+
+
+def test_the_data_directory_of_another_cluster_is_refused_and_left_alone(
+    tmp_path: Path, ports: PortPool
+) -> None:
+    prepare(tmp_path / "ours", port=ports.take())
+    theirs = prepare(tmp_path / "theirs", port=ports.take())
+    ours = BrokerFiles(tmp_path / "ours")
+    for file in ours.data.iterdir():
+        if file.is_file():
+            file.unlink()
+    (ours.data / "meta.properties").write_text((tmp_path / "theirs/data/meta.properties").read_text())
+    with pytest.raises(LocalError, match=f"another Kafka: its cluster is {theirs.cluster_id}") as caught:
+        prepare(tmp_path / "ours", port=ports.take())
+    assert caught.value.code == WRONG_USE
+    assert "--fresh" in caught.value.do
+    assert "--data-dir" in caught.value.do
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"meta.properties": "version=1\ncluster.id=x\nnode.id=7\n"}, "node 7"),
+        ({"orders-0": "something"}, "no meta.properties"),
+    ],
+)
+def test_a_directory_that_no_broker_of_ours_made_is_refused(
+    tmp_path: Path, ports: PortPool, files: dict[str, str], why: str
+) -> None:
+    data = tmp_path / "kafka" / "data"
+    data.mkdir(parents=True)
+    for name, text in files.items():
+        (data / name).write_text(text)
+    with pytest.raises(LocalError, match=why):
+        prepare(tmp_path / "kafka", port=ports.take())
+    assert {path.name for path in data.iterdir()} == files.keys()
+
+
+def test_a_data_directory_that_was_half_made_is_made_anew(tmp_path: Path, ports: PortPool) -> None:
+    half = tmp_path / "kafka" / "data.new"
+    half.mkdir(parents=True)
+    (half / "meta.properties").write_text("version=1\ncluster.id=half")
+    plan = prepare(tmp_path / "kafka", port=ports.take())
+    assert BrokerFiles(tmp_path / "kafka").cluster_id() == plan.cluster_id != "half"
+    assert not half.exists()
+
+
+async def test_a_broker_that_dies_at_its_start_shows_the_end_of_its_log(
+    tmp_path: Path, ports: PortPool
+) -> None:
+    plan = prepare(tmp_path / "kafka", port=ports.take())
+    (tmp_path / "kafka" / "server.properties").write_text("process.roles=emperor\n")
+    with pytest.raises(LocalError, match="Kafka ended while starting") as caught:
+        await LocalBroker(plan, tmp_path / "kafka.log").start()
+    assert "process.roles" in caught.value.details
+
+
+async def test_an_idle_broker_leaves_the_processor_alone(tmp_path: Path, ports: PortPool) -> None:
+    """Under a tenth of a core once it has settled (about 0.03 was measured)."""
+    async with local_broker(tmp_path / "kafka", ports.take()) as broker:
+        process = psutil.Process(broker.pid)
+        idle = False
+        for _ in range(10):
+            before = process.cpu_times()
+            await asyncio.sleep(1)
+            after = process.cpu_times()
+            spent_s = after.user + after.system - before.user - before.system
+            if idle := spent_s < 0.1:
+                break
+        assert idle, f"{spent_s:.2f} s of CPU in a second"
+        assert process.memory_info().rss < 500 << 20
