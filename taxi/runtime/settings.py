@@ -88,6 +88,8 @@ KNOWN: frozenset[str] = frozenset(
         *("TAXI_NO_SHOW_MS", "TAXI_LOST_MS", "TAXI_LOST_ON_TRIP_MS"),
         # the gateway
         *("TAXI_HOST", "TAXI_PORT", "TAXI_REUSE_PORT", "TAXI_CUT_INTERVAL_MS", "TAXI_PARTS_DIR"),
+        *("TAXI_ALLOWED_ORIGINS", "TAXI_CLIENTS_MAX", "TAXI_ROW_EXPIRY_MS", "TAXI_RESUME_MS"),
+        "TAXI_DRAIN_MS",
     }
 )
 """Variables of one service that may stand in the environment of another. A test holds this complete."""

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m gateway`: the gateway in the real world."""
+
+import contextlib
+import dataclasses
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from gateway.app import Site, build
+from gateway.metrics import METRICS
+from gateway.settings import Settings
+from gateway.shell import Gateway
+from gateway.transport import WebListener, bind, listening
+from taxi.runtime import admin
+from taxi.runtime.env import Env
+from taxi.runtime.service import Process, run
+from web import page
+
+
+class RealGateway:
+    """Joins the shell with the web: the listener before it runs, the application around its desk."""
+
+    def __init__(self) -> None:
+        self._process: Process[Settings]
+
+    @contextlib.asynccontextmanager
+    async def prepare(self, process: Process[Settings]) -> AsyncIterator[Env[Settings]]:
+        """Take the port, without listening yet."""
+        self._process = process
+        settings = process.env.settings
+        origins = tuple(origin.strip() for origin in settings.allowed_origins.split(",") if origin.strip())
+        async with listening(self._bound(settings), origins) as listener:
+            yield dataclasses.replace(process.env, listener=listener)
+
+    def _bound(self, settings: Settings) -> socket.socket:
+        try:
+            return bind(settings.host, settings.port, reuse_port=settings.reuse_port)
+        except OSError as error:
+            self._process.env.log.error(
+                "the port can't be had", host=settings.host, port=settings.port, reason=error.strerror
+            )
+            sys.exit(1)
+
+    async def main(self, env: Env[Settings]) -> None:
+        """Run the gateway behind its page."""
+        assert isinstance(env.listener, WebListener)
+        gateway = Gateway(env)
+        env.listener.attach(build(self._site(gateway, env.listener)))
+        env.log.info("starting", host=env.settings.host, port=env.listener.port)
+        await gateway.run()
+
+    def _site(self, gateway: Gateway, listener: WebListener) -> Site:
+        settings, process = self._process.env.settings, self._process
+        name = settings.name or "gateway"
+        return Site(
+            desk=gateway.desk,
+            door=listener.door,
+            pid=os.getpid(),
+            parts_dir=Path(settings.parts_dir) if settings.parts_dir else None,
+            beside=[*page.routes(settings.city), *admin.routes(name, process.readiness, process.metrics)],
+        )
+
+
+if __name__ == "__main__":
+    real = RealGateway()
+    run(real.main, Settings, kind="gateway", metrics=METRICS, prepare=real.prepare)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the log alone to a view: the newest snapshot that is old enough, then everything after it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.session import Ends
+from gateway.view import LogBroken, Span, View
+from taxi import codec, snapshots
+from taxi.bus import Bus, Offsets, Reader, Record
+from taxi.city import CityState
+from taxi.messages import BatchClosed, SnapshotPart
+from taxi.snapshots import Snapshot
+from taxi.topics import EVENTS, LOCATIONS
+
+PARTITION: Final = 0
+RECORDS_AT_ONCE: Final = 10_000
+
+
+@dataclass(frozen=True)
+class Booted:
+    """A view at the end of the log, and the readers that go on from there."""
+
+    view: View
+    locations: Reader
+    events: Reader
+    ends: Ends
+
+
+@contextlib.asynccontextmanager
+async def booted(bus: Bus, span: Span) -> AsyncIterator[Booted]:
+    """Read up to the ends that the logs had at the beginning of this.
+
+    Raises Unavailable, OffsetOutOfRange (retention was quicker), LogBroken (nothing covers the log's start).
+    """
+    ends = await ask_ends(bus)
+    bounds = await bus.offsets(LOCATIONS, PARTITION)
+    newest = await snapshots.newest(bus, PARTITION)
+    back_ms = max(await _last_append_ms(bus, bounds), newest.state.now_ms if newest else 0) - span.boot_ms
+    first = max(bounds.start, await bus.offset_at(LOCATIONS, PARTITION, max(back_ms, 0)))
+    async with contextlib.AsyncExitStack() as stack:
+        city, events = await _begin(bus, back_ms, newest, stack)
+        view = View(city, loc=first, ev=events.position, span=span)
+        while events.position < ends.ev:
+            view.fold_events(await events.fetch(max_records=RECORDS_AT_ONCE))
+        locations = await bus.reader(LOCATIONS, PARTITION, first)
+        stack.push_async_callback(locations.close)
+        first_ms = None
+        while locations.position < ends.loc:
+            records = await locations.fetch(max_records=RECORDS_AT_ONCE)
+            first_ms = first_ms or (records[0].timestamp_ms if records else None)
+            view.fold_locations(records)
+        # An offset found by time says when the one before was appended; the log's start says nothing.
+        view.went_live(back_ms if first > bounds.start or first_ms is None else first_ms)
+        view.close()
+        yield Booted(view, locations, events, ends)
+
+
+async def ask_ends(bus: Bus) -> Ends:
+    """How far both logs go now."""
+    locations = await bus.offsets(LOCATIONS, PARTITION)
+    return Ends(locations.end, (await bus.offsets(EVENTS, PARTITION)).stable)
+
+
+async def _last_append_ms(bus: Bus, bounds: Offsets) -> int:
+    """When the last fix was appended; 0 where there is none."""
+    if bounds.start == bounds.end:
+        return 0
+    reader = await bus.reader(LOCATIONS, PARTITION, bounds.end - 1)
+    try:
+        records = await reader.fetch(max_records=1)
+    finally:
+        await reader.close()
+    return records[0].timestamp_ms if records else 0
+
+
+async def _begin(
+    bus: Bus, back_ms: int, newest: Snapshot | None, stack: contextlib.AsyncExitStack
+) -> tuple[CityState, Reader]:
+    """The state to begin with, and a reader of the events after it."""
+
+    def old_enough(part: SnapshotPart) -> bool:
+        return part.at_ms <= back_ms
+
+    old = None if newest is None else await snapshots.newest(bus, PARTITION, old_enough)
+    start = (await bus.offsets(EVENTS, PARTITION)).start
+    # A young snapshot only narrows the window, but a log that is all there widens it.
+    for snapshot in (old,) if start == 0 else (old, newest):
+        if snapshot is not None and snapshot.events_offset > start:
+            reader = await bus.reader(EVENTS, PARTITION, snapshot.events_offset - 1)
+            stack.push_async_callback(reader.close)
+            if await _is_of_this_log(reader, snapshot):
+                return snapshot.state, reader
+    if start:
+        message = f"events begin at {start} and no snapshot covers what was before"
+        raise LogBroken(message)
+    reader = await bus.reader(EVENTS, PARTITION, 0)
+    stack.push_async_callback(reader.close)
+    return CityState(), reader
+
+
+async def _is_of_this_log(reader: Reader, snapshot: Snapshot) -> bool:
+    """Whether the batch that the snapshot stands at ends where it says: topics can be re-created."""
+    records: list[Record] = []
+    while not records and reader.position < snapshot.events_offset:
+        records = await reader.fetch(max_records=1)
+    if not records or records[0].offset != snapshot.events_offset - 1:
+        return False
+    try:
+        event = codec.decode(EVENTS, records[0])
+    except codec.DecodeError:
+        return False
+    return isinstance(event, BatchClosed) and event.batch == snapshot.state.batch

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ride rows as they stand on the wire, and since which batch each does."""
+
+from collections import deque
+from typing import NamedTuple
+
+from gateway.hash import Lanes, hash_ride
+from taxi.cursor import Cursor
+
+
+class _Row(NamedTuple):
+    record: bytes
+    lanes: Lanes
+    ev: int
+    """The end of the batch that made it so."""
+    ended_ms: int | None
+
+
+class _Gone(NamedTuple):
+    ride: str
+    cursor: Cursor
+    ended_ms: int
+
+
+class RideTable:
+    """Rows of rides not ended, or ended less than `expiry_ms` ago."""
+
+    def __init__(self, *, expiry_ms: int, memory_ms: int) -> None:
+        """`memory_ms`: how long after its expiry a row is remembered as gone (log time)."""
+        self.expiry_ms = expiry_ms
+        self.memory_ms = memory_ms
+        self.lanes = Lanes()
+        self._rows: dict[str, _Row] = {}
+        """In the order of their last change."""
+        self._ended: deque[str] = deque()
+        """In the order of their end."""
+        self._gone: deque[_Gone] = deque()
+
+    @property
+    def held(self) -> int:
+        """Number of rows."""
+        return len(self._rows)
+
+    def set(self, ride: str, record: bytes, ev: int, ended_ms: int | None) -> None:
+        """The ride's record as of the batch that ends at `ev`."""
+        had = self._rows.get(ride)
+        if had is not None and had.record == record:
+            return
+        if ended_ms is not None and (had is None or had.ended_ms is None):
+            self._ended.append(ride)
+        self._drop(ride)
+        row = self._rows[ride] = _Row(record, hash_ride(record), ev, ended_ms)
+        self.lanes = self.lanes.plus(row.lanes)
+
+    def close(self, cursor: Cursor, at_ms: int) -> None:
+        """Let go of rides that ended long enough ago, as of this cut time."""
+        while self._ended:
+            ended_ms = self._rows[self._ended[0]].ended_ms
+            assert ended_ms is not None  # an end is final
+            if ended_ms + self.expiry_ms > at_ms:
+                break
+            ride = self._ended.popleft()
+            self._drop(ride)
+            self._gone.append(_Gone(ride, cursor, ended_ms))
+        while self._gone and self._gone[0].ended_ms + self.expiry_ms + self.memory_ms <= at_ms:
+            self._gone.popleft()
+
+    def rows(self, since: Cursor | None) -> list[bytes]:
+        """Records changed after `since`, by id; all of them if None."""
+        if since is None:
+            return [row.record for _, row in sorted(self._rows.items())]
+        changed = []
+        for ride in reversed(self._rows):
+            row = self._rows[ride]
+            if row.ev <= since.ev:
+                break
+            changed.append((ride, row.record))
+        return [record for _, record in sorted(changed)]
+
+    def gone(self, since: Cursor) -> list[bytes]:
+        """Rides whose row may have stood at `since` and is no more, by id."""
+        found = []
+        for gone in reversed(self._gone):
+            if gone.cursor.reached_by(since):
+                break
+            found.append(gone.ride)
+        return [ride.encode("ascii") for ride in sorted(found)]
+
+    def _drop(self, ride: str) -> None:
+        row = self._rows.pop(ride, None)
+        if row is not None:
+            self.lanes = self.lanes.minus(row.lanes)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway: from the log to every client, a cut at a time. It keeps nothing that the log does not."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from gateway.boot import Booted, ask_ends, booted
+from gateway.desk import Desk
+from gateway.hub import BEAT_MS, Hub
+from gateway.settings import Settings
+from gateway.tail import Pace, Tail
+from gateway.view import LogBroken, Span, View
+from taxi.bus import BusError, OffsetOutOfRange, Unavailable
+from taxi.roads import RoadNetwork
+from taxi.runtime.env import Env, Listener
+from taxi.topics import EVENTS, LOCATIONS
+
+STALE_S: Final = 5.0
+"""After so long without a record a client is told that the log does not move."""
+_BEHIND_S_MAX: Final = 2.0
+_AGAIN_S: Final = (0.1, 1.0)
+"""Between two attempts to build a view."""
+_BEAT_S: Final = 0.9 * BEAT_MS / 1000
+
+
+class Gateway:
+    """One gateway process. `main` runs it; HTTP asks its `desk`."""
+
+    def __init__(self, env: Env[Settings], roads: RoadNetwork | None = None) -> None:
+        if env.listener is None:
+            message = "a gateway needs a listener"
+            raise ValueError(message)
+        self._env = env
+        self._listener: Listener = env.listener
+        settings = env.settings
+        self._span = Span(settings.row_expiry_ms, settings.resume_ms)
+        self._fresh: Booted | None = None
+        """What is being read; None while a view is being built."""
+        self._tails: tuple[Tail, Tail] | None = None
+        self._broken = asyncio.Event()
+        self._shown: View | None = None
+        self._reason: str | None = "starting"
+        self._open = asyncio.Event()
+        now_s = asyncio.get_running_loop().time()
+        self._pace = Pace(settings.cut_interval_ms / 1000, now_s)
+        self._moved_s = self._sent_s = now_s
+        self._stale = False
+        self._counted = {LOCATIONS: 0, EVENTS: 0, "dropped": 0}
+        self.hub = Hub(env, lambda: ask_ends(env.bus))
+        self.desk = Desk(env, roads or RoadNetwork.load(settings.city), lambda: self._shown)
+
+    async def run(self) -> None:
+        """Until cancelled; then clients are sent elsewhere first."""
+        work = asyncio.create_task(self._work())
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._say("draining")
+            self._listener.close()
+            await self.hub.drain(self._env.settings.drain_ms)
+            raise
+        finally:
+            if not work.done():
+                work.cancel()
+                with suppress(asyncio.CancelledError):
+                    await work
+
+    async def _work(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read())
+                tasks.create_task(self._cut_for_ever())
+                tasks.create_task(self._welcome(tasks))
+        except* BusError as group:
+            raise group.exceptions[0] from None
+
+    async def _welcome(self, tasks: asyncio.TaskGroup) -> None:
+        await self._open.wait()
+        while True:
+            connection = await self._listener.accept()
+            tasks.create_task(self.hub.serve(connection))
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        """Build a view and follow the log; build another when it breaks. Connections stay meanwhile."""
+        while True:
+            try:
+                async with booted(self._env.bus, self._span) as fresh:
+                    self._env.log.info(
+                        "the log is read", cursor=str(fresh.view.cursor), whole=fresh.view.whole
+                    )
+                    await self._follow(fresh)
+            except (Unavailable, OffsetOutOfRange, LogBroken) as error:
+                self._env.log.warning("the view could not be built: trying again", reason=str(error))
+            self._fresh = self._tails = None
+            self._env.metrics.count("gateway_rebuilds_total")
+            await asyncio.sleep(self._env.random.uniform(*_AGAIN_S))
+
+    async def _follow(self, fresh: Booted) -> None:
+        env = self._env
+        tails = (
+            Tail(fresh.locations, LOCATIONS, self._pace, env.random, env.log),
+            Tail(fresh.events, EVENTS, self._pace, env.random, env.log),
+        )
+        self._fresh, self._tails, self._broken = fresh, tails, asyncio.Event()
+        self._counted = dict.fromkeys(self._counted, 0)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for tail in tails:
+                    tasks.create_task(tail.run())
+                tasks.create_task(self._until_broken())
+        except* (OffsetOutOfRange, LogBroken) as group:
+            env.log.warning("the log broke: building the view anew", reason=str(group.exceptions[0]))
+
+    async def _until_broken(self) -> None:
+        await self._broken.wait()
+        message = "it does not continue what was read"
+        raise LogBroken(message)
+
+    # --- cutting ----------------------------------------------------------------------------------
+
+    async def _cut_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._pace.advance(loop.time()))
+            self._cut(loop.time())
+
+    def _cut(self, now_s: float) -> None:
+        """One tick: fold what came, show it, and send it to everyone."""
+        moved = self._fold()
+        if moved:
+            self._moved_s = now_s
+        stale = now_s - self._moved_s >= STALE_S
+        fresh = self._fresh
+        if fresh is not None and fresh.view.whole and (moved or stale != self._stale or self._is_new(fresh)):
+            if self._is_new(fresh):
+                self.hub.hold_all(fresh.ends)
+            self._shown = fresh.view
+            self.hub.show(fresh.view, stale=stale)
+        elif fresh is None and self._shown is not None and stale != self._stale:
+            self.hub.show(self._shown, stale=stale)
+        self._stale = stale
+        self._settle_readiness(now_s)
+        beat = now_s - self._sent_s >= _BEAT_S
+        if moved or beat:
+            self._sent_s = now_s
+        self.hub.publish(beat=beat)
+
+    def _is_new(self, fresh: Booted) -> bool:
+        return self._shown is not fresh.view
+
+    def _fold(self) -> bool:
+        """Take in what was read; whether the cut has moved."""
+        if self._fresh is None or self._tails is None:
+            return False
+        locations, events = (tail.take() for tail in self._tails)
+        if not locations and not events:
+            return False
+        view, before = self._fresh.view, self._fresh.view.cursor
+        try:
+            view.fold_locations(locations)
+            view.fold_events(events)
+        except LogBroken as error:
+            self._env.log.error("the log does not go on as it began", reason=str(error))
+            self._broken.set()
+            self._tails = None
+        view.close()  # also what came before the break stands at a batch's end
+        self._count(view)
+        return view.cursor != before
+
+    def _count(self, view: View) -> None:
+        metrics = self._env.metrics
+        metrics.count("gateway_cuts_total")
+        metrics.gauge("gateway_drivers", view.drivers.held)
+        metrics.gauge("gateway_clients", len(self.hub.clients))
+        now = {
+            LOCATIONS: view.undecodable,
+            EVENTS: view.batches.undecodable,
+            "dropped": view.batches.dropped,
+        }
+        for topic in (LOCATIONS, EVENTS):
+            if now[topic] > self._counted[topic]:
+                count = now[topic] - self._counted[topic]
+                metrics.count("gateway_undecodable_total", count, topic=topic)
+                self._env.log.warning("records could not be read", topic=topic, count=count)
+        if now["dropped"] > self._counted["dropped"]:
+            metrics.count("gateway_dropped_events_total", now["dropped"] - self._counted["dropped"])
+        self._counted = now
+
+    # --- readiness --------------------------------------------------------------------------------
+
+    def _settle_readiness(self, now_s: float) -> None:
+        reason = self._why_not(now_s)
+        if reason is None and not self._open.is_set():
+            self._listener.open()
+            self._open.set()
+        self._say(reason)
+
+    def _say(self, reason: str | None) -> None:
+        if reason == self._reason:
+            return
+        self._reason = reason
+        if reason is None:
+            self._env.health.ready()
+            self._env.log.info("ready")
+        else:
+            self._env.health.not_ready(reason)
+            self._env.log.warning("not ready", reason=reason)
+
+    def _why_not(self, now_s: float) -> str | None:
+        if self._reason == "draining":
+            return "draining"
+        if self._fresh is None or self._tails is None:
+            return "reading the log"
+        if not self._fresh.view.whole:
+            return "the log has no epoch yet" if self._fresh.view.cursor is None else "the log is too young"
+        for tail in self._tails:
+            if tail.fault is not None:
+                return "no broker"
+            if tail.behind_s is not None and now_s - tail.behind_s > _BEHIND_S_MAX:
+                return "behind the log"
+        return None
+
+
+async def main(env: Env[Settings], roads: RoadNetwork | None = None) -> None:
+    """Run a gateway until cancelled. `roads`: the city's, if not the one in the settings."""
+    await Gateway(env, roads).run()

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The city at a cut, and how it changed since any cursor of the window.
+
+A pure function of the log before the cut: whoever has read the same records stands at the same rows,
+wherever reading began and however it was chunked. What is taxi stands here and in the tables.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from gateway.batches import Batch, Batches
+from gateway.drivers import SKEW_MS, DriverTable
+from gateway.feed import Feed
+from gateway.frame import Frame, ride_record
+from gateway.hash import Lanes, hash_drivers
+from gateway.rides import RideTable
+from gateway.window import Window
+from taxi import codec
+from taxi.bus import Record
+from taxi.city import CityState, IllegalTransitionError, Ride
+from taxi.cursor import Cursor
+from taxi.fixes import EXPIRY_MS
+from taxi.messages import EpochStarted, Fix
+from taxi.states import DriverStatus, RideState
+from taxi.topics import LOCATIONS
+
+_FIX: Final = msgspec.json.Decoder(Fix)
+
+
+class LogBroken(Exception):  # noqa: N818 - an outcome: the view is to be built anew
+    """What was read does not continue what was read before: another epoch, a gap, an illegal event."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Two lengths of log time."""
+
+    expiry_ms: int = EXPIRY_MS
+    """How long a row outlives its last fix, or its ride's end."""
+    resume_ms: int = 120_000
+    """How far back a diff reaches."""
+
+    @property
+    def boot_ms(self) -> int:
+        """How far back one reads so that every cursor of the last `resume_ms` can be served."""
+        return self.expiry_ms + self.resume_ms + SKEW_MS
+
+
+class View:
+    """Fold records, `close` the cut, then ask for frames. Between folding and closing ask nothing."""
+
+    def __init__(self, city: CityState, *, loc: int, ev: int, span: Span) -> None:
+        """Reading begins at `loc` and, with the state `city`, at `ev`."""
+        self.city = city
+        self.span = span
+        self.loc = loc
+        self.ev = ev
+        self.at_ms = city.now_ms
+        """Cut time."""
+        self.cursor: Cursor | None = None
+        """Of the last cut closed; None before the log has an epoch."""
+        self.undecodable = 0
+        """Locations that are no fixes."""
+        self.drivers = DriverTable(expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
+        self.rides = RideTable(expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
+        self.batches = Batches()
+        self._feed = Feed(ev)
+        self._append_ms = 0
+        self._loc_start = loc
+        self._covered_ms: int | None = None
+        self._window = Window(loc=loc, ev=ev, at_ms=city.now_ms, full_ms=0, horizon_ms=span.resume_ms)
+        self._live = False
+        self._lanes = Lanes()
+        self._take_over(city)
+
+    def _take_over(self, city: CityState) -> None:
+        """The rows that a snapshot stands for."""
+        for driver in city.drivers:
+            self.drivers.set_status(driver, city.status(driver), self.ev)
+        for ride in sorted(city.rides.values(), key=lambda ride: (ride.ended_ms, ride.ride)):
+            self._set_ride(ride, self.ev)
+        self._cover()
+
+    def _cover(self) -> None:
+        """A batch is no earlier than any fix before its cut: that bounds the age of what was not read."""
+        if self._covered_ms is None and self.city.batch and self.city.locations_offset >= self._loc_start:
+            self._covered_ms = self.city.now_ms
+
+    # --- folding ----------------------------------------------------------------------------------
+
+    def fold_locations(self, records: Sequence[Record]) -> None:
+        """Take records of `taxi.locations` in, in offset order."""
+        if not records:
+            return
+        fixes, offsets, appends_ms = self._read(records)
+        if fixes:
+            self.drivers.fold(fixes, offsets, appends_ms)
+        self.loc = records[-1].offset + 1
+        newest_ms = max(record.timestamp_ms for record in records)
+        self._append_ms = max(self._append_ms, newest_ms)
+        self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
+
+    def _read(self, records: Sequence[Record]) -> tuple[list[Fix], list[int], list[int]]:
+        decode = _FIX.decode
+        try:
+            fixes = [decode(record.value) for record in records]  # type: ignore[arg-type]  # None: below
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+            read = [(fix, record) for record in records if (fix := self._read_one(record)) is not None]
+            fixes, records = [fix for fix, _ in read], [record for _, record in read]
+        return fixes, [record.offset for record in records], [record.timestamp_ms for record in records]
+
+    def _read_one(self, record: Record) -> Fix | None:
+        try:
+            fix: Fix = codec.decode(LOCATIONS, record)
+        except codec.DecodeError:
+            self.undecodable += 1
+            return None
+        return fix
+
+    def fold_events(self, records: Iterable[Record]) -> None:
+        """Take records of `taxi.events` in, in offset order; whole batches count. Raises LogBroken."""
+        for batch in self.batches.feed(records):
+            self._check(batch)
+            self._fold(batch)
+
+    def _check(self, batch: Batch) -> None:
+        """Whether it continues the log that this view is of."""
+        if batch.closed.batch != self.city.batch + 1:
+            message = f"batch {batch.closed.batch} follows {self.city.batch}"
+            raise LogBroken(message)
+        for at in batch.events:
+            if isinstance(at.event, EpochStarted) and self._live and self.city.epoch:
+                message = f"epoch {at.event.epoch} follows {self.city.epoch}"
+                raise LogBroken(message)
+
+    def _fold(self, batch: Batch) -> None:
+        try:
+            touched = [self.city.apply(at.event) for at in batch.events]
+        except (IllegalTransitionError, KeyError) as error:
+            raise LogBroken(str(error)) from error
+        self.ev = batch.ev
+        self._feed.add(batch)
+        for driver in {driver: None for one in touched for driver in one.drivers}:
+            self.drivers.set_status(driver, self.city.status(driver), batch.ev)
+        for name in {ride: None for one in touched for ride in one.rides}:
+            self._set_ride(self.city.rides[name], batch.ev)
+        self._cover()
+        self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
+
+    def _set_ride(self, ride: Ride, ev: int) -> None:
+        record = ride_record(
+            ride.ride.encode("ascii"),
+            state=ride.state,
+            attempt=ride.attempt,
+            driver=ride.driver or 0,
+            pickup_e5=_e5(ride.pickup),
+            dropoff_e5=_e5(ride.dropoff),
+            times_ms=(
+                ride.requested_ms or None,
+                ride.assigned_ms or None,
+                ride.arrived_ms or None,
+                ride.started_ms or None,
+                ride.ended_ms or None,
+            ),
+        )
+        self.rides.set(ride.ride, record, ev, ride.ended_ms or None)
+
+    def close(self) -> None:
+        """Settle the cut: which rows there are, and what may be forgotten."""
+        self.at_ms = max(self._append_ms, self.city.now_ms, self.at_ms)
+        if not self.city.epoch:
+            return
+        self.cursor = Cursor(self.city.epoch, self.loc, self.ev)
+        self.drivers.close(self.cursor, self.at_ms)
+        self.rides.close(self.cursor, self.at_ms)
+        self._feed.forget_before(self.at_ms - self.span.boot_ms)
+        self._window.forget_before(self.at_ms - self.span.boot_ms)
+        self._lanes = hash_drivers(self.drivers.unsorted()).plus(self.rides.lanes)
+
+    def went_live(self, unread_ms: int) -> None:
+        """The end of the log was reached. What was not read was appended before `unread_ms`."""
+        self._live = True
+        if self._loc_start:
+            unread_ms = unread_ms if self._covered_ms is None else min(unread_ms, self._covered_ms)
+            self._window.full_ms = unread_ms + self.span.expiry_ms + SKEW_MS
+
+    # --- asking -----------------------------------------------------------------------------------
+
+    @property
+    def whole(self) -> bool:
+        """Whether the rows of the last cut are all known: only then anything of it may be shown."""
+        return self._live and self.cursor is not None and self.at_ms >= self._window.full_ms
+
+    def serves(self, cursor: Cursor) -> bool:
+        """Whether a diff can be cut from there: everything that stood at `cursor` must be known."""
+        return (
+            self.cursor is not None
+            and cursor.reached_by(self.cursor)
+            and cursor.ev >= self._feed.since
+            and self._window.contains(cursor, self.at_ms)
+        )
+
+    def diff(self, since: Cursor | None, *, stale: bool = False) -> bytes:
+        """The frame from `since` (which must be served) to the last cut; the image if None."""
+        assert self.cursor is not None
+        return Frame(
+            since=since,
+            cursor=self.cursor,
+            at_ms=self.at_ms,
+            stale=stale,
+            lanes=self._lanes,
+            drivers_held=self.drivers.held,
+            rides_held=self.rides.held,
+            gone=() if since is None else self.drivers.gone(since),
+            drivers=self.drivers.rows(since),
+            rides_gone=() if since is None else self.rides.gone(since),
+            rides=self.rides.rows(since),
+            feed=() if since is None else self._feed.after(since.ev),
+        ).encode()
+
+    def driver_counts(self) -> dict[str, int]:
+        """Rows with a fix by status, as `GET /api/status` tells them."""
+        counts = self.drivers.counts(len(DriverStatus))
+        return {"total": sum(counts)} | {status.name.lower(): counts[status] for status in DriverStatus}
+
+    def ride_counts(self) -> dict[str, int]:
+        """Rides now, and how rides ended since the birth of the log."""
+        states = [ride.state for ride in self.city.rides.values()]
+        waiting = sum(state in (RideState.REQUESTED, RideState.OFFERED) for state in states)
+        active = sum(state in (RideState.ASSIGNED, RideState.ARRIVED, RideState.ON_TRIP) for state in states)
+        ended = self.city.totals
+        return {
+            "waiting": waiting,
+            "active": active,
+            "completed": ended.completed,
+            "cancelled": ended.cancelled,
+            "no_show": ended.no_show,
+            "expired": ended.expired,
+        }
+
+
+def _e5(place: tuple[float, float]) -> tuple[int, int]:
+    return round(place[0] * 1e5), round(place[1] * 1e5)
