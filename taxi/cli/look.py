@@ -79,7 +79,7 @@ def _fetch_status(data_dir: Path) -> dict[str, Any]:
 def _row(part: "Part") -> dict[str, Any]:
     return {
         "name": part.name,
-        "pid": part.pid,
+        "pid": part.pid or None,
         "port": part.port,
         "state": part.state,
         "restarts": part.restarts,

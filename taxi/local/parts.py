@@ -29,7 +29,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One process of a demo."""
 
     name: str
-    pid: int | None
+    pid: int
+    """Its last one; 0 where there is none."""
     created: float
     """When the process was born (epoch seconds), so that another one with its pid is not taken for it."""
     port: int | None
@@ -89,9 +90,9 @@ def born(pid: int) -> float:
         return 0.0
 
 
-def is_alive(pid: int | None, created: float) -> bool:
+def is_alive(pid: int, created: float) -> bool:
     """Whether that very process still runs."""
-    if pid is None:
+    if not pid:
         return False
     try:
         process = psutil.Process(pid)
@@ -110,7 +111,7 @@ def look(data_dir: Path) -> list[Part]:
     return [
         part
         if supervised or is_alive(part.pid, part.created)
-        else msgspec.structs.replace(part, state=State.STOPPED, pid=None)
+        else msgspec.structs.replace(part, state=State.STOPPED, pid=0)
         for part in known.parts
     ]
 
@@ -124,7 +125,7 @@ def kill(data_dir: Path, name: str) -> Part:
     if part is None:
         names = ", ".join(part.name for part in parts)
         raise LocalError(f"There is no part {name!r}.", do=f"There are {names}.", code=WRONG_USE)
-    if part.pid is None or not is_alive(part.pid, part.created):
+    if not is_alive(part.pid, part.created):
         raise LocalError(f"{name} is not running ({part.state}).", do="Try again in a moment.", code=FAILED)
     os.kill(part.pid, signal.SIGKILL)
     return part
@@ -135,7 +136,6 @@ def clear_leftovers(data_dir: Path) -> list[str]:
     known = read(data_dir)
     left = [part for part in known.parts if is_alive(part.pid, part.created)] if known else []
     for part in left:
-        assert part.pid is not None
         process = psutil.Process(part.pid)
         process.kill()
         process.wait(5)

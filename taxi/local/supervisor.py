@@ -58,7 +58,7 @@ class Running:
     def shown(self) -> Part:
         return Part(
             name=self.spec.name,
-            pid=None if self.ended or self.process is None else self.process.pid,
+            pid=self.process.pid if self.process else 0,
             created=self.created,
             port=self.spec.port,
             admin_port=self.admin_port or None,

@@ -23,6 +23,12 @@ NEEDS_KAFKA = [
     pytest.mark.xdist_group("local-kafka"),
 ]
 
+NEEDS_KAFKA = [
+    pytest.mark.kafka,
+    pytest.mark.usefixtures("kafka_is_here"),
+    pytest.mark.xdist_group("local-kafka"),
+]
+
 Taxi = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -16,12 +16,9 @@ from taxi.local.errors import WRONG_USE, LocalError
 from taxi.local.ports import PortPool
 from taxi.local.topics import ensure
 from taxi.topics import COMMANDS
+from tests.local.conftest import NEEDS_KAFKA
 
-pytestmark = [
-    pytest.mark.kafka,
-    pytest.mark.usefixtures("kafka_is_here"),
-    pytest.mark.xdist_group("local-kafka"),
-]
+pytestmark = NEEDS_KAFKA
 
 
 async def write(broker: LocalBroker, value: bytes) -> None:
@@ -73,9 +70,9 @@ async def test_a_killed_broker_recovers_what_it_acknowledged(tmp_path: Path, por
 
 async def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path, ports: PortPool) -> None:
     port = ports.take()
-    with socket.create_server(("127.0.0.1", port)):
-        with pytest.raises(LocalError, match=rf"Port {port} \(Kafka\) is taken by") as caught:
-            prepare(tmp_path / "kafka", port=port)
+    named = pytest.raises(LocalError, match=rf"Port {port} \(Kafka\) is taken by")
+    with socket.create_server(("127.0.0.1", port)), named as caught:
+        prepare(tmp_path / "kafka", port=port)
     assert caught.value.code == WRONG_USE
     assert not (tmp_path / "kafka").exists()
 

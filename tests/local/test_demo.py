@@ -15,13 +15,9 @@ import pytest
 
 from taxi.local.ports import PortPool
 from tests.live_demo import until
-from tests.local.conftest import STAND_INS, TAXI, Taxi
+from tests.local.conftest import NEEDS_KAFKA, STAND_INS, TAXI, Taxi
 
-pytestmark = [
-    pytest.mark.kafka,
-    pytest.mark.usefixtures("kafka_is_here"),
-    pytest.mark.xdist_group("local-kafka"),
-]
+pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 WITH_STAND_INS = {"PYTHONPATH": f"{STAND_INS}{os.pathsep}{ROOT}"}
@@ -31,25 +27,18 @@ NAMES = ["kafka", "dispatcher-1", "simulator", "gateway-1", "gateway-2"]
 class Demo:
     """A demo in the folder `.taxi` below `folder`."""
 
-    def __init__(
-        self, folder: Path, taxi: Taxi, port: int, kafka_port: int, *options: str, **env: str
-    ) -> None:
+    def __init__(self, folder: Path, taxi: Taxi, ports: PortPool, *options: str, **env: str) -> None:
         self._taxi = taxi
         self._out = folder / "demo.out"
-        command = [
-            TAXI,
-            "demo",
-            "--no-browser",
-            "--port",
-            str(port),
-            "--kafka-port",
-            str(kafka_port),
-            *options,
-        ]
+        places = ["--port", str(ports.take()), "--kafka-port", str(ports.take())]
         clean = {key: value for key, value in os.environ.items() if not key.startswith("KAFKA_")}
         with self._out.open("wb") as out:
             self.process = subprocess.Popen(
-                command, cwd=folder, stdout=out, stderr=out, env={**clean, **WITH_STAND_INS, **env}
+                [TAXI, "demo", "--no-browser", *places, *options],
+                cwd=folder,
+                stdout=out,
+                stderr=out,
+                env={**clean, **WITH_STAND_INS, **env},
             )
 
     def ps(self) -> dict[str, dict[str, object]]:
@@ -77,7 +66,7 @@ class Demo:
 
 @contextmanager
 def demo(folder: Path, taxi: Taxi, ports: PortPool, *options: str, **env: str) -> Iterator[Demo]:
-    running = Demo(folder, taxi, ports.take(), ports.take(), *options, **env)
+    running = Demo(folder, taxi, ports, *options, **env)
     try:
         yield running
     finally:

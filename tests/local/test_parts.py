@@ -94,7 +94,7 @@ def test_parts_of_a_demo_that_was_killed_count_as_stopped(tmp_path: Path) -> Non
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     file_with(tmp_path, gone.pid, time.time(), demo_pid=gone.pid)
-    assert [(part.state, part.pid) for part in parts.look(tmp_path)] == [(State.STOPPED, None)]
+    assert [(part.state, part.pid) for part in parts.look(tmp_path)] == [(State.STOPPED, 0)]
 
 
 def test_the_file_has_the_fields_that_others_read(tmp_path: Path) -> None:
