@@ -13,6 +13,7 @@ import gc
 import heapq
 import random
 import sys
+import warnings
 from asyncio.events import Handle, TimerHandle
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
@@ -149,10 +150,11 @@ class SimLoop(asyncio.BaseEventLoop):
         """Cancelled timers are dropped when their time comes."""
 
     def _run_once(self) -> None:
-        self._fire_timers()
-        runnable = self._runnable
-        if not runnable:
-            return
+        runnable, timers = self._runnable, self._timers
+        if not runnable or (timers and timers[0][0] <= self.now):
+            self._fire_timers()
+            if not runnable:
+                return
         index = int(self.random.random() * len(runnable)) if len(runnable) > 1 else 0
         node = runnable[index]
         handle = node.ready.popleft()
@@ -204,7 +206,10 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def in_world(self, delay_s: float, callback: Callable[..., object], *args: Any) -> None:
         """Call back as the world itself: this happens whatever becomes of the caller."""
-        self.call_at(self.now + delay_s, callback, *args, context=self.root.context)
+        when = self.now + delay_s
+        self._births += 1
+        handle = TimerHandle(when, callback, args, self, self.root.context)
+        heapq.heappush(self._timers, (when, self._births, self.root, handle))
 
     def kill(self, node: Node) -> None:
         """SIGKILL: nothing of the node runs again, no finally, no except.
@@ -237,23 +242,29 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def bury(self) -> None:
         """The end of the world: free everything without running a line of it."""
-        tasks = [task for node in [self.root, *self._graveyard] for task in node.tasks]
-        for task in tasks:
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-        self._timers.clear()
-        self._runnable.clear()
-        self._graveyard.clear()
-        # Closing their coroutines runs their `finally` clauses: nothing of that may count or be told.
+        # Closing the tasks' coroutines runs their `finally` clauses: nothing of that may count or be told.
         self.set_exception_handler(lambda *_: None)
         hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        self.call_soon = self.call_at = _no_more  # type: ignore[method-assign]
         try:
-            self.call_soon = self.call_at = _no_more  # type: ignore[method-assign]
-            tasks.clear()
-            self.root.tasks.clear()
-            gc.collect()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._hush([self.root, *self._graveyard])
+                self._timers.clear()
+                self._runnable.clear()
+                self._graveyard.clear()
+                gc.collect()
         finally:
             sys.unraisablehook = hook
         self.close()
+
+    @staticmethod
+    def _hush(nodes: list[Node]) -> None:
+        """Let go of all tasks; asyncio need not complain that they were pending."""
+        for node in nodes:
+            for task in node.tasks:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+            node.tasks.clear()
 
 
 def _no_more(*_args: Any, **_kwargs: Any) -> Any:

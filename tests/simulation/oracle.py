@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that must hold, checked against the raw log when the run is over."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from taxi import topics
+from taxi.bus.memory import MemoryBroker
+from taxi.stream import Cut, DriverRow, RideRow
+from tests.simulation.oracle_fold import (
+    ENDED,
+    Broken,
+    Event,
+    EventFold,
+    LocationFold,
+    ride_rows,
+)
+
+LIVE_MS = 5_000
+Violation = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a client held after a cut."""
+
+    at_s: float
+    client: str
+    cut: Cut
+    drivers: dict[int, DriverRow]
+    rides: dict[str, RideRow]
+
+
+@dataclass
+class Oracle:
+    """The log, and what was seen of it."""
+
+    broker: MemoryBroker
+    sights: list[Sight]
+    clients: list[str]
+    now_ms: int
+    expiry_ms: int
+
+    def violations(self) -> Iterator[Violation]:
+        """All broken rules, most telling first; at most one of each kind."""
+        try:
+            self.events = EventFold.of(self.broker.partition(topics.EVENTS, 0))
+        except Broken as broken:
+            yield broken.args
+            return
+        self.locations = LocationFold.of(self.broker.partition(topics.LOCATIONS, 0))
+        rules: list[Callable[[], Iterator[Violation]]] = [
+            self.every_cut_is_the_fold_of_the_log,
+            self.every_feed_event_once_in_order,
+            self.one_outcome_for_each_command,
+            self.inputs_never_go_back,
+            self.every_ride_ends,
+            self.everyone_is_live_at_the_end,
+            self.no_duel,
+        ]
+        for rule in rules:
+            yield from list(rule())[:1]
+
+    # --- what clients saw ---------------------------------------------------------------------------
+
+    def every_cut_is_the_fold_of_the_log(self) -> Iterator[Violation]:
+        wanted: dict[tuple[int, int], tuple[int, dict[int, DriverRow], dict[str, RideRow]]] = {}
+        for sight in self.sights:
+            cut, who = sight.cut, (sight.client, round(sight.at_s, 3))
+            key = cut.loc, cut.ev
+            boundary = self.events.boundaries.get(cut.ev)
+            if boundary is None:
+                yield "a cursor inside a batch", *who, key
+                continue
+            if cut.loc >= len(self.locations.append_ms):
+                yield "a cursor beyond the log", *who, key
+                continue
+            if key not in wanted:
+                cut_ms = max(self.locations.append_ms[cut.loc], boundary.now_ms)
+                drivers = self.locations.rows(cut.loc, cut_ms, boundary, self.expiry_ms)
+                wanted[key] = cut_ms, drivers, ride_rows(boundary, cut_ms, self.expiry_ms)
+            cut_ms, drivers, rides = wanted[key]
+            if cut.at_ms != cut_ms:
+                yield "cut time", *who, key, cut.at_ms, cut_ms
+            elif sight.drivers != drivers:
+                yield "a wrong picture of drivers", *who, key, *_difference(sight.drivers, drivers)
+            elif sight.rides != rides:
+                yield "a wrong picture of rides", *who, key, *_difference(sight.rides, rides)
+
+    def every_feed_event_once_in_order(self) -> Iterator[Violation]:
+        for sight in self.sights:
+            cut = sight.cut
+            shown = [(offset, at_ms, kind) for offset, at_ms, kind, _ in cut.feed]
+            if cut.is_image:
+                wanted: list[tuple[int, int, str]] = []
+            else:
+                events = self.events.between(cut.ev_before, cut.ev)
+                wanted = [(e.offset, e.body["at_ms"], e.kind) for e in events]
+            if shown != wanted:
+                yield "feed", sight.client, round(sight.at_s, 3), (cut.ev_before, cut.ev), shown, wanted
+
+    # --- what the dispatcher decided ----------------------------------------------------------------
+
+    def one_outcome_for_each_command(self) -> Iterator[Violation]:
+        outcomes: dict[str, set[int]] = {}
+        for event in self.events.events:
+            command_id = event.body.get("command_id")
+            if command_id is not None:
+                outcomes.setdefault(command_id, set()).add(event.body["batch"])
+        read = self.last_closed().get("commands_offset", 0)
+        for command_id in self._commands_before(read):
+            batches = outcomes.get(command_id, set())
+            if len(batches) != 1:
+                yield "a command must have one outcome", command_id, sorted(batches)
+
+    def _commands_before(self, read: int) -> list[str]:
+        skipped = [e.body for e in self.events.events if e.kind == "InputSkipped"]
+        gone = [(s["first"], s["next"]) for s in skipped if s["topic"] == topics.COMMANDS]
+        ids: dict[str, bool] = {}
+        for offset, entry in enumerate(self.broker.partition(topics.COMMANDS, 0).entries[:read]):
+            command = _command(entry.record.value)
+            if command is not None:
+                lost = any(first <= offset < after for first, after in gone)
+                ids[command] = ids.get(command, False) or not lost
+        return [command for command, was_read in ids.items() if was_read]
+
+    def inputs_never_go_back(self) -> Iterator[Violation]:
+        before = {"commands_offset": 0, "locations_offset": 0}
+        for batch in self.events.batches:
+            closed = batch[-1].body
+            for name, offset in before.items():
+                if closed[name] < offset:
+                    yield "input went back", name, closed["batch"], offset, closed[name]
+                before[name] = closed[name]
+
+    def every_ride_ends(self) -> Iterator[Violation]:
+        open_ones = [ride for ride in self.events.last.rides.values() if ride.state not in ENDED]
+        if open_ones:
+            yield "rides open at the end", len(open_ones), *open_ones[:3]
+
+    # --- liveness -----------------------------------------------------------------------------------
+
+    def everyone_is_live_at_the_end(self) -> Iterator[Violation]:
+        if self.now_ms - self.events.last.now_ms > LIVE_MS:
+            yield "the dispatcher is not live", self.now_ms - self.events.last.now_ms
+        newest = {sight.client: sight.cut.at_ms for sight in self.sights}
+        for client in self.clients:
+            if self.now_ms - newest.get(client, 0) > LIVE_MS:
+                yield "a client is not live", client, self.now_ms - newest.get(client, 0)
+
+    def no_duel(self) -> Iterator[Violation]:
+        """Who rebuilds a producer without a fresh assignment fences the rightful owner, for ever."""
+        counts = self.broker.counts
+        if counts["producers asked for"] > counts["assigned"]:
+            yield "producers without assignments", counts["producers asked for"], counts["assigned"]
+
+    def last_closed(self) -> dict[str, Any]:
+        return self.events.batches[-1][-1].body if self.events.batches else {}
+
+    def tally(self) -> Counter[str]:
+        """What events there were."""
+        return Counter(event.kind for event in self.events.events)
+
+
+def _command(value: bytes | None) -> str | None:
+    try:
+        body = json.loads(value or b"")
+    except ValueError:
+        return None
+    return body.get("command_id") if isinstance(body, dict) else None
+
+
+def _difference(have: dict[Any, Any], want: dict[Any, Any]) -> tuple[Any, ...]:
+    extra = [row for key, row in have.items() if want.get(key) != row]
+    missing = [row for key, row in want.items() if have.get(key) != row]
+    return "have", extra[:3], "want", missing[:3]
+
+
+__all__ = ["Event", "Oracle", "Sight", "Violation"]

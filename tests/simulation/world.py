@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One simulated world: a broker, the real services on nodes of their own, clients, and a record of it all."""
+
+import asyncio
+import hashlib
+import json
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import dispatcher.shell
+import gateway.shell
+import simulator.shell
+from dispatcher.core import Mandate
+from dispatcher.limits import Limits
+from dispatcher.settings import Settings as DispatcherSettings
+from gateway.settings import Settings as GatewaySettings
+from simulator.settings import Habits as PeopleHabits
+from simulator.settings import Settings as SimulatorSettings
+from taxi import topics
+from taxi.bus import BusError
+from taxi.bus.memory import MemoryBroker, MemoryBus, MemoryLimits
+from taxi.bus.memory_log import Fate
+from taxi.roads import RoadNetwork, TripDemand
+from taxi.roads_grid import grid_city
+from taxi.runtime.env import Env
+from taxi.stream import ClientState, Cut
+from tests.simulation.client import Client, Habits
+from tests.simulation.loop import Node, SimLoop, SimTask, State
+from tests.simulation.oracle import Oracle, Sight, Violation
+from tests.simulation.sockets import SimListener, SocketNetwork
+
+BIRTH_MS = 1_750_000_000_000
+CITY = "grid"
+EXPIRY_MS = 8_000
+BUS_LIMITS = MemoryLimits(
+    give_up_s=3.0, request_s=0.8, end_transaction_s=0.5, transaction_s=6.0, session_s=3.0, heartbeat_s=0.7
+)
+CITY_LIMITS = Limits(
+    policy_interval_ms=1_000,
+    offer_timeout_ms=3_000,
+    patience_ms=12_000,
+    no_show_ms=5_000,
+    lost_ms=4_000,
+    lost_on_trip_ms=9_000,
+)
+PEOPLE = PeopleHabits(
+    requests_per_driver_s=0.08,
+    accept_share=0.8,
+    decline_share=0.1,
+    answer_s=(0.2, 1.0),
+    board_s=(0.5, 1.5),
+    alight_s=(0.3, 1.0),
+    no_show_share=0.05,
+    no_show_s=5.0,
+    impatient_share=0.1,
+    patience_s=(2.0, 8.0),
+    break_share=0.3,
+    break_s=(3.0, 8.0),
+    hour_s=60.0,
+    park_s=(1.0, 4.0),
+    resend_s=2.0,
+    look_back_s=8.0,
+)
+SERVICES = ("dispatcher-1", "dispatcher-2", "gateway-1", "gateway-2", "simulator")
+CLIENTS = ("client-1", "client-2", "client-3")
+
+
+@cache
+def city() -> tuple[RoadNetwork, TripDemand]:
+    """Squared paper: a block takes two seconds."""
+    roads = grid_city(4, 4, block_m=60.0, speed_mps=30.0, name=CITY)
+    return roads, TripDemand.uniform(roads.n_nodes)
+
+
+class NodeLog:
+    """A node's structured log: the last lines of all nodes are a failure's story."""
+
+    def __init__(self, world: "World", name: str, fields: dict[str, Any] | None = None) -> None:
+        self._world = world
+        self._name = name
+        self._fields = fields or {}
+
+    def bind(self, **fields: Any) -> "NodeLog":
+        return NodeLog(self._world, self._name, {**self._fields, **fields})
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """Not part of a story."""
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._world.tell(self._name, event, **self._fields, **fields)
+
+    warning = info
+    error = info
+    exception = info
+
+
+class NodeMetrics:
+    """Counts what services count, over all nodes."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        self._counts[" ".join([name, *labels.values()])] += int(amount)
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Not looked at."""
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Not looked at."""
+
+
+class NodeHealth:
+    """Tells the story when a service's readiness changes."""
+
+    def __init__(self, log: NodeLog) -> None:
+        self._log = log
+        self.is_ready = False
+
+    def ready(self) -> None:
+        self.is_ready = True
+
+    def not_ready(self, reason: str) -> None:
+        self.is_ready = False
+
+
+@dataclass
+class Plan:
+    """What varies from world to world."""
+
+    drivers: int
+    load: float
+    clients: int = 3
+
+
+@dataclass
+class World:
+    """Built from a seed; run by a nemesis; judged by the oracle."""
+
+    seed: int
+    loop: SimLoop = field(init=False)
+    failures: list[Violation] = field(default_factory=list)
+    sights: list[Sight] = field(default_factory=list)
+    tally: Counter[str] = field(default_factory=Counter)
+    metrics: Counter[str] = field(default_factory=Counter)
+    story: deque[tuple[Any, ...]] = field(default_factory=lambda: deque(maxlen=400))
+    nodes: dict[str, Node] = field(default_factory=dict)
+    mains: dict[str, SimTask] = field(default_factory=dict)
+    calm: asyncio.Event = field(default_factory=asyncio.Event)
+    demand_stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self.loop = SimLoop(self.seed)
+        rng = random.Random(f"world {self.seed}")
+        self.plan = Plan(drivers=rng.randrange(6, 13), load=rng.choice([0.5, 1.0, 1.6]))
+        self.broker = MemoryBroker(
+            self.loop,
+            now_ms=self.now_ms,
+            now_s=self.loop.time,
+            rng=random.Random(f"broker {self.seed}"),
+        )
+        self.broker.harshness.latency_s = 0.003
+        self.broker.harshness.cut_fetches = rng.choice([0.0, 0.1, 0.4])
+        self.broker.harshness.stragglers = rng.choice([0.0, 0.0005, 0.005])
+        for spec in topics.specs():
+            self.broker.create_topic(spec.name)
+        self.sockets = SocketNetwork(self.loop, random.Random(f"sockets {self.seed}"))
+        self._lives: Counter[str] = Counter()
+        self._skew_ms = {name: rng.randrange(-60, 61) for name in SERVICES}
+
+    def now_ms(self) -> int:
+        return BIRTH_MS + round(self.loop.now * 1000)
+
+    # --- what everyone says -------------------------------------------------------------------------
+
+    def tell(self, who: str, what: str, **fields: Any) -> None:
+        self.story.append((round(self.loop.now, 3), who, what, fields))
+
+    def fail(self, rule: str, *details: object) -> None:
+        self.failures.append((rule, round(self.loop.now, 3), *details))
+
+    def saw(self, what: str) -> None:
+        self.tally[what] += 1
+
+    def observe(self, client: str, cut: Cut, state: ClientState) -> None:
+        self.tally["cuts"] += 1
+        self.sights.append(Sight(self.loop.now, client, cut, dict(state.drivers), dict(state.rides)))
+
+    # --- nodes --------------------------------------------------------------------------------------
+
+    def start(self, name: str) -> None:
+        """A new process of this name: a new object graph, its own random numbers."""
+        self._lives[name] += 1
+        node = self.nodes[name] = Node(name)
+        rng = random.Random(f"{self.seed} {name} {self._lives[name]}")
+        main = self.loop.spawn(node, self._main(name, node, rng))
+        self.mains[name] = main
+        main.add_done_callback(lambda task: self._ended(name, node, task))
+        self.tell(name, "started", life=self._lives[name])
+
+    def kill(self, name: str) -> None:
+        node = self.nodes[name]
+        if node.state is not State.DEAD:
+            self.loop.kill(node)
+            self.tell(name, "killed")
+        self.sockets.node_died(node)
+
+    def _main(self, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:
+        if name.startswith("client"):
+            return self._client(name, node, rng).live()
+        kind = name.split("-", maxsplit=1)[0]
+        return MAINS[kind](self, name, node, rng)
+
+    def _client(self, name: str, node: Node, rng: random.Random) -> Client:
+        return Client(
+            name,
+            lambda: self.sockets.connect(node),
+            rng,
+            self,
+            self.calm,
+            Habits.drawn(rng),
+        )
+
+    def env(self, name: str, node: Node, rng: random.Random, settings: Any) -> Env[Any]:
+        log = NodeLog(self, name)
+        listener = None
+        if isinstance(settings, GatewaySettings):
+            listener = self.sockets.listeners[name] = SimListener(node)
+        skew_ms = self._skew_ms[name]
+        return Env(
+            settings=settings,
+            bus=MemoryBus(self.broker, world=self.loop, rng=rng, limits=BUS_LIMITS),
+            now_ms=lambda: self.now_ms() + skew_ms,
+            random=rng,
+            new_id=lambda: f"{rng.getrandbits(64):016x}",
+            log=log,
+            metrics=NodeMetrics(self.metrics),
+            health=NodeHealth(log),
+            listener=listener,
+        )
+
+    def _ended(self, name: str, node: Node, task: SimTask) -> None:
+        """A service may only end because it was told to, or for want of a broker: then it is restarted."""
+        if node.state is State.DEAD:
+            return
+        self.sockets.node_died(node)
+        if task.cancelled():
+            return
+        errors = leaves(task.exception())
+        self.tell(name, "ended", errors=errors)
+        if not errors or not all(isinstance(error, BusError) for error in errors):
+            self.fail("a service ended", name, *map(repr, errors))
+        self.saw(f"{name.split('-', maxsplit=1)[0]} gave up")
+        self.loop.kill(node)
+        self.loop.in_world(0.5, self._restart_after, name, node)
+
+    def _restart_after(self, name: str, node: Node) -> None:
+        if self.nodes[name] is node:
+            self.start(name)
+
+    # --- the end ------------------------------------------------------------------------------------
+
+    def rides_are_open(self) -> bool:
+        """Whether a ride that was asked for has not ended."""
+        counts: Counter[str] = Counter()
+        for record, transaction, _ in self.broker.partition(topics.EVENTS, 0).entries:
+            if transaction is not None and transaction.fate is Fate.COMMITTED and record.value:
+                counts[record.value[9:21].split(b'"')[0].decode()] += 1
+        asked = counts["RideRequeste"]
+        ended = sum(
+            counts[kind[:12]] for kind in ("TripCompleted", "RideCancelled", "RideNoShow", "RideExpired")
+        )
+        return asked > ended
+
+    def judge(self) -> list[Violation]:
+        """All that went wrong."""
+        for node, error in self.loop.errors:
+            self.fail("an error nobody took", node, repr(error)[:300])
+        oracle = Oracle(self.broker, self.sights, list(CLIENTS), self.now_ms(), EXPIRY_MS)
+        self.failures += oracle.violations()
+        if hasattr(oracle, "events"):
+            self.tally += oracle.tally()
+        self.tally += self.broker.counts
+        return self.failures
+
+    def trace(self) -> str:
+        """Names this run: everything that was written and seen."""
+        digest = hashlib.blake2b(digest_size=8)
+        for (topic, number), partition in self.broker.partitions.items():
+            for record, transaction, is_marker in partition.entries:
+                fate = transaction.fate.value if transaction else ""
+                digest.update(repr((topic, number, *record, fate, is_marker)).encode())
+        for sight in self.sights:
+            digest.update(repr((sight.at_s, sight.client, sight.cut.loc, sight.cut.ev)).encode())
+        digest.update(json.dumps([self.loop.steps, self.loop.now]).encode())
+        return digest.hexdigest()
+
+    def bury(self) -> None:
+        """Nothing of this world is reachable any more, and none of it ran a `finally`."""
+        for node in self.nodes.values():
+            self.loop.kill(node)
+        for kept in (self.nodes, self.mains, self.sights, self.sockets.listeners):
+            kept.clear()
+        del self.broker, self.sockets
+        self.loop.bury()
+
+
+def leaves(error: BaseException | None) -> list[BaseException]:
+    """The errors in a group of groups."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [] if error is None else [error]
+
+
+# --- the services, as they are ----------------------------------------------------------------------
+
+
+def _simulator(world: World, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:
+    load = 0.0 if world.demand_stopped else world.plan.load
+    settings = SimulatorSettings(city=CITY, name=name, drivers=world.plan.drivers, seed=world.seed, load=load)
+    roads, demand = city()
+    env = world.env(name, node, rng, settings)
+    return simulator.shell.main(env, roads=roads, demand=demand, habits=PEOPLE)
+
+
+def _dispatcher(world: World, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:
+    settings = DispatcherSettings(city=CITY, name=name)
+    roads, _ = city()
+    env = world.env(name, node, rng, settings)
+    return dispatcher.shell.main(env, roads=roads, mandate=Mandate(limits=CITY_LIMITS))
+
+
+def _gateway(world: World, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:
+    settings = GatewaySettings(
+        city=CITY, name=name, cut_interval_ms=250, row_expiry_ms=EXPIRY_MS, resume_ms=12_000
+    )
+    roads, _ = city()
+    env = world.env(name, node, rng, settings)
+
+    async def main() -> None:
+        await gateway.shell.Gateway(env, roads).run()
+
+    return main()
+
+
+MAINS: dict[str, Callable[[World, str, Node, random.Random], Coroutine[Any, Any, None]]] = {
+    "simulator": _simulator,
+    "dispatcher": _dispatcher,
+    "gateway": _gateway,
+}
