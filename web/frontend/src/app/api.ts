@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The gateway's HTTP side, as far as the page uses it. Each call answers null, or a problem in words. */
+
+import type { Place } from "./ask";
+
+const JSON_BODY = { "Content-Type": "application/json" };
+
+export async function canKill(): Promise<boolean> {
+  try {
+    return (await fetch("/api/parts")).ok;
+  } catch {
+    return false;
+  }
+}
+
+export async function killPart(name: string): Promise<string | null> {
+  return post(`/api/parts/${encodeURIComponent(name)}/kill`, {}, true);
+}
+
+export async function requestRide(id: string, pickup: Place, dropoff: Place): Promise<string | null> {
+  return post("/api/rides", { id, pickup, dropoff }, false);
+}
+
+/** `mayDie`: the gateway that answers may be the one that is killed, so a lost answer is as good as one. */
+async function post(path: string, body: object, mayDie: boolean): Promise<string | null> {
+  try {
+    const answer = await fetch(path, { method: "POST", headers: JSON_BODY, body: JSON.stringify(body) });
+    return answer.ok ? null : await problem(answer);
+  } catch {
+    return mayDie ? null : "no gateway answered";
+  }
+}
+
+async function problem(answer: Response): Promise<string> {
+  try {
+    const { title, detail } = (await answer.json()) as { title?: string; detail?: string };
+    return detail ?? title ?? `status ${answer.status}`;
+  } catch {
+    return `status ${answer.status}`;
+  }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Asking for a ride, step by step. A pure reduction; the request itself is `session.ts`'s. */
+
+import type { RideRecord } from "../stream/decode";
+
+export type Place = readonly [lng: number, lat: number];
+
+export interface Stop {
+  readonly place: Place;
+  readonly street: string | null;
+}
+
+export type Ask =
+  | { readonly step: "off" }
+  | {
+      readonly step: "choosing";
+      readonly pickup: Stop | null;
+      readonly dropoff: Stop | null;
+      readonly problem: string | null;
+    }
+  | { readonly step: "sending"; readonly pickup: Stop; readonly dropoff: Stop }
+  | {
+      readonly step: "riding";
+      readonly id: string;
+      readonly pickup: Stop;
+      readonly dropoff: Stop;
+      readonly row: RideRecord | null;
+    };
+
+export type AskEvent =
+  | { readonly type: "begin" }
+  | { readonly type: "cancel" }
+  | { readonly type: "pick"; readonly stop: Stop }
+  | { readonly type: "clear"; readonly what: "pickup" | "dropoff" }
+  | { readonly type: "send" }
+  | { readonly type: "accepted"; readonly id: string }
+  | { readonly type: "failed"; readonly problem: string }
+  | { readonly type: "seen"; readonly row: RideRecord };
+
+const FRESH: Ask = { step: "choosing", pickup: null, dropoff: null, problem: null };
+
+export function ask(now: Ask, event: AskEvent): Ask {
+  switch (event.type) {
+    case "begin":
+      return now.step === "off" || now.step === "riding" ? FRESH : now;
+    case "cancel":
+      return { step: "off" };
+    case "pick":
+      return now.step === "choosing" ? picked(now, event.stop) : now;
+    case "clear":
+      return now.step === "choosing" ? { ...now, [event.what]: null } : now;
+    case "send":
+      if (now.step !== "choosing" || !now.pickup || !now.dropoff) return now;
+      return { step: "sending", pickup: now.pickup, dropoff: now.dropoff };
+    case "accepted":
+      return now.step === "sending" ? { ...now, step: "riding", id: event.id, row: null } : now;
+    case "failed":
+      if (now.step !== "sending") return now;
+      return { step: "choosing", pickup: now.pickup, dropoff: now.dropoff, problem: event.problem };
+    case "seen":
+      return now.step === "riding" && event.row.id === now.id ? { ...now, row: event.row } : now;
+  }
+}
+
+/** The first click is the pickup, the next one the drop-off; a further one moves the drop-off. */
+function picked(now: Ask & { step: "choosing" }, stop: Stop): Ask {
+  return now.pickup ? { ...now, dropoff: stop, problem: null } : { ...now, pickup: stop, problem: null };
+}

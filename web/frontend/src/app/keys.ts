@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Keys: K kills, A asks, space pauses the events, Esc leaves what is open. */
+
+import type { Session } from "./session";
+
+export function listenToKeys(session: Session): void {
+  const { store } = session;
+  const keys: Record<string, () => void> = {
+    k: () => void session.kill(),
+    a: () => session.wish({ type: "begin" }),
+    escape: () => session.wish({ type: "cancel" }),
+    " ": () => {
+      store.feedPaused.value = !store.feedPaused.value;
+    },
+  };
+  window.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    const inField = event.target instanceof HTMLElement && event.target.closest("input, textarea, select");
+    const presses = event.key === " " && event.target instanceof HTMLButtonElement;
+    const act = keys[event.key.toLowerCase()];
+    if (!act || inField || presses) return;
+    if (event.key === " ") event.preventDefault();
+    act();
+  });
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+/** One page's life with the stream: hands cuts to the picture, the map and the figures, and the user's wishes out. */
+
+import { batch } from "@preact/signals";
+import { History } from "../city/history";
+import { Ledger } from "../city/ledger";
+import { Pulse } from "../city/pulse";
+import { Rates } from "../city/rates";
+import { hasEnded } from "../city/rides";
+import { type Happening, tell } from "../city/story";
+import { lines } from "../city/words";
+import type { Config } from "../config";
+import type { Scene } from "../map/scene";
+import { Connection, type Listener, type Ready } from "../stream/connection";
+import type { Cursor } from "../stream/cursor";
+import type { Cut } from "../stream/decode";
+import { hashText } from "../stream/hash";
+import type { Link } from "../stream/link";
+import { type Outcome, Picture } from "../stream/state";
+import { canKill, killPart, requestRide } from "./api";
+import { type AskEvent, ask, type Place } from "./ask";
+import type { Store } from "./store";
+
+const FEED_KEPT = 200;
+const TICK_MS = 100;
+
+export class Session implements Listener {
+  readonly picture = new Picture();
+  scene: Scene | null = null;
+  /** Cuts applied, and those whose hash was not the log's, since the page opened. */
+  cuts = 0;
+  hashMismatches = 0;
+  resumes = 0;
+  resets = 0;
+  readonly ledger = new Ledger();
+  private readonly pulse = new Pulse();
+  private readonly rates = new Rates();
+  private readonly pulseHistory = new History();
+  private readonly fleetHistory = new History();
+  private readonly connection: Connection;
+  private lastCutAt = 0;
+
+  constructor(
+    config: Config,
+    readonly store: Store,
+  ) {
+    this.connection = new Connection(config.city, this, {
+      open: () => new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws`, "taxi.v1"),
+      after: (ms, then) => {
+        const timer = setTimeout(then, ms);
+        return () => clearTimeout(timer);
+      },
+      random: Math.random,
+    });
+  }
+
+  start(): void {
+    this.connection.start();
+    window.addEventListener("online", () => this.connection.start());
+    setInterval(() => this.tick(), TICK_MS);
+    void canKill().then((yes) => {
+      this.store.canKill.value = yes;
+    });
+  }
+
+  // --- what the stream says
+
+  cursor(): Cursor | null {
+    return this.picture.cursor;
+  }
+
+  forget(): void {
+    this.picture.cursor = null;
+  }
+
+  ready(ready: Ready): void {
+    if (ready.mode === "resume") this.resumes++;
+    this.happen({ type: "ready", gateway: ready.gateway, fresh: ready.mode === "image" });
+  }
+
+  reset(_reason: string): void {
+    this.resets++;
+  }
+
+  link(link: Link, retryInMs: number | null): void {
+    const now = performance.now();
+    batch(() => {
+      this.store.link.value = link;
+      this.store.retryAt.value = retryInMs === null ? null : now + retryInMs;
+      if (link.state !== "live" && this.lastCutAt > 0) {
+        this.happen({ type: "lost", lastCutAt: this.lastCutAt, tally: this.ledger.tally() });
+      }
+    });
+  }
+
+  cut(cut: Cut, epoch: string): Outcome {
+    const now = performance.now();
+    const before = this.picture.cutMs;
+    const outcome = this.picture.apply(cut, epoch);
+    batch(() => {
+      if (outcome.kind === "applied") this.verified(cut, now, cut.cutMs > before);
+      else if (outcome.kind === "differs") this.differs(cut, outcome.own, now);
+    });
+    return outcome;
+  }
+
+  private verified(cut: Cut, now: number, moved: boolean): void {
+    const { store, picture } = this;
+    this.cuts++;
+    this.scene?.take(cut, picture, now);
+    if (cut.image) this.ledger.restart();
+    this.ledger.take(cut.feed);
+    this.happen({ type: "verified", at: now, tally: this.ledger.tally() });
+    this.lastCutAt = now;
+    store.verifiedAt.value = now;
+    const difference = store.difference.value;
+    if (difference && difference.healedAt === null) store.difference.value = { ...difference, healedAt: now };
+    this.rates.add(now, cut.bytes, moved && !cut.image ? Date.now() - cut.cutMs : null);
+    const byStatus = [...picture.counts];
+    store.held.value = { drivers: picture.drivers.n, byStatus, cutMs: cut.cutMs, stale: cut.stale };
+    this.figures(cut, byStatus);
+    this.followRide();
+  }
+
+  private differs(cut: Cut, own: { a: number; b: number }, now: number): void {
+    this.hashMismatches++;
+    const told = hashText(cut.hashA, cut.hashB);
+    const text = hashText(own.a, own.b);
+    console.error(`hash differs at ${cut.loc}:${cut.ev}: own ${text}, the log's ${told}`);
+    this.store.difference.value = { cutMs: cut.cutMs, own: text, told, at: now, healedAt: null };
+  }
+
+  private figures(cut: Cut, byStatus: readonly number[]): void {
+    const { store } = this;
+    const figures = this.pulse.look(this.picture);
+    store.figures.value = figures;
+    const { waiting, medianMs, p90Ms, served } = figures;
+    store.pulseHistory.value = this.pulseHistory.add(cut.cutMs, [waiting, medianMs, p90Ms, served]);
+    store.fleetHistory.value = this.fleetHistory.add(cut.cutMs, byStatus);
+    if (cut.feed.length > 0 && !store.feedPaused.value) {
+      store.feed.value = [...lines(cut.feed).reverse(), ...store.feed.value].slice(0, FEED_KEPT);
+    }
+  }
+
+  private followRide(): void {
+    const { store } = this;
+    const asked = store.ask.value;
+    if (asked.step !== "riding") return;
+    const row = this.picture.rides.get(asked.id);
+    if (!row || row === asked.row) return;
+    this.wish({ type: "seen", row });
+    this.scene?.select(row.driver !== 0 && !hasEnded(row) ? row.driver : null);
+  }
+
+  private happen(event: Happening): void {
+    this.store.telling.value = tell(this.store.telling.value, event);
+  }
+
+  private tick(): void {
+    const now = performance.now();
+    this.store.now.value = now;
+    this.store.rate.value = this.rates.read(now);
+  }
+
+  // --- what the user wishes
+
+  async kill(): Promise<void> {
+    const { store } = this;
+    const gateway = store.telling.value.gateway;
+    if (!store.canKill.value || store.telling.value.killing || gateway === "") return;
+    store.notice.value = null;
+    this.happen({ type: "kill", gateway });
+    const problem = await killPart(gateway);
+    if (problem === null) return;
+    this.happen({ type: "spared" });
+    store.notice.value = `${gateway} was not killed: ${problem}`;
+  }
+
+  wish(event: AskEvent): void {
+    const { store, scene } = this;
+    store.ask.value = ask(store.ask.value, event);
+    const now = store.ask.value;
+    if (event.type === "seen") return;
+    scene?.map.setCrosshair(now.step === "choosing");
+    scene?.map.pin("pickup", now.step === "off" ? null : (now.pickup?.place ?? null));
+    scene?.map.pin("dropoff", now.step === "off" ? null : (now.dropoff?.place ?? null));
+    if (now.step === "off" || now.step === "choosing") scene?.select(null);
+  }
+
+  pick(place: Place): void {
+    if (this.store.ask.value.step !== "choosing") return;
+    this.wish({ type: "pick", stop: { place, street: this.scene?.map.streetAt(place) ?? null } });
+  }
+
+  async send(): Promise<void> {
+    this.wish({ type: "send" });
+    const asked = this.store.ask.value;
+    if (asked.step !== "sending") return;
+    const id = `web-${crypto.getRandomValues(new Uint32Array(2)).reduce((text, n) => text + n.toString(36), "")}`;
+    const problem = await requestRide(id, asked.pickup.place, asked.dropoff.place);
+    this.wish(problem === null ? { type: "accepted", id } : { type: "failed", problem });
+  }
+
+  filter(status: number | null): void {
+    this.store.statusFilter.value = status;
+    this.scene?.filter(status === null ? null : [status]);
+  }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/** All that the panels read. The session writes it; each panel is a plain function of it. */
+
+import { computed, signal } from "@preact/signals";
+import type { Sample } from "../city/history";
+import type { Figures } from "../city/pulse";
+import type { Rate } from "../city/rates";
+import { NOTHING_YET } from "../city/story";
+import type { Group, Line } from "../city/words";
+import type { MapTrouble } from "../map/scene";
+import type { Link } from "../stream/link";
+import type { Ask } from "./ask";
+
+/** The newest cut, as far as panels care. */
+export interface Held {
+  readonly drivers: number;
+  readonly byStatus: readonly number[];
+  readonly cutMs: number;
+  readonly stale: boolean;
+}
+
+/** A cut whose own hash was not the log's. */
+export interface Difference {
+  readonly cutMs: number;
+  readonly own: string;
+  readonly told: string;
+  readonly at: number;
+  /** When a picture matched again. */
+  readonly healedAt: number | null;
+}
+
+/** A loss shorter than this is nobody's business. */
+const UNNOTICED_MS = 400;
+const HEALED_SHOWN_MS = 6_000;
+
+export type Health = "starting" | "fine" | "reconnecting" | "stale" | "differs" | "refused";
+
+export class Store {
+  /** Monotonic milliseconds, ten times a second: what makes ages tick. */
+  readonly now = signal(performance.now());
+  readonly link = signal<Link>({ state: "waiting", tries: 0 });
+  readonly retryAt = signal<number | null>(null);
+  readonly held = signal<Held | null>(null);
+  readonly verifiedAt = signal<number | null>(null);
+  readonly telling = signal(NOTHING_YET);
+  readonly difference = signal<Difference | null>(null);
+  readonly figures = signal<Figures | null>(null);
+  readonly pulseHistory = signal<readonly Sample[]>([]);
+  readonly fleetHistory = signal<readonly Sample[]>([]);
+  readonly rate = signal<Rate | null>(null);
+  readonly feed = signal<readonly Line[]>([]);
+  readonly feedPaused = signal(false);
+  readonly feedGroups = signal<ReadonlySet<Group> | null>(null);
+  readonly statusFilter = signal<number | null>(null);
+  /** Whether parts can be killed from here: only where a local demo says so. */
+  readonly canKill = signal(false);
+  readonly notice = signal<string | null>(null);
+  readonly ask = signal<Ask>({ step: "off" });
+  readonly mapTrouble = signal<MapTrouble>(null);
+  readonly emptyView = signal(false);
+  readonly small = signal(false);
+
+  readonly ageMs = computed(() =>
+    this.verifiedAt.value === null ? null : this.now.value - this.verifiedAt.value,
+  );
+
+  readonly health = computed<Health>(() => {
+    if (this.link.value.state === "refused") return "refused";
+    const difference = this.difference.value;
+    if (difference && (!difference.healedAt || this.now.value - difference.healedAt < HEALED_SHOWN_MS))
+      return "differs";
+    if (this.held.value === null) return "starting";
+    const loss = this.telling.value.loss;
+    if (loss && this.now.value - loss.at > UNNOTICED_MS) return "reconnecting";
+    return this.held.value.stale ? "stale" : "fine";
+  });
+}

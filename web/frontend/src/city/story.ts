@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What happened when a line was lost, told from the stream alone. A pure reduction of what this page saw. */
+
+import type { Tally } from "./ledger";
+
+export interface Story {
+  readonly lost: string;
+  /** The button was pressed here; otherwise the line went by itself. */
+  readonly killed: boolean;
+  readonly resumedOn: string;
+  readonly fresh: boolean;
+  readonly tookMs: number;
+  readonly missed: number;
+  readonly repeated: number;
+  readonly toldAt: number;
+}
+
+export interface Telling {
+  /** The gateway whose killing was asked for, until the story is told. */
+  readonly killing: string | null;
+  /** Set while there is no verified line: from the last cut that was applied. */
+  readonly loss: { readonly gateway: string; readonly at: number; readonly before: Tally } | null;
+  readonly gateway: string;
+  readonly fresh: boolean;
+  readonly story: Story | null;
+}
+
+export type Happening =
+  | { readonly type: "kill"; readonly gateway: string }
+  | { readonly type: "spared" }
+  | { readonly type: "lost"; readonly lastCutAt: number; readonly tally: Tally }
+  | { readonly type: "ready"; readonly gateway: string; readonly fresh: boolean }
+  | { readonly type: "verified"; readonly at: number; readonly tally: Tally };
+
+export const NOTHING_YET: Telling = { killing: null, loss: null, gateway: "", fresh: false, story: null };
+
+export function tell(now: Telling, event: Happening): Telling {
+  switch (event.type) {
+    case "kill":
+      return { ...now, killing: event.gateway };
+    case "spared":
+      return { ...now, killing: null };
+    case "lost":
+      if (now.loss || now.gateway === "") return now;
+      return { ...now, loss: { gateway: now.gateway, at: event.lastCutAt, before: event.tally } };
+    case "ready":
+      return { ...now, gateway: event.gateway, fresh: event.fresh };
+    case "verified":
+      return now.loss ? { ...now, ...ending(now, now.loss, event) } : now;
+  }
+}
+
+function ending(
+  now: Telling,
+  loss: NonNullable<Telling["loss"]>,
+  { at, tally }: Happening & { type: "verified" },
+): Pick<Telling, "killing" | "loss" | "story"> {
+  const story = {
+    lost: loss.gateway,
+    killed: now.killing === loss.gateway,
+    resumedOn: now.gateway,
+    fresh: now.fresh,
+    tookMs: at - loss.at,
+    missed: tally.missed - loss.before.missed,
+    repeated: tally.repeated - loss.before.repeated,
+    toldAt: at,
+  };
+  return { killing: null, loss: null, story };
+}

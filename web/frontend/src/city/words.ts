@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Feed events as short sentences with a glyph. Names stand in bold, so a sentence is a list of parts. */
+
+import type { FeedEvent, FeedIds } from "../stream/decode";
+import { count, span, taxi } from "./format";
+import type { Glyph } from "./rides";
+
+/** A name, drawn bold. */
+export interface Name {
+  readonly name: string;
+}
+
+export type Group = "requests" | "offers" | "pickups" | "trips" | "ends" | "system";
+
+export interface Line {
+  readonly offset: number;
+  readonly atMs: number;
+  readonly glyph: Glyph;
+  readonly group: Group;
+  readonly parts: readonly (string | Name)[];
+  readonly ride: string | null;
+}
+
+interface Form {
+  readonly glyph: Glyph;
+  readonly group: Group;
+  readonly say: (ids: FeedIds) => readonly (string | Name)[];
+}
+
+const ride = ({ ride: id }: FeedIds): Name => ({ name: shortRide(id ?? "a ride") });
+const driver = ({ driver: id }: FeedIds): Name => ({ name: id ? taxi(id) : "a taxi" });
+const because = ({ reason }: FeedIds): string => (reason ? `, ${reason.replaceAll("_", " ")}` : "");
+const eta = ({ eta_s: s }: FeedIds): string => (s === undefined ? "" : `, ${span(s * 1000)} away`);
+
+const FORMS: Record<string, Form> = {
+  RideRequested: { glyph: "rider", group: "requests", say: (e) => [ride(e), " asks for a taxi"] },
+  RideOffered: {
+    glyph: "offered",
+    group: "offers",
+    say: (e) => [ride(e), " offered to ", driver(e), eta(e)],
+  },
+  OfferDeclined: { glyph: "struck", group: "offers", say: (e) => [driver(e), " declined ", ride(e)] },
+  OfferExpired: { glyph: "struck", group: "offers", say: (e) => [driver(e), " let ", ride(e), " pass"] },
+  RideAssigned: { glyph: "toPickup", group: "offers", say: (e) => [driver(e), " accepted ", ride(e)] },
+  RideReassigned: { glyph: "toPickup", group: "offers", say: (e) => [driver(e), " takes over ", ride(e)] },
+  RideReleased: { glyph: "rider", group: "requests", say: (e) => [ride(e), " waits again", because(e)] },
+  DriverArrived: { glyph: "atPickup", group: "pickups", say: (e) => [driver(e), " is at the pickup"] },
+  TripStarted: { glyph: "onTrip", group: "trips", say: (e) => [driver(e), " left with ", ride(e)] },
+  TripCompleted: { glyph: "tick", group: "ends", say: (e) => [ride(e), " completed"] },
+  RideCancelled: { glyph: "lost", group: "ends", say: (e) => [ride(e), " cancelled", because(e)] },
+  RideNoShow: { glyph: "lost", group: "ends", say: (e) => [ride(e), " did not show up"] },
+  RideExpired: { glyph: "lost", group: "ends", say: (e) => [ride(e), " found no taxi"] },
+  DriverLost: { glyph: "lost", group: "system", say: (e) => [driver(e), " sends no signal"] },
+  DriverFound: { glyph: "vacant", group: "system", say: (e) => [driver(e), " is back on the air"] },
+  DriverCameOnline: { glyph: "vacant", group: "system", say: (e) => [driver(e), " starts a shift"] },
+  DriverWentOffline: { glyph: "off", group: "system", say: (e) => [driver(e), " ends the shift"] },
+  CommandRejected: { glyph: "struck", group: "system", say: (e) => ["a command was rejected", because(e)] },
+};
+
+/** Lines for the reader. A closed batch is told with the offers that it made, and passed over if it made none. */
+export function lines(feed: readonly FeedEvent[]): Line[] {
+  let offers = 0;
+  const told: Line[] = [];
+  for (const [offset, atMs, type, ids] of feed) {
+    if (type === "RideOffered") offers++;
+    const form = type === "BatchClosed" ? batch(offers) : (FORMS[type] ?? other(type));
+    if (type === "BatchClosed") offers = 0;
+    if (form === null) continue;
+    const { glyph, group } = form;
+    told.push({ offset, atMs, glyph, group, parts: form.say(ids), ride: ids.ride ?? null });
+  }
+  return told;
+}
+
+function batch(offers: number): Form | null {
+  if (offers === 0) return null;
+  const made = `: ${offers} ${offers === 1 ? "offer" : "offers"}`;
+  return { glyph: "batch", group: "system", say: (e) => ["batch ", { name: count(e.batch ?? 0) }, made] };
+}
+
+/** A type of event that this page does not know yet is shown by its name: `PolicyActivated` → "policy activated". */
+function other(type: string): Form {
+  const words = type.replace(/(?<!^)([A-Z])/g, " $1").toLowerCase();
+  return { glyph: "batch", group: "system", say: (e) => [words, because(e)] };
+}
+
+/** Rides asked for in a page have long random names: enough of one to know it again. */
+export function shortRide(id: string): string {
+  return id.length > 14 ? `${id.slice(0, 13)}…` : id;
+}

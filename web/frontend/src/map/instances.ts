@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Writes what the card needs to know of each glyph into one buffer, in the order in which they are drawn. */
+
+import type { Motion } from "./motion";
+import { KIND_RIDER, KIND_SELECTED } from "./shaders";
+
+/** Floats of one glyph: from, to, time, turn (two each), kind (three), trail (eight). */
+export const FLOATS = 19;
+/** Off shift below, then vacant, on trip, to pickup, and what needs attention; riders and the selection on top. */
+const DRAW_ORDER = [0, 1, 2, 5, 3, 4, 6] as const;
+
+/** A run of glyphs of one kind in the buffer. */
+export interface Range {
+  readonly kind: number;
+  readonly start: number;
+  readonly n: number;
+}
+
+export interface Rider {
+  readonly x: number;
+  readonly y: number;
+}
+
+export class Instances {
+  data = new Float32Array(4096 * FLOATS);
+  ranges: readonly Range[] = [];
+  n = 0;
+
+  /** Fill for display time `showMs`; times in the buffer count from there. `shown` masks statuses. */
+  fill(
+    motion: Motion,
+    riders: readonly Rider[],
+    selected: number | null,
+    showMs: number,
+    shown: number,
+  ): void {
+    this.reserve(motion.n + riders.length + 1);
+    this.n = 0;
+    const ranges = DRAW_ORDER.filter((status) => shown & (1 << status)).map((status) =>
+      this.range(status, () => {
+        for (let slot = 0; slot < motion.n; slot++) {
+          if (motion.status[slot] === status) this.taxi(motion, slot, status, selected, showMs);
+        }
+      }),
+    );
+    const waiting = this.range(KIND_RIDER, () => {
+      for (const rider of riders) this.still(rider.x, rider.y, KIND_RIDER, selected !== null);
+    });
+    const slot = selected === null ? undefined : motion.slots.get(selected);
+    const ring = this.range(KIND_SELECTED, () => {
+      if (slot !== undefined) this.taxi(motion, slot, KIND_SELECTED, selected, showMs);
+    });
+    this.ranges = [...ranges, waiting, ring].filter(({ n }) => n > 0);
+  }
+
+  private range(kind: number, write: () => void): Range {
+    const start = this.n;
+    write();
+    return { kind, start, n: this.n - start };
+  }
+
+  private taxi(motion: Motion, slot: number, kind: number, selected: number | null, showMs: number): void {
+    const out = this.data;
+    let i = this.n++ * FLOATS;
+    out[i++] = motion.fromX[slot]!;
+    out[i++] = motion.fromY[slot]!;
+    out[i++] = motion.toX[slot]!;
+    out[i++] = motion.toY[slot]!;
+    out[i++] = motion.fromMs[slot]! - showMs;
+    out[i++] = motion.toMs[slot]! - showMs;
+    out[i++] = motion.fromTurn[slot]!;
+    out[i++] = motion.toTurn[slot]!;
+    out[i++] = kind;
+    out[i++] = motion.moving[slot]!;
+    out[i++] = selected !== null && motion.id[slot] !== selected ? 1 : 0;
+    for (let k = 0; k < 8; k++) out[i + k] = motion.trail[slot * 8 + k]!;
+  }
+
+  private still(x: number, y: number, kind: number, dimmed: boolean): void {
+    const start = this.n++ * FLOATS;
+    this.data.fill(0, start, start + FLOATS);
+    this.data.set([x, y, x, y], start);
+    this.data[start + 8] = kind;
+    this.data[start + 10] = dimmed ? 1 : 0;
+  }
+
+  private reserve(n: number): void {
+    if (n * FLOATS > this.data.length) this.data = new Float32Array(n * FLOATS * 2);
+  }
+}

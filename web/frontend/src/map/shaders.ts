@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * GLSL for the taxi layer. Positions are mixed on the card: between two cuts nothing is uploaded.
+ * Each kind of glyph has a fragment program of its own: without branches it is quick in software, too.
+ */
+
+/** Kinds beyond the driver statuses 0 … 6. */
+export const KIND_RIDER = 7;
+export const KIND_SELECTED = 8;
+export const KINDS = 9;
+
+const HEAD = `#version 300 es
+precision highp float;
+`;
+
+const MOTION = `${HEAD}
+layout(location = 0) in vec2 a_from;
+layout(location = 1) in vec2 a_to;
+layout(location = 2) in vec2 a_time;   // start and end of the run, ms from the upload
+layout(location = 3) in vec2 a_turn;   // heading at start and end, in turns
+layout(location = 4) in vec3 a_kind;   // status, coasts on (0 or 1), dimmed (0 or 1)
+layout(location = 5) in vec4 a_trail12;
+layout(location = 6) in vec4 a_trail34;
+uniform mat4 u_matrix;
+uniform vec2 u_viewport;   // device pixels
+uniform float u_now;       // ms from the upload
+uniform float u_scale;     // device pixels per CSS pixel
+uniform float u_dim;
+
+const vec3 COLOURS[${KINDS}] = vec3[](
+  vec3(0.529, 0.580, 0.659), vec3(0.349, 0.902, 0.714), vec3(0.349, 0.902, 0.714),
+  vec3(1.0, 0.690, 0.310), vec3(1.0, 0.690, 0.310), vec3(0.580, 0.718, 1.0),
+  vec3(1.0, 0.478, 0.541), vec3(0.949, 0.961, 0.980), vec3(1.0, 0.847, 0.302));
+
+// The same as Motion.progress in motion.ts.
+float progress() {
+  float span = a_time.y - a_time.x;
+  if (span <= 0.0) return 1.0;
+  if (u_now <= a_time.y) return max(0.0, (u_now - a_time.x) / span);
+  if (a_kind.y < 0.5) return 1.0;
+  float late = min((u_now - a_time.y) / 1000.0, 2.0);
+  return 1.0 + (late - late * late / 4.0) * 1000.0 / span;
+}
+vec4 clip(vec2 p) { return u_matrix * vec4(p, 0.0, 1.0); }
+`;
+
+/** A square around each taxi, big enough for what is drawn in it. */
+export const GLYPH_VERTEX = `${MOTION}
+uniform float u_reach;     // half the square, CSS pixels
+out vec2 v_at;             // CSS pixels from the taxi, y up
+out vec2 v_turned;         // the same, with y to where it faces
+flat out vec4 v_colour;
+void main() {
+  vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 - 1.0;
+  float u = progress();
+  vec4 p = clip(mix(a_from, a_to, u));
+  v_at = corner * u_reach;
+  float turn = mix(a_turn.x, a_turn.y, clamp(u, 0.0, 1.0)) * 6.2831853;
+  vec2 ahead = vec2(sin(turn), cos(turn));
+  v_turned = vec2(v_at.x * ahead.y - v_at.y * ahead.x, dot(v_at, ahead));
+  v_colour = vec4(COLOURS[int(a_kind.x + 0.5)], mix(1.0, 1.0 - u_dim, a_kind.z));
+  gl_Position = vec4(p.xy + v_at * u_scale * 2.0 / u_viewport * p.w, 0.0, p.w);
+}`;
+
+const SHAPE_TOOLS = `
+float box(vec2 p, vec2 half_, float r) {
+  vec2 d = abs(p) - half_ + r;
+  return length(max(d, 0.0)) + min(max(d.x, d.y), 0.0) - r;
+}
+float stroke(vec2 p, vec2 to) {      // from -to to +to
+  return length(p - to * clamp(dot(p, to) / dot(to, to), -1.0, 1.0));
+}
+float cross_(vec2 p, float r) { return min(stroke(p, vec2(r)), stroke(p, vec2(-r, r))); }
+float cover(float d) { return clamp(0.5 - d * u_scale, 0.0, 1.0); }
+`;
+
+/**
+ * Distance to a status's glyph (x: the coloured shape, y: its filled outline, which the dark casing follows).
+ * p: pixels from the middle, q: the same turned to the heading, r: radius of a disc.
+ */
+const GLYPHS: Record<number, string> = {
+  0: "float s = box(q, vec2(0.24, 0.8) * r, 0.2 * r); return vec2(s);",
+  1: "float d = length(p); return vec2(abs(d - 0.79 * r) - 0.23 * r, d - 1.02 * r);",
+  2: "float d = length(p); return vec2(min(abs(d - 0.9 * r) - 0.17 * r, d - 0.36 * r), d - 1.07 * r);",
+  3: `vec2 t = vec2(abs(q.x), q.y);
+      float s = max(dot(t - vec2(0.0, 1.15 * r), vec2(0.889, 0.458)), -0.86 * r - q.y); return vec2(s);`,
+  4: "float s = box(p, vec2(0.9 * r), 0.12 * r); return vec2(s);",
+  5: "float s = length(p) - r; return vec2(s);",
+  6: "float s = cross_(p, 0.72 * r) - 0.23 * r; return vec2(s);",
+  7: "float s = (abs(p.x) + abs(p.y) - 1.35 * r) * 0.7071; return vec2(s);",
+};
+
+/** The same for a car of length `len`; w is its width. Solid with a rider's name on it, hollow without. */
+const BODY = "float w = 0.5 * len; float body = box(q, vec2(0.5 * w, 0.5 * len), 0.34 * w);";
+const HOLLOW = "float line = abs(body + 0.085 * w) - 0.085 * w;";
+const CARS: Record<number, string> = {
+  0: `${BODY} ${HOLLOW} return vec2(line, body);`,
+  1: `${BODY} ${HOLLOW} return vec2(line, body);`,
+  2: `${BODY} ${HOLLOW} return vec2(min(line, length(q) - 0.19 * w), body);`,
+  3: `float w = 0.5 * len;
+      float back = box(q + vec2(0.0, 0.14 * len), vec2(0.5 * w, 0.36 * len), 0.3 * w);
+      float nose = max(dot(vec2(abs(q.x), q.y - 0.56 * len), vec2(0.83, 0.557)), -q.y);
+      float s = min(back, nose); return vec2(s);`,
+  4: "float w = 0.5 * len; float s = box(q, vec2(0.5 * w, 0.5 * len), 0.06 * w); return vec2(s);",
+  5: `${BODY} return vec2(body);`,
+  6: `${BODY} ${HOLLOW} return vec2(min(line, cross_(q, 0.2 * w) - 0.06 * w), body);`,
+  7: "return vec2(1e3);",
+};
+
+/** Windscreen and rear window of a solid car. */
+const GLASS = `
+float glass(vec2 q, float len) {
+  float front = box(q - vec2(0.0, 0.15 * len), vec2(0.165 * len, 0.07 * len), 0.05 * len);
+  float rear = box(q + vec2(0.0, 0.3 * len), vec2(0.145 * len, 0.045 * len), 0.04 * len);
+  return min(front, rear);
+}`;
+
+const SELECTED = `${HEAD}
+uniform float u_scale;
+uniform float u_pulse;     // 1 … 0 while the selection is new
+in vec2 v_at;
+in vec2 v_turned;
+flat in vec4 v_colour;
+out vec4 o_colour;
+void main() {
+  float d = length(v_at), r = 20.0 + 5.0 * u_pulse;
+  float ring = clamp(0.5 - (abs(d - r) - 1.0) * u_scale, 0.0, 1.0);
+  float a = max(ring, d < r ? 0.14 : 0.0);
+  o_colour = vec4(v_colour.rgb * a, a);
+}`;
+
+/** The fragment program of a kind; `cars`: it turns from glyph to car as one comes near. */
+export function glyphFragment(kind: number, cars: boolean): string {
+  if (kind === KIND_SELECTED) return SELECTED;
+  const solid = kind >= 3 && kind <= 5;
+  const morph = cars && kind !== KIND_RIDER;
+  return `${HEAD}
+uniform float u_scale;
+uniform float u_radius;    // of a disc, CSS pixels
+uniform float u_car;       // 0 glyph … 1 car
+uniform float u_length;    // of a car, CSS pixels
+in vec2 v_at;
+in vec2 v_turned;
+flat in vec4 v_colour;
+out vec4 o_colour;
+const vec3 CASING = vec3(0.031, 0.047, 0.071);
+${SHAPE_TOOLS}
+vec2 glyph(vec2 p, vec2 q, float r) { ${GLYPHS[kind]} }
+${morph ? `vec2 car(vec2 q, float len) { ${CARS[kind]} }` : ""}
+${morph && solid ? GLASS : ""}
+void main() {
+  vec3 colour = v_colour.rgb;
+  vec2 shape = glyph(v_at, v_turned, u_radius);
+  ${morph ? "shape = mix(shape, car(v_turned, u_length), u_car);" : ""}
+  ${morph && solid ? "colour = mix(colour, CASING, cover(glass(v_turned, u_length)) * u_car * 0.6);" : ""}
+  float fill = cover(shape.x);
+  float casing = cover(shape.y - 1.4) * 0.88 * (1.0 - fill);
+  o_colour = vec4(colour * fill + CASING * casing, fill + casing) * v_colour.a;
+}`;
+}
+
+/** Half added, half laid over: a queue glows brighter without turning white. */
+export const GLOW_FRAGMENT = `${HEAD}
+uniform float u_reach;
+uniform float u_glow;
+in vec2 v_at;
+in vec2 v_turned;
+flat in vec4 v_colour;
+out vec4 o_colour;
+void main() {
+  vec2 d = v_at / u_reach;
+  float near = max(0.0, 1.0 - dot(d, d));
+  float a = u_glow * v_colour.a * near * near * near;
+  o_colour = vec4(v_colour.rgb * a, a * 0.5);
+}`;
+
+/** A ribbon through the last places, tapering to nothing three seconds back. */
+export const TRAIL_VERTEX = `${MOTION}
+uniform float u_width;     // at the taxi, CSS pixels
+uniform float u_stretch;   // lengthens the ribbon where the city is small
+out vec4 v_colour;
+void main() {
+  int k = gl_VertexID >> 1;
+  float side = float(gl_VertexID & 1) * 2.0 - 1.0;
+  float u = progress();
+  vec2 points[5];
+  points[0] = mix(a_from, a_to, u);
+  points[1] = a_trail12.xy;
+  points[2] = a_trail12.zw;
+  points[3] = a_trail34.xy;
+  points[4] = mix(a_trail34.zw, a_trail34.xy, clamp(u, 0.0, 1.0));
+  vec4 p = clip(points[0] + (points[k] - points[0]) * u_stretch);
+  vec2 along = (clip(points[max(k - 1, 0)]).xy - clip(points[min(k + 1, 4)]).xy) * u_viewport;
+  float len = length(along);
+  vec2 normal = len > 0.5 ? vec2(-along.y, along.x) / len : vec2(0.0);
+  float left = 1.0 - float(k) / 4.0;
+  p.xy += normal * side * left * u_width * u_scale / u_viewport * p.w;
+  float a = (len > 0.5 ? 0.6 : 0.0) * left * mix(1.0, 1.0 - u_dim, a_kind.z);
+  v_colour = vec4(COLOURS[int(a_kind.x + 0.5)] * a, a);
+  gl_Position = vec4(p.xy, 0.0, p.w);
+}`;
+
+export const TRAIL_FRAGMENT = `${HEAD}
+in vec4 v_colour;
+out vec4 o_colour;
+void main() { o_colour = v_colour; }`;

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The night map: streets and water below the taxis, names above them. */
+
+import type {
+  ExpressionSpecification,
+  FilterSpecification,
+  LayerSpecification,
+  StyleSpecification,
+} from "maplibre-gl";
+
+const COLOUR = {
+  water: "#0b1a29",
+  shore: "#1f4a66",
+  land: "#141b26",
+  far: "#121821",
+  block: "#1e2733",
+  park: "#16302a",
+  cemetery: "#16262a",
+  field: "#1a2230",
+  minor: "#303c4e",
+  secondary: "#3f4d63",
+  primary: "#51627c",
+  highway: "#7a6c66",
+  name: "#b4c0d0",
+  halo: "#0e151f",
+  street: "#8fa0b8",
+  parkName: "#6fae8f",
+  borough: "#4a586d",
+};
+
+/** Drawn by the browser from whatever it has: the map asks no server for letters. */
+const FONT = ["system-ui", "sans-serif"];
+const MINOR = ["residential", "unclassified", "living_street", "tertiary"];
+
+/** A value that grows with zoom: pairs of zoom and value. */
+function zoomed(...stops: number[]): ExpressionSpecification {
+  return ["interpolate", ["exponential", 1.6], ["zoom"], ...stops] as unknown as ExpressionSpecification;
+}
+
+function road(
+  id: string,
+  classes: string[],
+  colour: string,
+  width: number[],
+  extra: object = {},
+): LayerSpecification {
+  const filter = ["all", ["in", ["get", "class"], ["literal", classes]], ["!", ["has", "tunnel"]]];
+  return {
+    id,
+    type: "line",
+    source: "roads",
+    filter: filter as FilterSpecification,
+    layout: { "line-cap": "round", "line-join": "round" },
+    paint: { "line-color": colour, "line-width": zoomed(...width), ...extra },
+  };
+}
+
+const GROUND: LayerSpecification[] = [
+  { id: "water", type: "background", paint: { "background-color": COLOUR.water } },
+  {
+    id: "shore",
+    type: "line",
+    source: "land",
+    filter: ["!=", ["get", "name"], "New Jersey"],
+    paint: {
+      "line-color": COLOUR.shore,
+      "line-width": zoomed(10, 3, 15, 18),
+      "line-blur": zoomed(10, 3, 15, 16),
+      "line-opacity": 0.55,
+    },
+  },
+  {
+    id: "land",
+    type: "fill",
+    source: "land",
+    paint: { "fill-color": ["match", ["get", "name"], "Manhattan", COLOUR.land, COLOUR.far] },
+  },
+  {
+    id: "parks",
+    type: "fill",
+    source: "parks",
+    paint: {
+      "fill-color": [
+        "match",
+        ["get", "kind"],
+        "park",
+        COLOUR.park,
+        "cemetery",
+        COLOUR.cemetery,
+        COLOUR.field,
+      ],
+    },
+  },
+  {
+    id: "blocks",
+    type: "fill",
+    source: "blocks",
+    minzoom: 11,
+    paint: { "fill-color": COLOUR.block, "fill-opacity": zoomed(11, 0.2, 12.6, 1) },
+  },
+];
+
+const STREETS: LayerSpecification[] = [
+  {
+    ...road("minor", MINOR, COLOUR.minor, [11, 0.25, 13, 0.8, 16, 7, 19, 38], {
+      "line-opacity": zoomed(11, 0.35, 13, 0.9),
+    }),
+    minzoom: 11,
+  },
+  road("secondary", ["secondary"], COLOUR.secondary, [11, 0.6, 13, 1.4, 16, 10, 19, 52]),
+  road("primary", ["primary"], COLOUR.primary, [11, 0.8, 13, 1.9, 16, 12, 19, 60]),
+  road("highway", ["motorway", "trunk"], COLOUR.highway, [11, 1.1, 13, 2.4, 16, 12, 19, 56]),
+  {
+    id: "tunnel",
+    type: "line",
+    source: "roads",
+    filter: ["has", "tunnel"],
+    paint: {
+      "line-color": COLOUR.highway,
+      "line-dasharray": [2, 2],
+      "line-opacity": 0.5,
+      "line-width": zoomed(11, 0.8, 13, 1.6, 16, 7),
+    },
+  },
+];
+
+/** Layers whose features carry a street's name. */
+export const STREET_LAYERS = STREETS.map((layer) => layer.id);
+
+const halo = (width: number) => ({
+  "text-halo-color": COLOUR.halo,
+  "text-halo-width": width,
+  "text-halo-blur": 0.4,
+});
+
+const NAMES: LayerSpecification[] = [
+  {
+    id: "borough-names",
+    type: "symbol",
+    source: "places",
+    maxzoom: 13.4,
+    filter: ["==", ["get", "kind"], "borough"],
+    layout: {
+      "text-field": ["get", "name"],
+      "text-font": FONT,
+      "text-size": 12,
+      "text-letter-spacing": 0.35,
+      "text-transform": "uppercase",
+    },
+    paint: { "text-color": COLOUR.borough, "text-halo-color": COLOUR.far, "text-halo-width": 1 },
+  },
+  {
+    id: "neighbourhood-names",
+    type: "symbol",
+    source: "places",
+    minzoom: 11,
+    maxzoom: 15.4,
+    filter: ["==", ["get", "kind"], "neighbourhood"],
+    layout: {
+      "text-field": ["get", "name"],
+      "text-font": FONT,
+      "text-size": zoomed(11, 9.5, 13, 11.5, 15, 14),
+      "text-max-width": 7.5,
+      "text-letter-spacing": 0.09,
+      "text-line-height": 1.15,
+      "text-transform": "uppercase",
+      "text-padding": 8,
+      "symbol-sort-key": ["get", "rank"],
+    },
+    paint: { "text-color": COLOUR.name, ...halo(2), "text-opacity": zoomed(14.6, 1, 15.4, 0) },
+  },
+  {
+    id: "park-names",
+    type: "symbol",
+    source: "places",
+    minzoom: 11.8,
+    filter: ["==", ["get", "kind"], "park"],
+    layout: {
+      "text-field": ["get", "name"],
+      "text-font": FONT,
+      "text-size": 11.5,
+      "text-max-width": 7,
+      "symbol-sort-key": ["get", "rank"],
+    },
+    paint: { "text-color": COLOUR.parkName, "text-halo-color": "#0d1a15", "text-halo-width": 1.6 },
+  },
+  {
+    id: "street-names",
+    type: "symbol",
+    source: "roads",
+    minzoom: 14.3,
+    filter: ["all", ["has", "label"], ["!", ["has", "link"]]],
+    layout: {
+      "symbol-placement": "line",
+      "text-field": ["get", "label"],
+      "text-font": FONT,
+      "text-size": zoomed(14, 10, 17, 13),
+      "symbol-spacing": 380,
+      "text-letter-spacing": 0.03,
+      "text-padding": 4,
+    },
+    paint: { "text-color": COLOUR.street, ...halo(1.5), "text-opacity": zoomed(14.3, 0, 14.8, 0.95) },
+  },
+];
+
+const geojson = (base: string, name: string, more: object = {}) =>
+  ({ type: "geojson", data: `${base}/${name}.geojson`, ...more }) as const;
+
+/** Everything below the taxis. */
+export function groundStyle(base: string): StyleSpecification {
+  const sources = {
+    land: geojson(base, "land"),
+    parks: geojson(base, "parks"),
+    blocks: geojson(base, "blocks", { tolerance: 0.2 }),
+    roads: geojson(base, "roads", { tolerance: 0.2 }),
+  };
+  return { version: 8, name: "night", sources, layers: [...GROUND, ...STREETS] };
+}
+
+/** Everything above them: names only, on nothing. */
+export function nameStyle(base: string): StyleSpecification {
+  const named = ["all", ["has", "label"], ["!", ["has", "link"]]] as FilterSpecification;
+  const sources = {
+    places: geojson(base, "places"),
+    roads: geojson(base, "roads", { filter: named, tolerance: 0.2 }),
+  };
+  return { version: 8, name: "names", sources, layers: NAMES };
+}

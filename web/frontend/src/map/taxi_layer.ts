@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Draws taxis and waiting riders on a canvas of their own: three draws a frame, an upload only with a new cut. */
+
+import { FLOATS, type Instances, type Range } from "./instances";
+import {
+  GLOW_FRAGMENT,
+  GLYPH_VERTEX,
+  glyphFragment,
+  KIND_RIDER,
+  KIND_SELECTED,
+  TRAIL_FRAGMENT,
+  TRAIL_VERTEX,
+} from "./shaders";
+import { type Sizes, sizesAt } from "./sizes";
+
+/** What a frame is drawn with. */
+export interface View {
+  /** World coordinates → clip space, column-major, already moved to the motion's origin. */
+  readonly matrix: Float32Array;
+  readonly zoom: number;
+  /** Milliseconds since the last upload. */
+  readonly sinceUploadMs: number;
+  readonly dim: number;
+  /** 1 … 0 while a selection is new. */
+  readonly pulse: number;
+}
+
+/** Floats of each attribute, in buffer order. */
+const ATTRIBUTES = [2, 2, 2, 2, 3, 4, 4];
+const SQUARE = 4;
+const RIBBON = 10;
+const RING_REACH_PX = 28;
+const OFFLINE = 0;
+const LOST = 6;
+
+export class TaxiLayer {
+  private readonly gl: WebGL2RenderingContext;
+  private readonly buffer: WebGLBuffer;
+  private readonly glow: Program;
+  private readonly trail: Program;
+  private readonly glyphs = new Map<string, Program>();
+  private ranges: readonly Range[] = [];
+
+  /** Throws where the browser has no WebGL 2. */
+  constructor(private readonly canvas: HTMLCanvasElement) {
+    const gl = canvas.getContext("webgl2", { antialias: false, depth: false, stencil: false, alpha: true });
+    if (!gl) throw new Error("no WebGL 2");
+    this.gl = gl;
+    this.glow = new Program(gl, GLYPH_VERTEX, GLOW_FRAGMENT);
+    this.trail = new Program(gl, TRAIL_VERTEX, TRAIL_FRAGMENT);
+    this.buffer = gl.createBuffer();
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
+    ATTRIBUTES.forEach((_, location) => {
+      gl.enableVertexAttribArray(location);
+      gl.vertexAttribDivisor(location, 1);
+    });
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+  }
+
+  upload(instances: Instances): void {
+    const { gl } = this;
+    this.ranges = instances.ranges;
+    gl.bufferData(gl.ARRAY_BUFFER, instances.data, gl.STREAM_DRAW, 0, instances.n * FLOATS);
+  }
+
+  draw(view: View, glows: boolean): void {
+    const { gl, canvas } = this;
+    gl.viewport(0, 0, canvas.width, canvas.height);
+    gl.clearColor(0, 0, 0, 0);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    const sizes = sizesAt(view.zoom);
+    const taxis = this.ranges.filter(({ kind }) => kind !== OFFLINE && kind < KIND_RIDER);
+    if (glows && sizes.glow > 0) {
+      this.prepare(this.glow, view, sizes, sizes.radius * 3.4);
+      for (const range of taxis) this.run(range, SQUARE);
+    }
+    this.prepare(this.trail, view, sizes, 0);
+    for (const range of taxis) if (range.kind !== LOST) this.run(range, RIBBON);
+    for (const range of this.ranges) {
+      const reach = range.kind === KIND_SELECTED ? RING_REACH_PX : sizes.reach;
+      this.prepare(this.glyph(range.kind, sizes.car > 0), view, sizes, reach);
+      this.run(range, SQUARE);
+    }
+  }
+
+  private glyph(kind: number, cars: boolean): Program {
+    const key = `${kind}${cars ? " car" : ""}`;
+    const made = this.glyphs.get(key) ?? new Program(this.gl, GLYPH_VERTEX, glyphFragment(kind, cars));
+    this.glyphs.set(key, made);
+    return made;
+  }
+
+  private prepare(program: Program, view: View, sizes: Sizes, reach: number): void {
+    const { canvas } = this;
+    program.use({
+      u_now: view.sinceUploadMs,
+      u_scale: canvas.width / Math.max(1, canvas.clientWidth),
+      u_dim: view.dim,
+      u_pulse: view.pulse,
+      u_reach: reach,
+      u_radius: sizes.radius,
+      u_car: sizes.car,
+      u_length: sizes.length,
+      u_glow: sizes.glow,
+      u_width: sizes.trailWidth,
+      u_stretch: sizes.stretch,
+    });
+    program.place(view.matrix, canvas.width, canvas.height);
+  }
+
+  private run({ start, n }: Range, vertices: number): void {
+    const { gl } = this;
+    let at = start * FLOATS;
+    ATTRIBUTES.forEach((floats, location) => {
+      gl.vertexAttribPointer(location, floats, gl.FLOAT, false, FLOATS * 4, at * 4);
+      at += floats;
+    });
+    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, vertices, n);
+  }
+}
+
+class Program {
+  private readonly program: WebGLProgram;
+  private readonly uniforms = new Map<string, WebGLUniformLocation | null>();
+
+  constructor(
+    private readonly gl: WebGL2RenderingContext,
+    vertex: string,
+    fragment: string,
+  ) {
+    this.program = gl.createProgram();
+    gl.attachShader(this.program, this.compile(gl.VERTEX_SHADER, vertex));
+    gl.attachShader(this.program, this.compile(gl.FRAGMENT_SHADER, fragment));
+    gl.linkProgram(this.program);
+    if (!gl.getProgramParameter(this.program, gl.LINK_STATUS) && !gl.isContextLost()) {
+      throw new Error(`shader: ${gl.getProgramInfoLog(this.program)}`);
+    }
+  }
+
+  use(values: Record<string, number>): void {
+    this.gl.useProgram(this.program);
+    for (const [name, value] of Object.entries(values)) this.gl.uniform1f(this.find(name), value);
+  }
+
+  place(matrix: Float32Array, width: number, height: number): void {
+    this.gl.uniformMatrix4fv(this.find("u_matrix"), false, matrix);
+    this.gl.uniform2f(this.find("u_viewport"), width, height);
+  }
+
+  private find(name: string): WebGLUniformLocation | null {
+    const known = this.uniforms.get(name);
+    if (known !== undefined) return known;
+    const found = this.gl.getUniformLocation(this.program, name);
+    this.uniforms.set(name, found);
+    return found;
+  }
+
+  private compile(kind: number, source: string): WebGLShader {
+    const shader = this.gl.createShader(kind)!;
+    this.gl.shaderSource(shader, source);
+    this.gl.compileShader(shader);
+    if (!this.gl.getShaderParameter(shader, this.gl.COMPILE_STATUS) && !this.gl.isContextLost()) {
+      throw new Error(`shader: ${this.gl.getShaderInfoLog(shader)}`);
+    }
+    return shader;
+  }
+}

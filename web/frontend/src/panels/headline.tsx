@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The promise in one line, the button that breaks it, and what then happened; or what is wrong, and since when. */
+
+import type { Session } from "../app/session";
+import type { Difference, Store } from "../app/store";
+import { age, brief, clock, count, cutName } from "../city/format";
+import type { Story } from "../city/story";
+import { Icon, Tick } from "./glyphs";
+
+const STORY_FIRST_MS = 20_000;
+const STORY_SECOND_MS = 90_000;
+
+export function Headline({ session }: { session: Session }) {
+  const { store } = session;
+  const banner = bannerOf(store);
+  if (banner) return <Banner {...banner} />;
+  const told = storyNow(store);
+  const line = <Line store={store} />;
+  const second = store.notice.value ?? (told && (told.first ? line : <Told story={told.story} />));
+  return (
+    <header class={second ? "panel head two" : "panel head"}>
+      <div>
+        <h1>{told?.first ? <Told story={told.story} /> : line}</h1>
+        {second && <p class="l2">{second}</p>}
+      </div>
+      {!store.small.value && <KillButton session={session} />}
+    </header>
+  );
+}
+
+function Line({ store }: { store: Store }) {
+  const held = store.held.value;
+  const ageMs = store.ageMs.value;
+  if (!held || ageMs === null) return <>Asking a gateway for the city…</>;
+  const verified = store.telling.value.loss === null;
+  return (
+    <>
+      <span class="l1">{count(held.drivers)} taxis</span>
+      <span class="sep">·</span>
+      <span class="l3">
+        the same picture for everyone<span class="sep">·</span>
+        <span class="when">verified {age(ageMs)} ago</span> <Tick verified={verified} />
+      </span>
+    </>
+  );
+}
+
+function Told({ story }: { story: Story }) {
+  const whole = story.missed === 0 && story.repeated === 0;
+  return (
+    <span class="told">
+      {story.lost} {story.killed ? "killed" : "lost"} → {story.fresh ? "fresh picture from" : "resumed on"}{" "}
+      {story.resumedOn} in {brief(story.tookMs)};{" "}
+      <span class={whole ? "" : "bad"}>
+        {count(story.missed)} missed, {count(story.repeated)} repeated
+      </span>{" "}
+      <Tick verified />
+    </span>
+  );
+}
+
+function storyNow(store: Store): { story: Story; first: boolean } | null {
+  const { story } = store.telling.value;
+  const since = story ? store.now.value - story.toldAt : Number.POSITIVE_INFINITY;
+  return story && since < STORY_SECOND_MS ? { story, first: since < STORY_FIRST_MS } : null;
+}
+
+export function KillButton({ session, full }: { session: Session; full?: boolean }) {
+  const { canKill, telling, ask } = session.store;
+  if (!canKill.value) return null;
+  const { killing } = telling.value;
+  // One yellow button at a time: while a ride is being asked for, that one is.
+  const main = ask.value.step === "off" || ask.value.step === "riding" ? " primary" : "";
+  return (
+    <button
+      type="button"
+      class={`btn kill${main}${full ? " full" : ""}`}
+      disabled={killing !== null}
+      onClick={() => void session.kill()}
+    >
+      <Icon name="bolt" />
+      {killing === null ? "Kill my gateway" : `Killing ${killing}…`}
+    </button>
+  );
+}
+
+interface BannerProps {
+  readonly tone: "warn" | "bad";
+  readonly icon: "clock" | "noLine" | "warning";
+  readonly title: string;
+  readonly note: string;
+}
+
+function Banner({ tone, icon, title, note }: BannerProps) {
+  return (
+    <header class="panel head banner">
+      <span class={tone}>
+        <Icon name={icon} large />
+      </span>
+      <div>
+        <h1>{title}</h1>
+        <p class="note">{note}</p>
+      </div>
+    </header>
+  );
+}
+
+function bannerOf(store: Store): BannerProps | null {
+  const held = store.held.value;
+  const seen = held ? `${count(held.drivers)} taxis, as of ${clock(held.cutMs)}` : "";
+  switch (store.health.value) {
+    case "starting":
+      return null;
+    case "fine":
+      return null;
+    case "stale":
+      return {
+        tone: "warn",
+        icon: "clock",
+        title: staleTitle(store),
+        note: `${seen} · the line is up, Kafka is silent`,
+      };
+    case "reconnecting":
+      return { tone: "warn", icon: "noLine", title: lostTitle(store), note: retryNote(store) };
+    case "differs":
+      return store.difference.value ? differs(store.difference.value, store) : null;
+    case "refused": {
+      const note = "it speaks another version or another city · reload the page";
+      return { tone: "bad", icon: "noLine", title: "The gateway turned this page away", note };
+    }
+  }
+}
+
+function staleTitle(store: Store): string {
+  const since = Math.max(0, Date.now() - (store.held.value?.cutMs ?? 0));
+  return `Stale: the log has not moved for ${age(since)}`;
+}
+
+function lostTitle(store: Store): string {
+  return `Reconnecting — dead reckoning, last verified ${age(store.ageMs.value ?? 0)} ago`;
+}
+
+function retryNote(store: Store): string {
+  const { tries } = store.link.value;
+  const wait = store.retryAt.value === null ? 0 : store.retryAt.value - store.now.value;
+  const next = wait > 50 ? `next in ${(wait / 1000).toFixed(1)} s` : "asking now";
+  return `taxis roll on for two seconds, then wait where they are · try ${tries + 1}, ${next}`;
+}
+
+function differs(difference: Difference, store: Store): BannerProps {
+  const name = cutName(difference.cutMs);
+  const pair = `own ${difference.own}, the log's ${difference.told}`;
+  if (difference.healedAt === null) {
+    const note = `what you see may be wrong · a fresh picture is on its way · ${pair}`;
+    return { tone: "bad", icon: "warning", title: `Hash differs at cut ${name}`, note };
+  }
+  const took = brief(difference.healedAt - difference.at);
+  const note = `a fresh picture came from ${store.telling.value.gateway} after ${took} and matches · ${pair}`;
+  return { tone: "bad", icon: "warning", title: `Hash differed at cut ${name}`, note };
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/** How is the city? Waits and served share, the fleet by status (which is the legend), and the line it came by. */
+
+import type { ComponentChildren } from "preact";
+import type { Session } from "../app/session";
+import type { Store } from "../app/store";
+import { count, span } from "../city/format";
+import type { Sample } from "../city/history";
+import { WINDOW_MS } from "../city/pulse";
+import { DRIVER, STATUS_NAMES } from "../city/rides";
+import { Glyph } from "./glyphs";
+import { Spark } from "./spark";
+
+export function PulsePanel({ session }: { session: Session }) {
+  const { store } = session;
+  return (
+    <aside class={`panel left ${store.health.value}`} aria-label="Pulse and fleet">
+      <Pulse store={store} />
+      <Fleet session={session} />
+      <LineFigures store={store} />
+    </aside>
+  );
+}
+
+function Pulse({ store }: { store: Store }) {
+  const samples = store.pulseHistory.value;
+  const { waiting, medianMs, p90Ms, served } = store.figures.value ?? NONE;
+  return (
+    <div class="sect">
+      <div class="row spread heading">
+        <h2 class="title">Pulse</h2>
+        <span class="note">{seen(samples)}</span>
+      </div>
+      <Metric samples={samples} value={0} filled label="Riders waiting" icon={<Glyph name="rider" />}>
+        {waiting === null ? "–" : count(waiting)}
+      </Metric>
+      <Metric samples={samples} value={1} second={2} filled label="Wait, median · p90">
+        {medianMs === null ? "–" : span(medianMs)}
+        {p90Ms !== null && <span class="unit"> · {span(p90Ms)}</span>}
+      </Metric>
+      <Metric samples={samples} value={3} label="Requests served">
+        {served === null ? "–" : percent(served)}
+        {served !== null && <span class="unit"> %</span>}
+      </Metric>
+    </div>
+  );
+}
+
+const NONE = { waiting: null, medianMs: null, p90Ms: null, served: null };
+
+function Metric(props: {
+  samples: readonly Sample[];
+  value: number;
+  second?: number;
+  filled?: boolean;
+  label: string;
+  icon?: ComponentChildren;
+  children: ComponentChildren;
+}) {
+  const { samples, value, second, filled } = props;
+  const more = { ...(second !== undefined && { second }), ...(filled && { filled }) };
+  return (
+    <div class="metric">
+      <div>
+        <p class="label row">
+          {props.icon}
+          {props.label}
+        </p>
+        <p class="big">{props.children}</p>
+      </div>
+      <Spark samples={samples} value={value} width={112} height={40} colour="text" {...more} />
+    </div>
+  );
+}
+
+function Fleet({ session }: { session: Session }) {
+  const { store } = session;
+  const held = store.held.value;
+  const n = (status: number) => held?.byStatus[status] ?? 0;
+  const shown = STATUS_NAMES.filter(({ status }) => status !== DRIVER.offline || n(status) > 0);
+  return (
+    <div class="sect fleet-sect">
+      <div class="row spread">
+        <h2 class="title">Fleet</h2>
+        <span class="label">
+          <b class="str">{held ? count(held.drivers) : "–"}</b> taxis
+        </span>
+      </div>
+      <div class="fleetbar" aria-hidden="true">
+        {shown.map(({ status, colour }) => (
+          <i
+            key={status}
+            class={`b-${colour}`}
+            style={{ flexGrow: n(status), display: n(status) ? "" : "none" }}
+          />
+        ))}
+      </div>
+      <ul class="fleet">
+        {shown.map((row) => (
+          <li key={row.status}>
+            <FleetRow session={session} row={row} n={n(row.status)} />
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function FleetRow({ session, row, n }: { session: Session; row: (typeof STATUS_NAMES)[number]; n: number }) {
+  const { store } = session;
+  const only = store.statusFilter.value;
+  const on = only === row.status;
+  return (
+    <button
+      type="button"
+      class={only === null || on ? "fleet-row" : "fleet-row dimmed"}
+      aria-pressed={on}
+      title={on ? "Show all taxis" : `Show only: ${row.name}`}
+      onClick={() => session.filter(on ? null : row.status)}
+    >
+      <Glyph name={row.glyph} />
+      <span class="sec">{row.name}</span>
+      <b>{count(n)}</b>
+      <Spark
+        samples={store.fleetHistory.value}
+        value={row.status}
+        width={64}
+        height={16}
+        colour={row.colour}
+      />
+    </button>
+  );
+}
+
+export function LineFigures({ store }: { store: Store }) {
+  const rate = store.rate.value;
+  const { gateway, loss } = store.telling.value;
+  return (
+    <div class="sect line-sect">
+      <p class="note row">
+        <span class={loss ? "dot warn" : "dot ok"} />
+        <span class="str sec">{gateway || "no gateway yet"}</span>
+        <span class="push">{rate && gateway ? figures(rate) : ""}</span>
+      </p>
+    </div>
+  );
+}
+
+function figures(rate: { lagMs: number | null; cutsPerS: number; kBPerS: number }): string {
+  const lag = rate.lagMs === null ? "lag –" : `lag ${count(Math.round(rate.lagMs))} ms`;
+  return `${lag} · ${rate.cutsPerS.toFixed(1)} cuts/s · ${Math.round(rate.kBPerS)} kB/s`;
+}
+
+/** How long the figures reach back: what this page has seen, at most 15 minutes. */
+export function seen(samples: readonly Sample[]): string {
+  const first = samples[0];
+  const last = samples.at(-1);
+  if (!first || !last) return "";
+  const ms = last.atMs - first.atMs;
+  if (ms > WINDOW_MS - 15_000) return "last 15 min";
+  return ms < 60_000 ? `last ${Math.max(1, Math.round(ms / 1000))} s` : `last ${Math.floor(ms / 60_000)} min`;
+}
+
+/** One decimal, and never rounded up to a hundred that was not reached. */
+export function percent(share: number): string {
+  return share === 1 ? "100" : Math.min(99.9, share * 100).toFixed(1);
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Small screens: one sheet at the bottom, in three heights, holding what wide screens show around the map. */
+
+import { useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import type { Session } from "../app/session";
+import { count, span } from "../city/format";
+import { DRIVER, STATUS_NAMES } from "../city/rides";
+import { Credit } from "./chrome";
+import { Events, FeedLine } from "./events";
+import { Glyph, Icon } from "./glyphs";
+import { KillButton } from "./headline";
+import { PulsePanel, percent } from "./pulse";
+import { RidePanel } from "./ride";
+
+const HEIGHTS = ["peek", "half", "full"] as const;
+const DRAG_PX = 24;
+
+export function Sheet({ session, attribution }: { session: Session; attribution: string }) {
+  const height = useSignal<0 | 1 | 2>(0);
+  const dragFrom = useRef<number | null>(null);
+  const { store } = session;
+  const asking = store.ask.value.step !== "off";
+  const move = (by: number) => {
+    height.value = Math.max(0, Math.min(2, height.value + by)) as 0 | 1 | 2;
+  };
+  const release = (y: number) => {
+    if (dragFrom.current !== null && Math.abs(y - dragFrom.current) > DRAG_PX)
+      move(y < dragFrom.current ? 1 : -1);
+    dragFrom.current = null;
+  };
+  return (
+    <section class={`panel sheet ${HEIGHTS[height.value]} ${store.health.value}`} aria-label="Pulse">
+      <Credit html={attribution} />
+      <button
+        type="button"
+        class="grip"
+        aria-label={height.value === 2 ? "Make smaller" : "Show more"}
+        onClick={() => {
+          height.value = height.value === 2 ? 0 : ((height.value + 1) as 1 | 2);
+        }}
+        onPointerDown={(event) => {
+          dragFrom.current = event.clientY;
+        }}
+        onPointerUp={(event) => release(event.clientY)}
+      />
+      <div class="sheet-body">
+        {asking ? <RidePanel session={session} /> : <Peek session={session} />}
+        {height.value > 0 && !asking && <More session={session} />}
+      </div>
+      {!asking && height.value === 0 && <LastEvent session={session} onOpen={() => move(1)} />}
+    </section>
+  );
+}
+
+function Peek({ session }: { session: Session }) {
+  const { waiting, medianMs, p90Ms, served } = session.store.figures.value ?? {};
+  const byStatus = session.store.held.value?.byStatus ?? [];
+  const time = (ms: number | null | undefined) => (ms == null ? "–" : span(ms));
+  return (
+    <div class="peek-body">
+      <KillButton session={session} full />
+      <dl class="figs">
+        <Figure name="Waiting" glyph value={waiting === undefined ? "–" : count(waiting)} />
+        <Figure name="Median wait" value={time(medianMs)} />
+        <Figure name="p90 wait" value={time(p90Ms)} />
+        <Figure name="Served" value={served == null ? "–" : `${percent(served)} %`} />
+      </dl>
+      <ul class="sl">
+        {SMALL_ORDER.map(({ status, short, glyph }) => (
+          <li key={status}>
+            <Glyph name={glyph} />
+            {short}
+            <b>{count(byStatus[status] ?? 0)}</b>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+/** Three columns: hollow, pointed and square, solid. */
+const SMALL_ORDER = [
+  DRIVER.idle,
+  DRIVER.toPickup,
+  DRIVER.onTrip,
+  DRIVER.offered,
+  DRIVER.atPickup,
+  DRIVER.lost,
+].map((wanted) => STATUS_NAMES.find(({ status }) => status === wanted)!);
+
+function Figure({ name, value, glyph }: { name: string; value: string; glyph?: boolean }) {
+  return (
+    <div>
+      <dt class="row">
+        {glyph && <Glyph name="rider" />}
+        {name}
+      </dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}
+
+function More({ session }: { session: Session }) {
+  return (
+    <>
+      <button type="button" class="btn full ask" onClick={() => session.wish({ type: "begin" })}>
+        <Icon name="pin" />
+        Ask for a ride
+      </button>
+      <PulsePanel session={session} />
+      <Events store={session.store} rows={20} />
+    </>
+  );
+}
+
+function LastEvent({ session, onOpen }: { session: Session; onOpen: () => void }) {
+  const line = session.store.feed.value[0];
+  return (
+    <button type="button" class="last" aria-label="Show events" onClick={onOpen}>
+      <ol class="feed">{line ? <FeedLine line={line} /> : <li class="none">No event yet</li>}</ol>
+      <Icon name="up" />
+    </button>
+  );
+}
