@@ -239,6 +239,10 @@ class World:
         said, self._commands = self._commands, []
         return [command for command in said if command.command_id not in self.state.commands]
 
+    def job_of(self, driver: int) -> Job | None:
+        """The ride that a driver is really on."""
+        return self._jobs.get(driver - 1)
+
     @property
     def missing(self) -> int:
         """Drivers on shift who are not online as far as the log says."""

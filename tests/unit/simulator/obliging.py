@@ -26,9 +26,17 @@ class Obliging:
         self._made: list[Any] = []
         self._now_ms = 0
 
-    def decide(self, commands: Iterable[m.AnyCommand], now_ms: int, *, offers: bool = True) -> list[Any]:
-        """One batch: the commands, offers that lapsed, new offers, and its end."""
+    def decide(
+        self,
+        commands: Iterable[m.AnyCommand],
+        now_ms: int,
+        *,
+        offers: bool = True,
+        fate: Callable[[], object] = lambda: None,
+    ) -> list[Any]:
+        """One batch: what `fate` adds, the commands, offers that lapsed, new offers, and its end."""
         self._made, self._now_ms = [], max(now_ms, self.state.now_ms)
+        fate()
         for command in commands:
             if command.command_id not in self.state.commands:
                 self._accept(command)

@@ -6,7 +6,7 @@ import numpy as np
 
 from simulator.settings import Habits
 from simulator.streets import Spots, Streets
-from simulator.world import World
+from simulator.world import Stage, World
 from taxi.messages import (
     AnyCommand,
     CancelRide,
@@ -202,3 +202,26 @@ def test_a_world_that_slept_wakes_without_a_flood(grid: Streets) -> None:
     world.tick(0, START_MS + 660_000)
     requests = [c for c in world.take_commands() if isinstance(c, RequestRide)]
     assert len(requests) < 2.0 * Habits().look_back_s * 2
+
+
+def test_a_report_of_the_dead_that_arrives_after_the_restart_moves_the_driver_on(grid: Streets) -> None:
+    world, dispatcher = world_of(grid, 4), Obliging()
+    live(world, dispatcher, START_MS, 60)
+    ride = dispatcher.rides(RideState.ASSIGNED)[0]
+    assert ride.driver is not None
+    now_ms = START_MS + 60_000
+    again = restarted(world, dispatcher, grid, now_ms)
+    for stage in ("arrived", "picked_up"):
+        report = ReportProgress(
+            command_id=f"{ride.driver}:{ride.ride}:{ride.attempt}:{stage}",
+            driver=ride.driver,
+            ride=ride.ride,
+            attempt=ride.attempt,
+            stage=stage,
+        )
+        again.hear(dispatcher.decide([report], now_ms, offers=False), now_ms)
+    job = again.job_of(ride.driver)
+    assert job is not None
+    assert job.stage is Stage.TO_DROPOFF
+    live(again, dispatcher, now_ms, 600, offers=False)
+    assert ride.state is RideState.COMPLETED
