@@ -13,7 +13,7 @@ from simulator.settings import Habits, Settings
 from simulator.streets import Spots, Streets
 from simulator.world import World
 from taxi import snapshots, topics
-from taxi.bus import Bus
+from taxi.bus import Bus, BusError
 from taxi.city import CityState
 from taxi.codec import DecodeError, decode
 from taxi.messages import Fix
@@ -29,8 +29,9 @@ _FETCH_MS: Final = 100
 async def recover(env: Env[Settings], streets: Streets, habits: Habits) -> tuple[World, EventLog]:
     """The world as the log knows it, and the events from there on. Raises Unavailable, OffsetOutOfRange."""
     settings = env.settings
+    seen = await newest_fixes(env.bus, settings.drivers, env.metrics)
     snapshot, state, events = await fold_events(env)
-    fixes = known_fixes(snapshot) | await newest_fixes(env.bus, settings.drivers, env.metrics)
+    fixes = known_fixes(snapshot) | seen
     fleet = Fleet(streets, habits, settings.seed, spots_of(streets, settings.drivers, settings.seed, fixes))
     riders = Riders(
         streets.roads,
@@ -42,7 +43,7 @@ async def recover(env: Env[Settings], streets: Streets, habits: Habits) -> tuple
     fleet.stepped_ms[:] = env.now_ms()
     world = World(state, streets.roads, fleet, Drivers(habits, settings.seed, len(fleet)), riders, habits)
     world.settle_all(env.now_ms())
-    env.log.info("recovered", batch=state.batch, rides=len(state.rides), drivers_seen=len(fixes))
+    env.log.info("recovered", batch=state.batch, rides=len(state.rides), drivers_seen=len(seen))
     return world, events
 
 
@@ -54,10 +55,14 @@ async def fold_events(env: Env[Settings]) -> tuple[Snapshot | None, CityState, E
     start = snapshot.events_offset if snapshot else bounds.start
     reader = await env.bus.reader(topics.EVENTS, PARTITION, start)
     events = EventLog(reader, env.log, env.metrics)
-    while events.position < bounds.stable:
-        for batch in await events.next(wait_ms=_FETCH_MS):
-            for event, _ in batch:
-                state.apply(event)
+    try:
+        while events.position < bounds.stable:
+            for batch in await events.next(wait_ms=_FETCH_MS):
+                for at in batch.events:
+                    state.apply(at.event)
+    except BusError:
+        await events.close()
+        raise
     return snapshot, state, events
 
 

@@ -41,7 +41,7 @@ class Riders:
         return [self._request(ride) for ride in rides if after_ms < self._asked_ms(ride) <= until_ms]
 
     def cancels(self, ride: str, requested_ms: int) -> tuple[int, CancelRide] | None:
-        """When this rider gives up if there is still no driver; None for one who waits."""
+        """When this rider gives up if no taxi has come; None for one who waits."""
         if not self._is_mine(ride) or draw(self._seed, "impatient", ride) >= self._habits.impatient_share:
             return None
         wait_s = between(*self._habits.patience_s, self._seed, "patience", ride)

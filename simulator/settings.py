@@ -39,11 +39,11 @@ class Habits(Struct, frozen=True, kw_only=True):
     alight_s: tuple[Seconds, Seconds] = (15.0, 25.0)
     """From the end of the drive to the end of the trip."""
     no_show_share: Share = 0.01
-    no_show_s: Seconds = 300.0
-    """A driver waits this long for a rider who never comes."""
+    no_show_s: Seconds = 310.0
+    """A driver waits this long for a rider who never comes. The dispatcher ends it at 300 s by itself."""
     impatient_share: Share = 0.03
     patience_s: tuple[Seconds, Seconds] = (45.0, 240.0)
-    """An impatient rider who has no driver after this long gives up."""
+    """An impatient rider at whose door no taxi stands after this long gives up."""
     break_share: Share = 0.04
     """Drivers who take a break in a given hour."""
     break_s: tuple[Seconds, Seconds] = (300.0, 900.0)

@@ -6,9 +6,10 @@ until they are answered; `_listen` folds events and lets people react. Each wait
 """
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Final, NoReturn
 
-from simulator.event_log import EventLog, Heard
+from simulator.event_log import EventLog
 from simulator.health import Pulse
 from simulator.outbox import Outbox
 from simulator.records import command_record, fix_records, subject
@@ -17,7 +18,8 @@ from simulator.settings import Habits, Settings
 from simulator.streets import Streets
 from simulator.world import World
 from taxi import topics
-from taxi.bus import OffsetOutOfRange, Unavailable
+from taxi.batches import Batch
+from taxi.bus import OffsetOutOfRange, Producer, Unavailable
 from taxi.messages import (
     AnyCommand,
     RideCancelled,
@@ -79,10 +81,16 @@ class Shell:
     async def run(self) -> None:
         """Recover, then run the three loops."""
         self._world, self._events = await self._recover()
-        async with asyncio.TaskGroup() as loops:
-            loops.create_task(self._drive(), name="drive")
-            loops.create_task(self._speak(), name="speak")
-            loops.create_task(self._listen(), name="listen")
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(self._events.close)
+            fixes = await self._env.bus.producer(acks="leader")
+            opened.push_async_callback(fixes.close)
+            commands = await self._env.bus.producer(acks="all")
+            opened.push_async_callback(commands.close)
+            async with asyncio.TaskGroup() as loops:
+                loops.create_task(self._drive(fixes), name="drive")
+                loops.create_task(self._speak(commands), name="speak")
+                loops.create_task(self._listen(), name="listen")
 
     async def _recover(self) -> tuple[World, EventLog]:
         while True:
@@ -93,10 +101,9 @@ class Shell:
 
     # --- the city moves ---------------------------------------------------------------------------
 
-    async def _drive(self) -> NoReturn:
+    async def _drive(self, producer: Producer) -> NoReturn:
         """Ten times a second a tenth of the fleet. A late tick shifts those after it; none is made up for."""
         clock = asyncio.get_running_loop()
-        producer = await self._env.bus.producer(acks="leader")
         due, count = clock.time(), 0
         while True:
             now_ms = self._env.now_ms()
@@ -121,9 +128,8 @@ class Shell:
 
     # --- people speak -----------------------------------------------------------------------------
 
-    async def _speak(self) -> NoReturn:
+    async def _speak(self, producer: Producer) -> NoReturn:
         """Send what is due. After an unknown outcome the same goes again: repeats are harmless."""
-        producer = await self._env.bus.producer(acks="all")
         while True:
             commands = self._outbox.due(self._env.now_ms(), _COMMANDS_AT_ONCE)
             records = [command_record(command, self._traces.get(subject(command))) for command in commands]
@@ -158,12 +164,13 @@ class Shell:
             for batch in batches:
                 self._react(batch)
 
-    def _react(self, batch: list[Heard]) -> None:
-        self._world.hear((event for event, _ in batch), self._env.now_ms())
-        for event, trace in batch:
+    def _react(self, batch: Batch) -> None:
+        self._world.hear((at.event for at in batch.events), self._env.now_ms())
+        for at in batch.events:
+            event = at.event
             if event.command_id is not None:
                 self._outbox.answered(event.command_id)
-            if isinstance(event, RideOffered) and trace is not None:
+            if isinstance(event, RideOffered) and (trace := tracing.parse(at.headers)):
                 self._traces[event.ride] = trace
             elif isinstance(event, TripCompleted | RideCancelled | RideExpired | RideNoShow):
                 self._traces.pop(event.ride, None)

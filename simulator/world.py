@@ -56,6 +56,9 @@ _REPORTS: Final = {
 """Where the log stands → how far the driver must have come to report what is next."""
 
 
+_NO_TAXI_YET: Final = (RideState.REQUESTED, RideState.OFFERED, RideState.ASSIGNED)
+
+
 @dataclass(slots=True)
 class Job:
     """The one ride that a driver is on."""
@@ -141,7 +144,7 @@ class World:
     def _expect(self, ride: Ride) -> None:
         """A rider waits: note when the impatient ones give up."""
         cancels = self._riders.cancels(ride.ride, ride.requested_ms)
-        if cancels is not None and ride.state in (RideState.REQUESTED, RideState.OFFERED):
+        if cancels is not None and ride.state in _NO_TAXI_YET:
             heappush(self._timers, (cancels[0], -1, ride.ride, 0, 0))
 
     def _consider(self, row: int, ride: Ride, now_ms: int) -> None:
@@ -272,9 +275,9 @@ class World:
         )
 
     def _give_up(self, ride: str, now_ms: int) -> None:
-        """An impatient rider still has no driver."""
+        """An impatient rider still sees no taxi."""
         known = self.state.rides.get(ride)
-        if known is None or known.state not in (RideState.REQUESTED, RideState.OFFERED):
+        if known is None or known.state not in _NO_TAXI_YET:
             return
         cancels = self._riders.cancels(ride, now_ms)
         if cancels is not None:

@@ -10,10 +10,12 @@ from simulator.world import Stage, World
 from taxi.messages import (
     AnyCommand,
     CancelRide,
+    DriverArrived,
     GoOffline,
     GoOnline,
     ReportProgress,
     RequestRide,
+    RideCancelled,
     RideRequested,
     TripCompleted,
     TripStarted,
@@ -112,13 +114,16 @@ def test_a_cancelled_ride_leaves_its_driver_free(grid: Streets) -> None:
     assert not [c for c in later if isinstance(c, ReportProgress) and c.ride == ride.ride]
 
 
-def test_impatient_riders_cancel_only_while_nobody_drives_to_them(grid: Streets) -> None:
+def test_impatient_riders_cancel_only_while_no_taxi_stands_at_the_door(grid: Streets) -> None:
     habits = msgspec.structs.replace(QUICK, impatient_share=1.0, patience_s=(20.0, 30.0))
     world, dispatcher = world_of(grid, 3, rate_per_s=0.2, habits=habits), Obliging()
     said = live(world, dispatcher, START_MS, 600)
     cancels = [c.ride for c in said if isinstance(c, CancelRide)]
+    arrived = {e.ride for e in dispatcher.history if isinstance(e, DriverArrived)}
     assert dispatcher.state.totals.cancelled > 10
-    assert dispatcher.state.totals.completed > 3
+    assert dispatcher.state.totals.completed > 0
+    assert {e.reason for e in dispatcher.history if isinstance(e, RideCancelled)} == {"rider"}
+    assert not arrived & set(cancels)
     assert len(cancels) == len(set(cancels))
 
 
