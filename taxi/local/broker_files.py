@@ -159,6 +159,8 @@ def java_command(files: BrokerFiles, java: Java, jars: Path) -> list[str]:
         str(java.path),
         *("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *native),
         f"-Dlog4j.configuration=file:{files.logging.absolute()}",
+        f"-XX:ErrorFile={(files.home / 'java-crash.log').absolute()}",
+        "-Djava.awt.headless=true",
         # The other logging library on Kafka's classpath would complain of a file that is not for it.
         "-Dlog4j2.statusLoggerLevel=OFF",
         *("-cp", f"{jars.absolute()}/*"),

@@ -37,7 +37,7 @@ def run_demo(
             console.print(f"Using the Kafka at {elsewhere} (KAFKA_BOOTSTRAP_SERVERS); none is started here.")
         plan = None if elsewhere else prepare(home.kafka, port=kafka_port, console=console)
         kafka = city.kafka_variables(os.environ, plan)
-        watcher = Telling(console)
+        watcher = Telling(console, home)
 
         async def topics() -> None:
             watcher.topics(await ensure(kafka, bounded=plan is not None))
@@ -66,7 +66,7 @@ def run_kafka(data_dir: Path, *, port: int, fresh: bool, console: Console) -> No
             console.print(f"Its log: {home.log('kafka')}\n", style="dim")
 
         stage = Stage((city.kafka_part(plan),), then=serving)
-        _supervise((stage,), home, _demo("", plan.bootstrap_servers), Telling(console))
+        _supervise((stage,), home, _demo("", plan.bootstrap_servers), Telling(console, home))
 
 
 @contextmanager
@@ -107,8 +107,9 @@ def _supervise(stages: tuple[Stage, ...], home: DataDir, demo: Demo, watcher: "T
 class Telling:
     """One line for each thing that happens to a part."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, home: DataDir) -> None:
         self._console = console
+        self._home = home
         self._born = time.monotonic()
 
     def age_s(self) -> float:
@@ -128,7 +129,8 @@ class Telling:
 
     def died(self, part: Part, how: str, again_in_s: float) -> None:
         when = f"in {again_in_s:.1f} s" if again_in_s else "at once"
-        self._line("↻", "yellow", part.name, f"{how}; starts again {when}")
+        why = f" (why: {self._home.log(part.name)})" if "exit code" in how else ""
+        self._line("↻", "yellow", part.name, f"{how}; starts again {when}{why}")
 
     def stopping(self) -> None:
         self._console.print("\nStopping …", style="dim")
