@@ -19,7 +19,8 @@ class _Row(NamedTuple):
 class _Gone(NamedTuple):
     ride: str
     cursor: Cursor
-    ended_ms: int
+    at_ms: int
+    """Cut time then. A dispatcher that catches up ends rides in a past that every client is beyond."""
 
 
 class RideTable:
@@ -61,8 +62,8 @@ class RideTable:
                 break
             ride = self._ended.popleft()
             self._drop(ride)
-            self._gone.append(_Gone(ride, cursor, ended_ms))
-        while self._gone and self._gone[0].ended_ms + self.expiry_ms + self.memory_ms <= at_ms:
+            self._gone.append(_Gone(ride, cursor, at_ms))
+        while self._gone and self._gone[0].at_ms + self.memory_ms <= at_ms:
             self._gone.popleft()
 
     def rows(self, since: Cursor | None) -> list[bytes]:

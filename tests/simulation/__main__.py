@@ -8,7 +8,7 @@ import time
 
 from tests.simulation import planted
 from tests.simulation.run import Batch, run_seeds
-from tests.simulation.sometimes import never_seen
+from tests.simulation.sometimes import ENOUGH_SEEDS, never_seen
 
 
 def main() -> int:
@@ -17,7 +17,7 @@ def main() -> int:
     began = time.perf_counter()
     seeds = range(options.first, options.first + options.seeds)
     batch = run_seeds(seeds, jobs=options.jobs, bug=options.bug)
-    missing = never_seen(batch.tally) if options.seeds >= 100 and not options.bug else []
+    missing = never_seen(batch.tally) if options.seeds >= ENOUGH_SEEDS and not options.bug else []
     _tell(batch, missing, time.perf_counter() - began, as_json=options.json)
     return 1 if batch.bad or missing else 0
 

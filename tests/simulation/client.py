@@ -204,7 +204,7 @@ class Client:
 
     def _after(self, closed: Closed | None) -> float:
         """What a close code asks for."""
-        code = closed.code if closed else 1006
+        code = int(closed.code) if closed else 1006
         self.witness.saw(f"closed {code}")
         if code in {4008, 4010, 1011} or 4400 <= code < 4500:
             self.witness.fail("closed for a fault", self.name, code, closed and closed.reason)

@@ -42,10 +42,15 @@ class Node:
         self.state = State.UP
         self.ready: deque[Handle] = deque()
         self.fuse = 0
-        """Killed after this many more callbacks; 0: never."""
+        """Struck after this many more callbacks; 0: never."""
+        self.fuse_freezes = False
         self.tasks: list[SimTask] = []
         self.context = Context()
         self.context.run(_NODE.set, self)
+
+    def light(self, callbacks: int, *, freeze: bool = False) -> None:
+        """Kill (or freeze) it after so many more callbacks; 0: let it be."""
+        self.fuse, self.fuse_freezes = callbacks, freeze
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.state.value}>"
@@ -168,7 +173,7 @@ class SimLoop(asyncio.BaseEventLoop):
         if node.fuse:
             node.fuse -= 1
             if not node.fuse:
-                self.kill(node)
+                (self.freeze if node.fuse_freezes else self.kill)(node)
 
     def _fire_timers(self) -> None:
         timers = self._timers
@@ -253,6 +258,7 @@ class SimLoop(asyncio.BaseEventLoop):
                 self._timers.clear()
                 self._runnable.clear()
                 self._graveyard.clear()
+                self.errors.clear()
                 gc.collect()
         finally:
             sys.unraisablehook = hook

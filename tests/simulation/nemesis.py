@@ -2,10 +2,13 @@
 """Hurts a world for a while, then heals it and waits."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable
 
-from taxi import topics
+from taxi import codec, topics
+from taxi.bus import Outgoing
+from taxi.messages import Fix
 from tests.simulation.loop import Node, State
 from tests.simulation.sockets import Closed, Socket
 from tests.simulation.world import CLIENTS, SERVICES, World
@@ -17,10 +20,13 @@ PATIENCE_S = 60.0
 """… and at most for so long until every ride has ended."""
 PAUSE_S = 1.8
 """Mean time between faults."""
-DOWN_S_MAX = 4.0
+DOWN_S_MAX = 7.0
 FROZEN_S_MAX = 9.0
-KEEP_S = 30.0
-"""Retention takes what is older, but never what the newest snapshot still needs."""
+LINE_STRUCK = 0.01
+"""Share of log lines after which their service is struck."""
+KEEP_S = {topics.LOCATIONS: 25.0, topics.COMMANDS: 15.0, topics.EVENTS: 38.0}
+"""Retention takes what is older. Of events Kafka keeps days, and a snapshot is a minute apart: here the
+longest that a gateway reads back, and some snapshots."""
 
 
 class Nemesis:
@@ -40,8 +46,9 @@ class Nemesis:
             self.cut_a_socket,
             self.silence_a_socket,
             self.retention,
+            self.vandal,
         ]
-        usual = [4, 4, 4, 1.5, 1, 1.5, 1, 2, 1, 1]
+        usual = [4, 4, 4, 1.5, 1, 1.5, 1, 2, 1, 1, 2]
         self._faults = faults
         self._weights = [weight * self.random.choice([0.2, 1, 1, 3]) for weight in usual]
 
@@ -50,12 +57,16 @@ class Nemesis:
         world = self.world
         for name in (*SERVICES, *CLIENTS):
             world.start(name)
+        world.on_line = self.strike_at_a_line
         async with asyncio.TaskGroup() as going_on:
+            strangers = going_on.create_task(self.strangers())
             while world.loop.now < FAULTS_S:
                 await asyncio.sleep(self.random.expovariate(1 / PAUSE_S))
                 [fault] = self.random.choices(self._faults, self._weights)
                 world.saw(f"fault: {fault.__name__}")
                 going_on.create_task(self._fault(fault))
+            strangers.cancel()
+        world.on_line = None
         self._heal()
         healed_s = world.loop.now
         await asyncio.sleep(CALM_S)
@@ -76,7 +87,8 @@ class Nemesis:
         world.sockets.slow = 1.0
         world.kill("simulator")
         for name, node in world.nodes.items():
-            node.fuse = 0
+            node.light(0)
+            world.loop.thaw(node)
             if node.state is State.DEAD:
                 world.start(name)
 
@@ -98,7 +110,7 @@ class Nemesis:
         """SIGKILL between two steps of a coroutine."""
         name = self._victim()
         node = self.world.nodes[name]
-        node.fuse = 1 + self.random.randrange(200)
+        node.light(1 + self.random.randrange(200))
         await asyncio.sleep(1.5)
         if self.world.nodes[name] is node:
             await self._kill_now(name)
@@ -141,6 +153,29 @@ class Nemesis:
         """Frozen or killed meanwhile, or without a broker."""
         return node.state is not State.UP or self.world.broker.harshness.down
 
+    def strike_at_a_line(self, name: str) -> None:
+        """What a service finds worth a line in its log is a good moment to be killed or frozen after."""
+        if self.random.random() > LINE_STRUCK:
+            return
+        node, freeze = self.world.nodes[name], self.random.random() < 0.5
+        node.light(1 + self.random.randrange(60), freeze=freeze)
+        self.world.saw("frozen at a line" if freeze else "killed at a line")
+        self.world.loop.in_world(1.0 + self.random.random() * FROZEN_S_MAX, self._come_back, name, node)
+
+    def _come_back(self, name: str, node: Node) -> None:
+        node.light(0)
+        self.world.loop.thaw(node)
+        if node.state is State.DEAD and self.world.nodes[name] is node:
+            self.world.kill(name)
+            self.world.start(name)
+
+    async def strangers(self) -> None:
+        """Drivers whom nobody knows: each is seen once and never again."""
+        world = self.world
+        for number in itertools.count(1_000_001):
+            await asyncio.sleep(self.random.random() * 3)
+            self._fix(number, world.now_ms(), world.now_ms())
+
     # --- broker and network -------------------------------------------------------------------------
 
     async def broker_down(self) -> None:
@@ -181,15 +216,34 @@ class Nemesis:
             socket.is_deaf = socket.other.is_deaf = True
 
     async def retention(self) -> None:
-        """What is old goes, except what the newest snapshot still needs: Kafka keeps days of it."""
+        """What is old goes; of snapshots what a newer one replaced."""
         world = self.world
-        old_ms = world.now_ms() - round(KEEP_S * 1000)
-        for spec in topics.specs():
-            partition = world.broker.partition(spec.name, 0)
-            if spec.name == topics.SNAPSHOTS:
-                partition.compact()
-            elif spec.name in {topics.LOCATIONS, topics.COMMANDS}:
-                partition.delete_before(partition.offset_at(old_ms))
+        disk_full = self.random.random() < 0.3
+        world.tell("broker", "retention", disk_full=disk_full)
+        for topic, keep_s in KEEP_S.items():
+            if disk_full and topic == topics.COMMANDS:
+                keep_s = 0.5  # the dispatcher has to say what it could not read
+            partition = world.broker.partition(topic, 0)
+            partition.delete_before(partition.offset_at(world.now_ms() - round(keep_s * 1000)))
+        world.broker.partition(topics.SNAPSHOTS, 0).compact()
+
+    async def vandal(self) -> None:
+        """Somebody else's rubbish: bytes, unknown types, fixes from yesterday, tomorrow and nowhere."""
+        world, now_ms = self.world, self.world.now_ms()
+        for topic in (topics.LOCATIONS, topics.COMMANDS):
+            junk = self.random.choice([b"junk \xff\x00", b'junk {"type":"Fix"', b'junk {"type":"Unheard"}'])
+            world.broker.partition(topic, 0).append([Outgoing(b"vandal", junk)], now_ms)
+        for _ in range(4):
+            driver = self.random.choice([1, 2, 3, 4_000_000_000])
+            off_ms = self.random.choice([-60_000, -4_000, -1_000, -1, 0, 900, 30_000])
+            self._fix(driver, now_ms + off_ms, now_ms)
+
+    def _fix(self, driver: int, at_ms: int, now_ms: int) -> None:
+        """One more record in the locations."""
+        lng, lat = -73.98 + self.random.random() * 0.002, 40.75 + self.random.random() * 0.002
+        fix = Fix(driver=driver, at_ms=at_ms, lng=lng, lat=lat)
+        fixes = self.world.broker.partition(topics.LOCATIONS, 0)
+        fixes.append([Outgoing(None, codec.encode(fix))], now_ms)
 
 
 __all__ = ["Closed", "Nemesis"]

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dispatcher.core import Mandate
 from taxi import topics
 from taxi.bus.memory import MemoryBroker
+from taxi.roads import RoadNetwork
 from taxi.stream import Cut, DriverRow, RideRow
 from tests.simulation.oracle_fold import (
     ENDED,
@@ -18,8 +20,10 @@ from tests.simulation.oracle_fold import (
     LocationFold,
     ride_rows,
 )
+from tests.simulation.oracle_replay import Replay
 
 LIVE_MS = 5_000
+JUNK = b"junk"
 Violation = tuple[Any, ...]
 
 
@@ -43,6 +47,8 @@ class Oracle:
     clients: list[str]
     now_ms: int
     expiry_ms: int
+    roads: RoadNetwork
+    mandate: Mandate
 
     def violations(self) -> Iterator[Violation]:
         """All broken rules, most telling first; at most one of each kind."""
@@ -55,7 +61,9 @@ class Oracle:
         rules: list[Callable[[], Iterator[Violation]]] = [
             self.every_cut_is_the_fold_of_the_log,
             self.every_feed_event_once_in_order,
+            self.every_batch_is_decided_alike_again,
             self.one_outcome_for_each_command,
+            self.one_letter_for_each_unreadable_message,
             self.inputs_never_go_back,
             self.every_ride_ends,
             self.everyone_is_live_at_the_end,
@@ -104,6 +112,35 @@ class Oracle:
 
     # --- what the dispatcher decided ----------------------------------------------------------------
 
+    def every_batch_is_decided_alike_again(self) -> Iterator[Violation]:
+        replay = Replay(
+            self.broker.partition(topics.EVENTS, 0),
+            self.broker.partition(topics.COMMANDS, 0),
+            self.broker.partition(topics.LOCATIONS, 0),
+            self.roads,
+            self.mandate,
+        )
+        for batch in self.events.batches:
+            difference = replay.difference(batch)
+            if difference is not None:
+                yield "a batch is decided otherwise", batch[-1].body["batch"], *difference
+                return
+
+    def one_letter_for_each_unreadable_message(self) -> Iterator[Violation]:
+        """At least one: a crash may repeat it."""
+        letters = {
+            (letter["topic"], letter["offset"])
+            for entry in self.broker.partition(topics.DEAD_LETTERS, 0).entries
+            if (letter := json.loads(entry.record.value or b"{}"))
+        }
+        skipped = self._skipped()
+        for topic, name in ((topics.COMMANDS, "commands_offset"), (topics.LOCATIONS, "locations_offset")):
+            entries = self.broker.partition(topic, 0).entries[: self.last_closed().get(name, 0)]
+            for offset, entry in enumerate(entries):
+                passed = any(t == topic and first <= offset < after for t, first, after in skipped)
+                if not _is_message(entry.record.value) and not passed and (topic, offset) not in letters:
+                    yield "an unreadable message without a dead letter", topic, offset, entry.record.value
+
     def one_outcome_for_each_command(self) -> Iterator[Violation]:
         outcomes: dict[str, set[int]] = {}
         for event in self.events.events:
@@ -117,8 +154,7 @@ class Oracle:
                 yield "a command must have one outcome", command_id, sorted(batches)
 
     def _commands_before(self, read: int) -> list[str]:
-        skipped = [e.body for e in self.events.events if e.kind == "InputSkipped"]
-        gone = [(s["first"], s["next"]) for s in skipped if s["topic"] == topics.COMMANDS]
+        gone = [(first, after) for topic, first, after in self._skipped() if topic == topics.COMMANDS]
         ids: dict[str, bool] = {}
         for offset, entry in enumerate(self.broker.partition(topics.COMMANDS, 0).entries[:read]):
             command = _command(entry.record.value)
@@ -126,6 +162,11 @@ class Oracle:
                 lost = any(first <= offset < after for first, after in gone)
                 ids[command] = ids.get(command, False) or not lost
         return [command for command, was_read in ids.items() if was_read]
+
+    def _skipped(self) -> list[tuple[str, int, int]]:
+        """(topic, first, next) of what retention took before it was read."""
+        bodies = [event.body for event in self.events.events if event.kind == "InputSkipped"]
+        return [(body["topic"], body["first"], body["next"]) for body in bodies]
 
     def inputs_never_go_back(self) -> Iterator[Violation]:
         before = {"commands_offset": 0, "locations_offset": 0}
@@ -165,12 +206,13 @@ class Oracle:
         return Counter(event.kind for event in self.events.events)
 
 
+def _is_message(value: bytes | None) -> bool:
+    """Junk is what the nemesis writes: it says so."""
+    return value is not None and not value.startswith(JUNK)
+
+
 def _command(value: bytes | None) -> str | None:
-    try:
-        body = json.loads(value or b"")
-    except ValueError:
-        return None
-    return body.get("command_id") if isinstance(body, dict) else None
+    return json.loads(value or b"")["command_id"] if _is_message(value) else None
 
 
 def _difference(have: dict[Any, Any], want: dict[Any, Any]) -> tuple[Any, ...]:

@@ -1,7 +1,271 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bugs planted into the real services, one at a time: the simulation must find each."""
+"""Bugs planted into the real services, one at a time: the simulation must find each.
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+Each is a mistake that somebody could make, as small as they come. A checker that finds none of them
+proves nothing by finding nothing in the real code.
+"""
 
-BUGS: dict[str, Callable[[], AbstractContextManager[object]]] = {}
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import dispatcher.core
+import dispatcher.desk
+import dispatcher.recovery
+import dispatcher.shell
+import gateway.batches
+import gateway.drivers
+import gateway.view
+from dispatcher.cut import Cut
+from dispatcher.recovery import Recovered
+from taxi import codec
+from taxi.bus import Bus, Fenced, Record, Unknown, Write
+from taxi.bus.memory import MemoryBus, MemoryTransactionalProducer
+from taxi.bus.memory_network import Timeout
+from taxi.topics import EVENTS
+
+Plant = Callable[[], AbstractContextManager[object]]
+
+
+# --- dispatcher -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def unknown_is_success() -> Iterator[None]:
+    """A commit without an answer is taken for one with."""
+    transact = MemoryTransactionalProducer.transact
+
+    async def hopeful(self: MemoryTransactionalProducer, writes: list[Write]) -> tuple[int, ...]:
+        try:
+            return await transact(self, writes)
+        except Unknown:
+            self._spent = False
+            return tuple(range(len(writes)))
+
+    with patch.object(MemoryTransactionalProducer, "transact", hopeful):
+        yield
+
+
+@contextmanager
+def unknown_is_failure() -> Iterator[None]:
+    """A commit without an answer is sent again, as a new transaction."""
+    transact = MemoryTransactionalProducer.transact
+
+    async def stubborn(self: MemoryTransactionalProducer, writes: list[Write]) -> tuple[int, ...]:
+        try:
+            return await transact(self, writes)
+        except Unknown:
+            self._spent = False
+            return await transact(self, writes)
+
+    with patch.object(MemoryTransactionalProducer, "transact", stubborn):
+        yield
+
+
+@contextmanager
+def commit_sent_again() -> Iterator[None]:
+    """EndTxn is repeated under one epoch: a late one commits what it never meant."""
+    end = MemoryTransactionalProducer._end
+
+    async def again(self: MemoryTransactionalProducer) -> None:
+        try:
+            await end(self)
+        except Timeout:
+            await end(self)
+
+    with patch.object(MemoryTransactionalProducer, "_end", again):
+        yield
+
+
+@contextmanager
+def transactional_id_of_the_instance() -> Iterator[None]:
+    """Nobody fences anybody."""
+    start, lives = MemoryBus.transactional_producer, itertools.count()
+
+    async def own(self: MemoryBus, transactional_id: str) -> MemoryTransactionalProducer:
+        return await start(self, f"{transactional_id}-{next(lives)}")
+
+    with patch.object(MemoryBus, "transactional_producer", own):
+        yield
+
+
+@contextmanager
+def producer_rebuilt_on_the_spot() -> Iterator[None]:
+    """A fenced dispatcher fences back."""
+    run_city = dispatcher.desk.run_city
+
+    async def for_ever(*args: Any) -> None:
+        while True:
+            try:
+                await run_city(*args)
+            except Fenced:
+                continue
+
+    with patch.object(dispatcher.shell, "run_city", for_ever):
+        yield
+
+
+@contextmanager
+def recovered(change: Callable[[Recovered], Recovered]) -> Iterator[None]:
+    recover = dispatcher.recovery.recover
+
+    async def changed(bus: Bus, *args: Any) -> Recovered:
+        return change(await recover(bus, *args))
+
+    with patch.object(dispatcher.desk, "recover", changed):
+        yield
+
+
+def ids_forgotten() -> AbstractContextManager[None]:
+    """Recovery forgets which commands were answered."""
+
+    def forget(found: Recovered) -> Recovered:
+        found.city.commands.clear()
+        return found
+
+    return recovered(forget)
+
+
+def a_command_skipped_at_recovery() -> AbstractContextManager[None]:
+    """Recovery reads on a little too late in the commands."""
+    return recovered(lambda found: replace(found, commands_offset=found.commands_offset + 1))
+
+
+@contextmanager
+def recovery_before_fencing() -> Iterator[None]:
+    """Who reads first and fences afterwards misses what the predecessor wrote between."""
+    recover, start = dispatcher.recovery.recover, MemoryBus.transactional_producer
+    early: dict[int, Recovered] = {}
+
+    async def read_first(self: MemoryBus, transactional_id: str) -> MemoryTransactionalProducer:
+        early[id(self)] = await recover(self, 0, lambda: "0123456789abcdef")
+        return await start(self, transactional_id)
+
+    async def what_was_read(bus: MemoryBus, *_: Any) -> Recovered:
+        return early.pop(id(bus))
+
+    with (
+        patch.object(MemoryBus, "transactional_producer", read_first),
+        patch.object(dispatcher.desk, "recover", what_was_read),
+    ):
+        yield
+
+
+@contextmanager
+def commands_in_set_order() -> Iterator[None]:
+    """A batch's commands pass through a set: their order is an accident of hashing."""
+    commit = dispatcher.desk.Desk._commit
+
+    async def shuffled(self: dispatcher.desk.Desk, cut: Cut) -> None:
+        by_id = {read.command.command_id: read for read in cut.commands}
+        await commit(self, replace(cut, commands=tuple(by_id[name] for name in set(by_id))))
+
+    with patch.object(dispatcher.desk.Desk, "_commit", shuffled):
+        yield
+
+
+@contextmanager
+def wall_clock_decides() -> Iterator[None]:
+    """Time limits by the process's clock instead of the log's."""
+    commit = dispatcher.desk.Desk._commit
+
+    async def by_clock(self: dispatcher.desk.Desk, cut: Cut) -> None:
+        await commit(self, replace(cut, heard_ms=self._env.now_ms()))
+
+    with patch.object(dispatcher.desk.Desk, "_commit", by_clock):
+        yield
+
+
+# --- gateway ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def half_a_batch_applied() -> Iterator[None]:
+    """Events are applied as they come."""
+
+    def at_once(self: gateway.view.View, records: Iterable[Record]) -> None:
+        for record in records:
+            event = codec.decode(EVENTS, record)
+            touched = self.city.apply(event)
+            self.ev = record.offset + 1
+            for driver in touched.drivers:
+                self.drivers.set_status(driver, self.city.status(driver), self.ev)
+            for ride in touched.rides:
+                self._set_ride(self.city.rides[ride], self.ev)
+
+    with patch.object(gateway.view.View, "fold_events", at_once):
+        yield
+
+
+@contextmanager
+def cursor_is_the_position() -> Iterator[None]:
+    """The cursor counts the commit marker that the reader has passed."""
+    with patch.object(gateway.batches.Batch, "ev", property(lambda batch: batch.events[-1].offset + 2)):
+        yield
+
+
+@contextmanager
+def ghosts() -> Iterator[None]:
+    """A fresh gateway reads back as far as a row lives, and serves diffs from before that."""
+
+    def at_once(self: gateway.view.View, _unread_ms: int) -> None:
+        self._live = True
+
+    with (
+        patch.object(gateway.view.View, "went_live", at_once),
+        patch.object(gateway.view.Span, "boot_ms", property(lambda span: span.expiry_ms)),
+    ):
+        yield
+
+
+@contextmanager
+def yesterdays_fixes_count() -> Iterator[None]:
+    """The gateway takes every fix for what it says."""
+    with patch.object(gateway.drivers, "OLD_MS_MAX", 10**9):
+        yield
+
+
+@contextmanager
+def the_last_fix_wins() -> Iterator[None]:
+    """The newest fix is the one that arrived last."""
+    store = gateway.drivers.DriverTable._store
+
+    def overwrite(self: gateway.drivers.DriverTable, slot: Any, *args: Any) -> None:
+        self._at_ms[slot] = 0
+        store(self, slot, *args)
+
+    with patch.object(gateway.drivers.DriverTable, "_store", overwrite):
+        yield
+
+
+@contextmanager
+def the_gone_are_not_told() -> Iterator[None]:
+    """A diff tells what is there, and forgets what is not."""
+    with patch.object(gateway.drivers.DriverTable, "gone", lambda *_: ()):
+        yield
+
+
+BUGS: dict[str, Plant] = {
+    plant.__name__: plant
+    for plant in (
+        unknown_is_success,
+        unknown_is_failure,
+        commit_sent_again,
+        transactional_id_of_the_instance,
+        producer_rebuilt_on_the_spot,
+        ids_forgotten,
+        a_command_skipped_at_recovery,
+        recovery_before_fencing,
+        wall_clock_decides,
+        commands_in_set_order,
+        half_a_batch_applied,
+        cursor_is_the_position,
+        ghosts,
+        yesterdays_fixes_count,
+        the_last_fix_wins,
+        the_gone_are_not_told,
+    )
+}

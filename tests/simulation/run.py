@@ -21,6 +21,7 @@ from tests.simulation.oracle import Violation
 from tests.simulation.world import EXPIRY_MS, World
 
 SNAPSHOT_MS = 5_000
+SNAPSHOT_SLOTS = 8
 STORY_LINES = 40
 
 
@@ -63,6 +64,7 @@ def scaled() -> Iterator[None]:
     """Constants of the log that a minute of virtual time would never reach."""
     with (
         patch.object(snapshots, "MINUTE_MS", SNAPSHOT_MS),
+        patch.object(snapshots, "SLOTS", SNAPSHOT_SLOTS),
         patch.object(city_module, "ENDED_KEPT_MS", EXPIRY_MS + 20_000),
     ):
         yield

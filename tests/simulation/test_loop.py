@@ -66,7 +66,7 @@ def test_a_fuse_kills_after_so_many_callbacks(loop: SimLoop) -> None:
 
     async def nemesis() -> None:
         loop.spawn(node, main())
-        node.fuse = 10
+        node.light(10)
         await asyncio.sleep(1)
 
     loop.run_until_complete(nemesis())

@@ -47,6 +47,7 @@ CITY_LIMITS = Limits(
     lost_ms=4_000,
     lost_on_trip_ms=9_000,
 )
+MANDATE = Mandate(limits=CITY_LIMITS)
 PEOPLE = PeopleHabits(
     requests_per_driver_s=0.08,
     accept_share=0.8,
@@ -92,6 +93,8 @@ class NodeLog:
 
     def info(self, event: str, **fields: Any) -> None:
         self._world.tell(self._name, event, **self._fields, **fields)
+        if self._world.on_line is not None:
+            self._world.on_line(self._name)
 
     warning = info
     error = info
@@ -152,6 +155,8 @@ class World:
     mains: dict[str, SimTask] = field(default_factory=dict)
     calm: asyncio.Event = field(default_factory=asyncio.Event)
     demand_stopped: bool = False
+    on_line: Callable[[str], None] | None = None
+    """Called when a service has written a line to its log."""
 
     def __post_init__(self) -> None:
         self.loop = SimLoop(self.seed)
@@ -165,7 +170,7 @@ class World:
         )
         self.broker.harshness.latency_s = 0.003
         self.broker.harshness.cut_fetches = rng.choice([0.0, 0.1, 0.4])
-        self.broker.harshness.stragglers = rng.choice([0.0, 0.0005, 0.005])
+        self.broker.harshness.stragglers = rng.choice([0.0, 0.002, 0.01])
         for spec in topics.specs():
             self.broker.create_topic(spec.name)
         self.sockets = SocketNetwork(self.loop, random.Random(f"sockets {self.seed}"))
@@ -181,7 +186,8 @@ class World:
         self.story.append((round(self.loop.now, 3), who, what, fields))
 
     def fail(self, rule: str, *details: object) -> None:
-        self.failures.append((rule, round(self.loop.now, 3), *details))
+        # As text: an error would keep its frames, and with them the whole world.
+        self.failures.append((rule, round(self.loop.now, 3), *map(str, details)))
 
     def saw(self, what: str) -> None:
         self.tally[what] += 1
@@ -251,7 +257,7 @@ class World:
         if task.cancelled():
             return
         errors = leaves(task.exception())
-        self.tell(name, "ended", errors=errors)
+        self.tell(name, "ended", errors=[repr(error) for error in errors])
         if not errors or not all(isinstance(error, BusError) for error in errors):
             self.fail("a service ended", name, *map(repr, errors))
         self.saw(f"{name.split('-', maxsplit=1)[0]} gave up")
@@ -280,7 +286,9 @@ class World:
         """All that went wrong."""
         for node, error in self.loop.errors:
             self.fail("an error nobody took", node, repr(error)[:300])
-        oracle = Oracle(self.broker, self.sights, list(CLIENTS), self.now_ms(), EXPIRY_MS)
+        oracle = Oracle(
+            self.broker, self.sights, list(CLIENTS), self.now_ms(), EXPIRY_MS, city()[0].prepare(), MANDATE
+        )
         self.failures += oracle.violations()
         if hasattr(oracle, "events"):
             self.tally += oracle.tally()
@@ -331,7 +339,7 @@ def _dispatcher(world: World, name: str, node: Node, rng: random.Random) -> Coro
     settings = DispatcherSettings(city=CITY, name=name)
     roads, _ = city()
     env = world.env(name, node, rng, settings)
-    return dispatcher.shell.main(env, roads=roads, mandate=Mandate(limits=CITY_LIMITS))
+    return dispatcher.shell.main(env, roads=roads, mandate=MANDATE)
 
 
 def _gateway(world: World, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:
@@ -340,11 +348,7 @@ def _gateway(world: World, name: str, node: Node, rng: random.Random) -> Corouti
     )
     roads, _ = city()
     env = world.env(name, node, rng, settings)
-
-    async def main() -> None:
-        await gateway.shell.Gateway(env, roads).run()
-
-    return main()
+    return gateway.shell.main(env, roads=roads)
 
 
 MAINS: dict[str, Callable[[World, str, Node, random.Random], Coroutine[Any, Any, None]]] = {
