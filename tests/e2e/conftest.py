@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real thing: `taxi demo` with real Kafka, and a real Chromium."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from scripts.ensure_browser import find_browser
+from taxi.local.errors import LocalError
+from taxi.local.java import find as find_java
+from taxi.local.ports import first_free
+from tests.live_demo import LiveDemo, live_demo
+
+SOFTWARE_GL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox")
+AT_HOME = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+def missing(what: str) -> None:
+    """A real part is not there: skip, loudly; in CI that is a failure."""
+    reason = f"{what}: the running city is NOT tested"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium that speaks to this machine only."""
+    executable = find_browser()
+    if executable is None:
+        missing("no Chromium or Chrome")
+    with sync_playwright() as playwright:
+        options = [*SOFTWARE_GL, *AT_HOME]
+        chromium = playwright.chromium.launch(executable_path=executable, args=options)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
+    """A small city with two gateways and little demand, so that a ride is picked up soon."""
+    try:
+        find_java()
+    except LocalError:
+        missing("no Java")
+    home = tmp_path_factory.mktemp("city") / "data"
+    options = ("--drivers", "600", "--gateways", "2", "--load", "0.2")
+    with live_demo(home, first_free(28100), *options) as running:
+        yield running

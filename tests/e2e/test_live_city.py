@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person sees: taxis on streets, a ride from request to drop-off, and a kill that changes nothing."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from taxi.roads import RoadNetwork
+from tests.live_demo import LiveDemo, until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.browser, pytest.mark.slow]
+
+DRIVERS = 600
+STREET_M_MAX = 20.0
+PICKUP = (-73.98565, 40.75743)
+DROPOFF = (-73.98695, 40.75604)  # a minute's drive away
+RIDE = "web-endtoend01"
+REQUESTED, COMPLETED = 1, 6
+
+
+@pytest.fixture(scope="module")
+def roads() -> RoadNetwork:
+    return RoadNetwork.load("manhattan").prepare()
+
+
+@pytest.fixture
+def page(browser: Browser, demo: LiveDemo) -> Iterator[Page]:
+    """The page, open and verified; fails at the end if the console showed an error."""
+    errors: list[str] = []
+    opened = browser.new_page(viewport={"width": 1600, "height": 1000})
+    opened.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(demo.url)
+    until(lambda: snapshot(opened)["drivers"] == DRIVERS, 60, "every taxi on the page")
+    until(lambda: snapshot(opened)["mapReady"] and drawn(opened), 60, "a drawn map")
+    yield opened
+    opened.close()
+    assert errors == []
+
+
+def snapshot(page: Page) -> dict[str, Any]:
+    found: dict[str, Any] | None = page.evaluate("window.taxistream?.snapshot() ?? null")
+    return found or {"drivers": 0, "mapReady": False}
+
+
+def drawn(page: Page, at_most: int = DRIVERS) -> dict[int, tuple[float, float]]:
+    """Driver → where the page draws it now."""
+    rows = page.evaluate("atMost => window.taxistream.drawn(undefined, atMost)", at_most)
+    return {row["driver"]: (row["lng"], row["lat"]) for row in rows}
+
+
+def state_of_ride(page: Page) -> int:
+    """Of the ride asked for; 0 while the page has no row of it."""
+    row = page.evaluate("id => window.taxistream.ride(id)", RIDE)
+    return int(row["state"]) if row else 0
+
+
+def metres_from_street(roads: RoadNetwork, places: list[tuple[float, float]]) -> np.ndarray[Any, Any]:
+    """How far each place is from the nearest piece of any street."""
+    points = roads.plane.metres(np.array(places))
+    shape = roads.plane.metres(roads.shape)
+    inside = np.ones(len(shape) - 1, bool)
+    inside[roads.shape_start[1:-1] - 1] = False
+    start, step = shape[:-1][inside], np.diff(shape, axis=0)[inside]
+    length2 = np.maximum((step**2).sum(axis=1), 1e-9)
+    nearest = []
+    for point in points:
+        along = np.clip(((point - start) * step).sum(axis=1) / length2, 0, 1)
+        nearest.append(np.hypot(*(start + along[:, None] * step - point).T).min())
+    return np.array(nearest)
+
+
+def test_taxis_move_along_streets_and_the_page_proves_its_picture(page: Page, roads: RoadNetwork) -> None:
+    first = drawn(page)
+    moved = until(
+        lambda: [d for d, place in drawn(page).items() if d in first and place != first[d]][300:] or None,
+        60,
+        "more than 300 taxis that moved",
+    )
+    assert moved
+    off_street = metres_from_street(roads, list(drawn(page).values()))
+    # Drawn between two fixes a second apart: a corner may be cut by a few metres.
+    assert np.quantile(off_street, 0.99) < STREET_M_MAX
+    seen = snapshot(page)
+    assert seen["hashMismatches"] == 0
+    assert seen["cuts"] > 10
+    expect(page.get_by_text(f"{DRIVERS} taxis").first).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("OpenStreetMap"))).to_be_visible()
+
+
+def test_a_ride_is_asked_for_through_the_api_and_a_repeat_is_the_same_ride(page: Page) -> None:
+    ask = """async body => {
+        const answer = await fetch("/api/rides", {method: "POST", body: JSON.stringify(body),
+            headers: {"content-type": "application/json"}});
+        return [answer.status, await answer.json()];
+    }"""
+    body = {"ride": RIDE, "pickup": PICKUP, "dropoff": DROPOFF}
+    status, answer = page.evaluate(ask, body)
+    assert (status, answer["ride"]) == (202, RIDE)
+    assert page.evaluate(ask, body) == [status, answer]
+    until(lambda: state_of_ride(page), 30, "the ride on the page")
+
+
+def test_killing_the_gateway_it_hangs_on_leaves_the_map_going(page: Page, demo: LiveDemo) -> None:
+    before = snapshot(page)
+    killed = demo.parts()[before["gateway"]]["pid"]
+    page.get_by_role("button", name="Kill my gateway").click()
+    resumed = until(
+        lambda: (now := snapshot(page))["gateway"] != before["gateway"] and now["state"] == "live" and now,
+        30,
+        "the page on another gateway",
+    )
+    assert (resumed["hashMismatches"], resumed["resets"]) == (0, 0)
+    assert (resumed["missed"], resumed["repeated"]) == (0, 0)
+    until(lambda: snapshot(page)["cuts"] > resumed["cuts"] + 20, 30, "cuts that go on")
+    first = drawn(page)
+    until(lambda: sum(p != first.get(d) for d, p in drawn(page).items()) > 300, 60, "taxis that move on")
+    expect(page.get_by_text(f"{before['gateway']} killed").first).to_be_visible()
+    back = until(
+        lambda: (part := demo.parts()[before["gateway"]])["state"] == "ready" and part, 60, "it is back"
+    )
+    assert back["pid"] != killed
+    assert back["restarts"] >= 1
+    page.reload()
+    until(lambda: snapshot(page)["drivers"] == DRIVERS, 60, "the page again, after a reload")
+
+
+def test_the_ride_is_driven_to_its_end_across_the_kill(page: Page, demo: LiveDemo) -> None:
+    states = [state_of_ride(page)]
+
+    def note() -> bool:
+        state = state_of_ride(page)
+        if state != states[-1]:
+            states.append(state)
+        return state == COMPLETED
+
+    until(note, 420, "the ride's end")
+    # Forward only, but for a refused offer: then it waits again.
+    assert all(after > before or after == REQUESTED for before, after in itertools.pairwise(states))
+    assert demo.get(f"/api/rides/{RIDE}")["state"] == "COMPLETED"
