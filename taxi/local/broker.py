@@ -21,7 +21,6 @@ from taxi.local import jars as kafka_jars
 from taxi.local.broker_files import BrokerFiles, format_once, java_command
 from taxi.local.child import on_a_leash, tail
 from taxi.local.errors import LocalError
-from taxi.local.java import Java
 from taxi.local.java import find as find_java
 from taxi.local.ports import first_free, require_free
 
@@ -45,18 +44,22 @@ class BrokerPlan:
 
 
 def prepare(
-    home: Path, *, port: int | None = None, java: Java | None = None, console: Console | None = None
+    home: Path,
+    *,
+    port: int | None = None,
+    spoken_for: frozenset[int] = frozenset(),
+    console: Console | None = None,
 ) -> BrokerPlan:
     """Make everything ready for a broker that keeps its log in `home`; download Kafka if need be.
 
-    `port` None: 19092, or the next free one. Raises LocalError: no Java, no jars, port taken, or a data
-    directory that another cluster made.
+    `port` None: 19092, or the next free one, but for those `spoken_for`. Raises LocalError: no Java, no
+    jars, port taken, or a data directory that another cluster made.
     """
     if port is not None:
         require_free(port, purpose="Kafka", option="--kafka-port")
-    port = port or first_free(PORT)
-    controller_port = first_free(port + 1)
-    java = java or find_java()
+    port = port or first_free(PORT, taken=spoken_for)
+    controller_port = first_free(port + 1, taken=spoken_for)
+    java = find_java()
     files = BrokerFiles(home)
     files.cluster_id()  # says early, before any download, that the folder is not ours
     jars = kafka_jars.ensure(kafka_jars.directory(), console or Console(stderr=True))

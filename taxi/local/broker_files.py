@@ -153,8 +153,9 @@ def format_once(files: BrokerFiles, java: Java, jars: Path) -> str:
 
 def java_command(files: BrokerFiles, java: Java, jars: Path) -> list[str]:
     """Java, tuned for a small and quickly starting process, with Kafka's classpath."""
-    # Kafka's compression libraries load native code, which newer Javas want to be told of.
+    # Kafka loads native code and unmaps memory by hand; newer Javas want to be told, or they warn.
     native = ["--enable-native-access=ALL-UNNAMED"] if java.version >= 22 else []
+    native += ["--sun-misc-unsafe-memory-access=allow"] if java.version >= 23 else []
     return [
         str(java.path),
         *("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *native),

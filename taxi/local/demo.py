@@ -43,8 +43,12 @@ class DemoOptions:
 
 def admin_ports(url: str) -> int:
     """Where the search for admin ports begins: demos that start side by side look in different places."""
-    port = int(url.rpartition(":")[2] or 0)
-    return ADMIN_PORT + port % 100 * 20
+    return ADMIN_PORT + port_of(url) % 100 * 20
+
+
+def port_of(url: str) -> int:
+    """The port in an address, 0 where it has none."""
+    return int(url.rpartition(":")[2] or 0)
 
 
 def kafka_part(plan: BrokerPlan) -> PartSpec:

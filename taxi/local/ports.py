@@ -65,11 +65,12 @@ def holder(port: int) -> str | None:
 class PortPool:
     """Gives free ports one after the other, none twice in a row: its takers bind them only later."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, *, taken: frozenset[int] = frozenset()) -> None:
         self._first = first
         self._next = first
+        self._taken = taken
 
     def take(self) -> int:
-        port = first_free(self._next)
+        port = first_free(self._next, taken=self._taken)
         self._next = port + 1 if port < self._first + 500 else self._first
         return port

@@ -35,7 +35,11 @@ def run_demo(
         require_free(options.port, purpose="the page", option="--port", host=options.host)
         if elsewhere:
             console.print(f"Using the Kafka at {elsewhere} (KAFKA_BOOTSTRAP_SERVERS); none is started here.")
-        plan = None if elsewhere else prepare(home.kafka, port=kafka_port, console=console)
+        plan = (
+            None
+            if elsewhere
+            else prepare(home.kafka, port=kafka_port, spoken_for=frozenset({options.port}), console=console)
+        )
         kafka = city.kafka_variables(os.environ, plan)
         watcher = Telling(console, home)
 
@@ -97,7 +101,7 @@ def _demo(url: str, bootstrap_servers: str) -> Demo:
 
 def _supervise(stages: tuple[Stage, ...], home: DataDir, demo: Demo, watcher: "Telling") -> None:
     async def run() -> None:
-        ports = PortPool(city.admin_ports(demo.url))
+        ports = PortPool(city.admin_ports(demo.url), taken=frozenset({city.port_of(demo.url)}))
         await Supervisor(stages, data_dir=home.path, demo=demo, watcher=watcher, admin_port=ports.take).run()
 
     asyncio.run(run())
@@ -110,10 +114,10 @@ class Telling:
     def __init__(self, console: Console, home: DataDir) -> None:
         self._console = console
         self._home = home
-        self._born = time.monotonic()
 
     def age_s(self) -> float:
-        return time.monotonic() - self._born
+        """Since the command was started."""
+        return time.time() - parts_file.born(os.getpid())
 
     def ready(self, part: Part, after_s: float) -> None:
         again = " again" if part.restarts else ""

@@ -77,6 +77,12 @@ async def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path, port
     assert not (tmp_path / "kafka").exists()
 
 
+def test_the_brokers_second_port_keeps_off_one_that_is_spoken_for(tmp_path: Path, ports: PortPool) -> None:
+    port = ports.take()
+    plan = prepare(tmp_path / "kafka", port=port, spoken_for=frozenset({port + 1}))
+    assert plan.controller_port > port + 1
+
+
 def test_the_data_directory_of_another_cluster_is_refused_and_left_alone(
     tmp_path: Path, ports: PortPool
 ) -> None:

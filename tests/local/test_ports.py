@@ -38,6 +38,12 @@ def test_who_has_a_port_is_named(taken: int) -> None:
     assert "--port" in caught.value.do
 
 
+def test_a_port_that_is_spoken_for_is_passed_over(ports: PortPool) -> None:
+    port = ports.take()
+    assert first_free(port, taken=frozenset({port})) > port
+    assert PortPool(port, taken=frozenset({port})).take() > port
+
+
 def test_a_pool_gives_no_port_twice_in_a_row(ports: PortPool) -> None:
     first = ports.take()
     assert ports.take() > first
