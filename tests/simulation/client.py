@@ -113,26 +113,24 @@ class Client:
     async def _talk(self, socket: Socket) -> float:
         self._excused = ""
         socket.send(json.dumps(self._hello()))
-        message = await self._receive(socket, GREETING_S)
-        while isinstance(message, str):
-            self._control(json.loads(message))
-            message = await self._receive(socket, GREETING_S)
-        while isinstance(message, bytes):
-            self._apply(message)
-            pause_s = self._whim()
+        patience_s = GREETING_S
+        while (message := await self._receive(socket, patience_s)) is not None:
+            if isinstance(message, bytes):
+                self._apply(message)
+                patience_s = SILENCE_S
+                pause_s = self._whim()
+                await self._dawdle()
+            else:
+                pause_s = self._control(json.loads(message))
             if pause_s is not None:
                 return pause_s
-            if not self.calm.is_set() and self.rng.random() < self.habits.stall:
-                self.witness.saw("client stalled")
-                await self._pause(self.rng.random() * self.habits.stall_s)
-            message = await self._receive(socket, SILENCE_S)
-            while isinstance(message, str):
-                if json.loads(message)["type"] == "drain":
-                    self.witness.saw("drained")
-                    return 0.0
-                self._control(json.loads(message))
-                message = await self._receive(socket, SILENCE_S)
         return self._after(socket.closed)
+
+    async def _dawdle(self) -> None:
+        """A reader that stops now and then."""
+        if not self.calm.is_set() and self.rng.random() < self.habits.stall:
+            self.witness.saw("client stalled")
+            await self._pause(self.rng.random() * self.habits.stall_s)
 
     async def _receive(self, socket: Socket, within_s: float) -> bytes | str | None:
         async with asyncio.timeout(within_s):
@@ -161,8 +159,12 @@ class Client:
             return cursor._replace(epoch="feedfeedfeedfeed")
         return cursor._replace(ev=cursor.ev + 1_000_000)
 
-    def _control(self, message: dict[str, Any]) -> None:
+    def _control(self, message: dict[str, Any]) -> float | None:
+        """What the gateway says beside cuts; after a `drain` at once to another one."""
         kind = message["type"]
+        if kind == "drain":
+            self.witness.saw("drained")
+            return 0.0
         if kind == "reset":
             self._excused = message["reason"]
             self.witness.saw(f"reset {self._excused}")
@@ -176,6 +178,7 @@ class Client:
             self.witness.saw(f"ready {message['mode']}")
         else:
             self.witness.fail("unknown control message", self.name, message)
+        return None
 
     def _apply(self, message: bytes) -> None:
         cut = decode_cut(message)
