@@ -56,15 +56,17 @@ class Gateway:
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
-            self._say("draining")
-            self._listener.close()
-            await self.hub.drain(self._env.settings.drain_ms)
-            raise
-        finally:
             if not work.done():
-                work.cancel()
-                with suppress(asyncio.CancelledError):
-                    await work
+                await self._leave(work)
+            raise
+
+    async def _leave(self, work: "asyncio.Task[None]") -> None:
+        self._say("draining")
+        self._listener.close()
+        await self.hub.drain(self._env.settings.drain_ms)
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
 
     async def _work(self) -> None:
         try:
