@@ -39,6 +39,7 @@ async def recover(env: Env[Settings], streets: Streets, habits: Habits) -> tuple
         habits,
         seed=settings.seed,
         rate_per_s=settings.load * habits.requests_per_driver_s * settings.drivers,
+        opening_rate_per_s=habits.opening_share * settings.load * settings.drivers / habits.opening_s,
     )
     fleet.stepped_ms[:] = env.now_ms()
     world = World(state, streets.roads, fleet, Drivers(habits, settings.seed, len(fleet)), riders, habits)

@@ -18,21 +18,41 @@ EPOCH_MS: Final = 1_735_689_600_000
 SLOT_MS: Final = 1000
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SLOT_WIDTH, _COUNT_WIDTH = 6, 2
+_KNOWN_SLOTS: Final = 10
+"""Slots until every simulator knows of a city's birth: only then may rates depend on it."""
 _COUNT_MAX: Final = 36**_COUNT_WIDTH
 
 
 class Riders:
-    """The riders of a city under one seed. Pure: every answer is a function of the arguments."""
+    """The riders of a city under one seed. Answers are functions of the arguments and the city's birth."""
 
     def __init__(
-        self, roads: RoadNetwork, demand: TripDemand, habits: Habits, *, seed: int, rate_per_s: float
+        self,
+        roads: RoadNetwork,
+        demand: TripDemand,
+        habits: Habits,
+        *,
+        seed: int,
+        rate_per_s: float,
+        opening_rate_per_s: float = 0.0,
     ) -> None:
         self._roads = roads
         self._demand = demand
         self._habits = habits
         self._seed = seed
-        self._none = math.exp(-rate_per_s * SLOT_MS / 1000)
         self._mean = rate_per_s * SLOT_MS / 1000
+        self._opening_mean = max(rate_per_s, opening_rate_per_s) * SLOT_MS / 1000
+        self._opening_slots = range(0)
+
+    def know_birth(self, born_ms: int) -> None:
+        """The city began then; 0: nobody knows yet.
+
+        In its first minutes more people come out than ever after. Otherwise a quarter of an hour would
+        pass until a new city looks like one.
+        """
+        if born_ms:
+            first = (born_ms - EPOCH_MS) // SLOT_MS + _KNOWN_SLOTS
+            self._opening_slots = range(first, first + int(self._habits.opening_s * 1000) // SLOT_MS)
 
     def requests(self, after_ms: int, until_ms: int) -> list[RequestRide]:
         """Rides asked for at times in (after, until], in order of slot and count."""
@@ -65,11 +85,12 @@ class Riders:
 
     def _count(self, slot: int) -> int:
         """How many rides a slot has: the Poisson quantile of its draw."""
-        left, chance, count = draw(self._seed, "slot", slot), self._none, 0
+        mean = self._opening_mean if slot in self._opening_slots else self._mean
+        left, chance, count = draw(self._seed, "slot", slot), math.exp(-mean), 0
         while left >= chance and count < _COUNT_MAX:
             left -= chance
             count += 1
-            chance *= self._mean / count
+            chance *= mean / count
         return count
 
     def _asked_ms(self, ride: str) -> int:

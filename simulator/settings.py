@@ -30,6 +30,9 @@ class Habits(Struct, frozen=True, kw_only=True):
 
     requests_per_driver_s: Annotated[float, Meta(ge=0)] = 0.884 / 1000
     """Rides a second for each driver at load 1.0 (measured on Manhattan's streets and trips)."""
+    opening_share: Share = 0.6
+    """In the first `opening_s` of a new city, this share of the fleet (at load 1.0) is asked for."""
+    opening_s: Annotated[float, Meta(gt=0)] = 120.0
     accept_share: Share = 0.9
     decline_share: Share = 0.05
     """The rest forgets to answer."""

@@ -302,4 +302,5 @@ class World:
         """Riders who come forward now; of a longer pause only those of the last seconds."""
         since_ms = max(self._rides_until_ms or 0, now_ms - self._look_back_ms)
         self._rides_until_ms = now_ms
+        self._riders.know_birth(self.state.born_ms)
         self._commands += self._riders.requests(since_ms, now_ms)

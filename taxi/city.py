@@ -7,6 +7,7 @@ disagree. An event that the table forbids raises `IllegalTransitionError`: the d
 """
 
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -18,6 +19,8 @@ from taxi.states import ENDED, DriverStatus, RideState
 
 REMEMBERED_MS: Final = 3_600_000
 """For how long (log time) a command's id is known, so that a repeat is a repeat."""
+EVENTS_LOST: Final = "events_lost"
+"""Why an epoch started whose city begins empty."""
 ENDED_KEPT_MS: Final = EXPIRY_MS + 180_000
 """For how long an ended ride stays in the state: its row, the resume horizon, and some slack."""
 
@@ -87,6 +90,8 @@ class CityState(Struct, kw_only=True):
     epoch: str = ""
     batch: int = 0
     now_ms: int = 0
+    born_ms: int = 0
+    """When the first batch that had heard anything closed."""
     commands_offset: int = 0
     locations_offset: int = 0
     commands_digest: str = ""
@@ -274,7 +279,15 @@ def _found(city: CityState, event: m.DriverFound) -> Touched:
 
 def _epoch(city: CityState, event: m.EpochStarted) -> Touched:
     city.epoch, city.city = event.epoch, event.city
-    return Touched()
+    city.batch = event.batch - 1  # an epoch may begin at any number; from there they grow by one
+    return _start_empty(city) if event.reason == EVENTS_LOST else Touched()
+
+
+def _start_empty(city: CityState) -> Touched:
+    """Facts that nobody can read any more are no facts: every fold forgets them, wherever it began."""
+    touched = Touched(tuple(city.drivers), tuple(city.rides))
+    city.drivers, city.rides, city.commands, city.totals = {}, {}, {}, Totals()
+    return touched
 
 
 def _policy(city: CityState, event: m.PolicyActivated) -> Touched:
@@ -290,6 +303,7 @@ def _closed(city: CityState, event: m.BatchClosed) -> Touched:
     if event.batch != city.batch + 1 or event.at_ms < city.now_ms:
         raise IllegalTransitionError(f"{event} after batch {city.batch} at {city.now_ms}")
     city.batch, city.now_ms = event.batch, event.at_ms
+    city.born_ms = city.born_ms or event.at_ms
     city.commands_offset, city.commands_digest = event.commands_offset, event.commands_digest
     city.locations_offset, city.locations_digest = event.locations_offset, event.locations_digest
     _forget(city)
@@ -298,11 +312,9 @@ def _closed(city: CityState, event: m.BatchClosed) -> Touched:
 
 def _forget(city: CityState) -> None:
     """Let go of old command ids and of rides that ended long ago: memory is bounded by the log's time."""
-    while city.commands:
-        oldest = next(iter(city.commands))
-        if city.commands[oldest] > city.now_ms - REMEMBERED_MS:
-            break
-        del city.commands[oldest]
+    known_since_ms = city.now_ms - REMEMBERED_MS
+    for command_id, _ in list(takewhile(lambda item: item[1] <= known_since_ms, city.commands.items())):
+        del city.commands[command_id]
     gone = [
         ride.ride
         for ride in city.rides.values()

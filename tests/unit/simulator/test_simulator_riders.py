@@ -88,3 +88,13 @@ def test_a_rider_from_a_browser_always_waits_and_comes(grid: Streets) -> None:
     ):  # the last has our form, but this seed makes no such ride
         assert riders.cancels(foreign, START_MS) is None
         assert riders.comes(foreign)
+
+
+def test_a_new_city_fills_up_in_its_first_minutes_and_then_asks_as_ever(grid: Streets) -> None:
+    usual, until_ms = riders_of(grid, rate_per_s=1.0), START_MS + 120_000
+    new = Riders(grid.roads, grid.demand, Habits(), seed=7, rate_per_s=1.0, opening_rate_per_s=6.0)
+    new.know_birth(START_MS)
+    assert new.requests(START_MS, START_MS + 9000) == usual.requests(START_MS, START_MS + 9000)
+    assert 600 < len(new.requests(START_MS + 10_000, until_ms + 10_000)) < 840
+    later = (until_ms + 11_000, until_ms + 480_000)
+    assert new.requests(*later) == usual.requests(*later)
