@@ -19,7 +19,7 @@ DRIVERS = 600
 STREET_M_MAX = 20.0
 PICKUP = (-73.98565, 40.75743)
 DROPOFF = (-73.98695, 40.75604)  # a minute's drive away
-RIDE = "web-endtoend01"
+RIDE = "web-endtoend17"  # draws are keyed by id: its first driver says yes
 REQUESTED, COMPLETED = 1, 6
 
 
