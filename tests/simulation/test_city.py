@@ -16,18 +16,18 @@ SEEDS = int(os.environ.get("SEEDS", "20"))
 SHARDS = [range(first, min(first + ENOUGH_SEEDS, SEEDS + 1)) for first in range(1, SEEDS + 1, ENOUGH_SEEDS)]
 
 QUICKLY_FOUND = {
-    "unknown_is_failure": 20,
+    "unknown_is_failure": 40,
     "transactional_id_of_the_instance": 5,
     "producer_rebuilt_on_the_spot": 40,
-    "ids_forgotten": 10,
+    "ids_forgotten": 30,
     "a_command_skipped_at_recovery": 5,
     "wall_clock_decides": 5,
-    "commands_in_set_order": 20,
-    "half_a_batch_applied": 10,
+    "commands_in_set_order": 40,
+    "half_a_batch_applied": 30,
     "cursor_is_the_position": 3,
-    "ghosts": 20,
-    "yesterdays_fixes_count": 10,
-    "the_last_fix_wins": 10,
+    "ghosts": 40,
+    "yesterdays_fixes_count": 40,
+    "the_last_fix_wins": 40,
     "the_gone_are_not_told": 5,
 }
 """Planted bug → within how many seeds it must be found."""
