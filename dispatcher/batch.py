@@ -9,15 +9,15 @@ from taxi import messages as m
 from taxi.city import CityState
 from taxi.newest import NewestFixes
 from taxi.roads import RoadNetwork
-from taxi.runtime.tracing import Trace
+from taxi.runtime.tracing import Trace, root
 
 
 class Decided(NamedTuple):
-    """An event, and where it stands in the trace of the command that caused it."""
+    """An event, and where it stands in the trace of the command that caused it, or of its batch."""
 
     event: m.AnyEvent
-    trace: Trace | None
-    parent: Trace | None
+    trace: Trace
+    parent: Trace
 
 
 @dataclass(eq=False)
@@ -33,16 +33,17 @@ class Batch:
     answering: tuple[str, Trace] | None = None
     """The command at hand: its id and trace."""
 
-    @property
-    def number(self) -> int:
-        """Of this batch."""
-        return self.city.batch + 1
+    def __post_init__(self) -> None:
+        """The number holds for the whole batch."""
+        self.number = self.city.batch + 1
+        self.trace = root("batch", self.city.epoch, self.number)
+        """Of what no command caused: timers and matching."""
 
     def emit(self, kind: type[m.Event], **fields: Any) -> None:
         """Decide an event: it happens now. Answers the command at hand, if there is one."""
-        command_id, parent = self.answering or (None, None)
+        command_id, parent = self.answering or (None, self.trace)
         event: Any = kind(batch=self.number, at_ms=self.now_ms, command_id=command_id, **fields)
-        trace = parent.child(self.number, len(self.events)) if parent is not None else None
+        trace = parent.child(self.number, len(self.events))
         self.city.apply(event)
         self.events.append(Decided(event, trace, parent))
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decides a batch: a pure function of the city's state and a cut of the log. No await, clock or chance.
 
-Order within a batch: fixes up to the cut, timers, commands in offset order, then the policy. Every event
+Order within a batch: fixes up to the cut, timers, commands in offset order, then the policy. Timers and
+policy wait until log time passes their next multiple; a batch before that only answers. Every event
 is folded into the state as it is decided; whoever can't commit the batch must drop that state and read
 the log again. Deciding the same cut from the same state gives the same events, byte for byte.
 """
@@ -53,16 +54,18 @@ def decide(
     before_ms = city.now_ms
     now_ms = max(before_ms, cut.heard_ms)
     if cut.epoch is not None and cut.epoch.reason == "locations_recreated":
-        newest.drivers.clear()
+        newest.forget_all()
     for read in cut.fixes:
         newest.fold(read.fix, read.offset, read.append_ms)
     batch = Batch(city, newest, roads, mandate.limits, now_ms)
     _begin(batch, cut, mandate)
-    run_timers(batch)
+    interval_ms = mandate.limits.policy_interval_ms
+    is_due = now_ms // interval_ms > before_ms // interval_ms
+    if is_due:
+        run_timers(batch)
     for command in cut.commands:
         run_command(batch, command)
-    interval_ms = mandate.limits.policy_interval_ms
-    if now_ms // interval_ms > before_ms // interval_ms:
+    if is_due:
         _match(batch, mandate)
     _close(batch, cut)
     return batch.events

@@ -2,64 +2,65 @@
 """Reads commands and fixes of a city, and gathers them until a batch is due."""
 
 import asyncio
-import base64
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from dispatcher.cut import Cut, Epoch, ReadCommand, ReadFix, Skipped, digest
+from dispatcher.recovery import Recovered
 from taxi import codec
-from taxi.bus import Bus, Outgoing, Reader, Record
-from taxi.messages import AnswerOffer, AnyCommand, CancelRide, DeadLetter
+from taxi.bus import Bus, Reader, Record
+from taxi.codec import DecodeError
+from taxi.messages import AnswerOffer, AnyCommand, CancelRide
 from taxi.runtime import tracing
 from taxi.topics import COMMANDS, LOCATIONS
 
 URGENT: Final = (AnswerOffer, CancelRide)
 """Somebody is waiting for the outcome of these: a batch closes early for them."""
-EARLY_MS: Final = 100
-"""… but batches are at least this far apart."""
 _WAIT_MS: Final = 100
 _FIXES_AT_ONCE: Final = 20_000
-_VALUE_BYTES_MAX: Final = 16 * 1024
 
 
 class Inputs:
     """Both inputs of one city from the offsets of its last batch on."""
 
-    def __init__(self, commands: Reader, locations: Reader, partition: int, name: str) -> None:
+    def __init__(self, commands: Reader, locations: Reader) -> None:
         self._commands_reader = commands
         self._locations_reader = locations
-        self._partition = partition
-        self._name = name
         self._commands: list[ReadCommand] = []
         self._fixes: list[ReadFix] = []
         self._heard_ms = 0
         self._last: dict[str, Record] = {}
-        self.dead_letters: list[Outgoing] = []
-        """Found unreadable since they were last taken away."""
+        self._unreadable: list[DecodeError] = []
 
     @classmethod
-    async def open(cls, bus: Bus, partition: int, commands: int, locations: int, name: str) -> "Inputs":
-        """Start reading at these offsets."""
-        return cls(
-            await bus.reader(COMMANDS, partition, commands),
-            await bus.reader(LOCATIONS, partition, locations),
-            partition,
-            name,
+    async def open(cls, bus: Bus, partition: int, found: Recovered) -> Self:
+        """Read on where recovery ended."""
+        inputs = cls(
+            await bus.reader(COMMANDS, partition, found.commands_offset),
+            await bus.reader(LOCATIONS, partition, found.locations_offset),
         )
+        inputs._heard_ms = found.locations.heard_ms
+        if found.locations.last is not None:
+            inputs._last[LOCATIONS] = found.locations.last
+        inputs._unreadable += [*found.unreadable, *found.locations.unreadable]
+        return inputs
 
-    async def gather(self, interval_s: float, *, since_s: float) -> None:
-        """Read until a batch is due: `interval_s` after `since_s` (loop time), or early for an urgent one.
+    async def gather(self, due_s: float, early_s: float) -> bool:
+        """Read until a batch is due: at `due_s` (loop time), or from `early_s` on if one is urgent.
 
+        Returns whether it is due. An early batch leaves the fixes for later: it only answers commands.
         Raises what a reader raises; what was read until then is kept.
         """
         loop = asyncio.get_running_loop()
-        due_s = since_s + interval_s
-        while (left_s := due_s - loop.time()) > 0:
-            early_s = since_s + EARLY_MS / 1000 - loop.time()
-            if any(isinstance(read.command, URGENT) for read in self._commands) and early_s <= 0:
-                break
-            wait_ms = int(min(_WAIT_MS, max(left_s * 1000, 1)))
+        while (now_s := loop.time()) < due_s:
+            urgent = any(isinstance(read.command, URGENT) for read in self._commands)
+            if urgent and now_s >= early_s:
+                return False
+            until_s = early_s if urgent else due_s
+            wait_ms = int(min(_WAIT_MS, max((until_s - now_s) * 1000, 1)))
             self._take_commands(await self._commands_reader.fetch(wait_ms=wait_ms))
-        await self._drain_locations()
+        while records := await self._locations_reader.fetch(max_records=_FIXES_AT_ONCE, wait_ms=1):
+            self._take_locations(records)
+        return True
 
     def cut(self, *, epoch: Epoch | None, skipped: tuple[Skipped, ...]) -> Cut:
         """What was gathered, as the input of a batch; begins anew."""
@@ -77,23 +78,15 @@ class Inputs:
         self._commands, self._fixes = [], []
         return cut
 
-    def take_dead_letters(self) -> list[Outgoing]:
-        """The dead letters to send now."""
-        letters, self.dead_letters = self.dead_letters, []
-        return letters
+    def take_unreadable(self) -> list[DecodeError]:
+        """What could not be read since this was last asked."""
+        unreadable, self._unreadable = self._unreadable, []
+        return unreadable
 
     async def close(self) -> None:
         """Let go of both readers."""
         await self._commands_reader.close()
         await self._locations_reader.close()
-
-    async def _drain_locations(self) -> None:
-        records = await self._locations_reader.fetch(max_records=_FIXES_AT_ONCE, wait_ms=1)
-        while records:
-            self._take_locations(records)
-            if len(records) < _FIXES_AT_ONCE // 2:
-                break
-            records = await self._locations_reader.fetch(max_records=_FIXES_AT_ONCE, wait_ms=1)
 
     def _take_commands(self, records: list[Record]) -> None:
         for record in records:
@@ -109,32 +102,15 @@ class Inputs:
                 self._fixes.append(ReadFix(fix, record.offset, record.timestamp_ms))
 
     def _decode(self, topic: str, record: Record) -> Any:
-        """The message, or None and a dead letter. Either way it was read, and its time counts."""
+        """The message, or None and something unreadable. Either way it was read, and its time counts."""
         self._last[topic] = record
         self._heard_ms = max(self._heard_ms, record.timestamp_ms)
         try:
             return codec.decode(topic, record)
-        except codec.DecodeError as error:
-            self.dead_letters.append(dead_letter(error, self._partition, self._name))
+        except DecodeError as error:
+            self._unreadable.append(error)
             return None
 
     def _digest(self, topic: str) -> str:
         last = self._last.get(topic)
         return digest(last) if last is not None else ""
-
-
-def dead_letter(error: codec.DecodeError, partition: int, found_by: str) -> Outgoing:
-    """The record to write for one that can't be read. Its key is its source: a repeat is seen as one."""
-    record = error.record
-    letter = DeadLetter(
-        topic=error.topic,
-        partition=partition,
-        offset=record.offset,
-        reason=error.reason,
-        found_by=found_by,
-        key=base64.b64encode(record.key or b"").decode("ascii"),
-        value=base64.b64encode((record.value or b"")[:_VALUE_BYTES_MAX]).decode("ascii"),
-    )
-    return Outgoing(
-        f"{error.topic}/{partition}/{record.offset}".encode(), codec.encode(letter), record.headers
-    )

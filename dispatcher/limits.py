@@ -19,3 +19,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     lost_ms: int = fixes.LOST_MS
     lost_on_trip_ms: int = 600_000
     """A trip whose driver is lost for this long is over."""
+    pickup_ms_max: int = 1_800_000
+    """A driver who took a ride and does not arrive within this loses it: every ride ends."""
+    trip_ms_max: int = 10_800_000
+    """A trip whose end nobody reports is over after this."""

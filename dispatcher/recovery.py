@@ -5,19 +5,30 @@ The producer of the city was started before, so nobody else can add to the log a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dispatcher.cut import Epoch, Skipped, digest
 from taxi import codec, snapshots
-from taxi.bus import Bus, BusError, Record
-from taxi.city import CityState
-from taxi.messages import AnyEvent, BatchClosed
+from taxi.batches import WholeBatches
+from taxi.bus import Bus, Offsets, Record
+from taxi.city import EVENTS_LOST, CityState
+from taxi.codec import DecodeError
+from taxi.messages import BatchClosed, SnapshotPart
 from taxi.newest import NewestFixes
+from taxi.snapshots import Snapshot
 from taxi.topics import COMMANDS, EVENTS, LOCATIONS
 
+_FIXES_AT_ONCE = 10_000
 
-class UncoveredLogError(BusError):
-    """The log's beginning is gone and no snapshot covers it: nothing sensible can be decided."""
+
+@dataclass
+class Backlog:
+    """Fixes that came since the last batch. They are folded already: there may be an hour of them."""
+
+    last: Record | None = None
+    heard_ms: int = 0
+    """The greatest append time."""
+    unreadable: list[DecodeError] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,55 +39,109 @@ class Recovered:
     newest: NewestFixes
     commands_offset: int
     locations_offset: int
+    """The end of `locations`, that is: all fixes before it are in `newest`."""
+    locations: Backlog = field(default_factory=Backlog)
     epoch: Epoch | None = None
     skipped: tuple[Skipped, ...] = ()
+    unreadable: tuple[DecodeError, ...] = ()
+    """Records among the events that are none."""
 
 
 async def recover(bus: Bus, partition: int, new_id: Callable[[], str]) -> Recovered:
-    """Read a city from the log. Raises UncoveredLogError, Unavailable, OffsetOutOfRange."""
-    snapshot = await snapshots.newest(bus, partition)
+    """Read a city from the log. Raises Unavailable, OffsetOutOfRange (retention is at work: try again)."""
     bounds = await bus.offsets(EVENTS, partition)
-    if snapshot is not None and snapshot.events_offset > bounds.stable:
-        snapshot = None  # the events are another log's: it was made anew
-    if snapshot is None and bounds.start > 0:
-        raise UncoveredLogError(f"{EVENTS}/{partition} starts at {bounds.start} and no snapshot covers that")
+    snapshot = await _newest_that_stands(bus, partition, bounds)
     city = snapshot.state if snapshot is not None else CityState()
     newest = snapshot.newest if snapshot is not None else NewestFixes()
     fixes_from = city.locations_offset
-    await _fold_events(
-        bus, partition, city, snapshot.events_offset if snapshot is not None else 0, bounds.stable
-    )
+    start = snapshot.events_offset if snapshot is not None else 0
+    if start < bounds.start:
+        return await _begin_again(bus, partition, bounds, new_id)
+    unreadable = await _fold_events(bus, partition, city, start, bounds.stable)
     found = Recovered(
         city=city,
         newest=newest,
         commands_offset=city.commands_offset,
         locations_offset=city.locations_offset,
         epoch=None if city.epoch else Epoch(new_id(), "birth"),
+        unreadable=unreadable,
     )
     found = await _place(bus, partition, found, COMMANDS, new_id)
     found = await _place(bus, partition, found, LOCATIONS, new_id)
-    if found.locations_offset == city.locations_offset:
-        await _fold_fixes(bus, partition, newest, fixes_from, city.locations_offset)
-    return found
+    if found.locations_offset < city.locations_offset:
+        return found  # the topic was made anew: the first batch forgets what was known
+    await _fold_fixes(bus, partition, newest, fixes_from, city.locations_offset)
+    return await _catch_up(bus, partition, found)
 
 
-async def _fold_events(bus: Bus, partition: int, city: CityState, start: int, end: int) -> None:
-    """Whole batches only: a run without its `BatchClosed` never happened."""
+# --- events ----------------------------------------------------------------------------------------
+
+
+async def _newest_that_stands(bus: Bus, partition: int, bounds: Offsets) -> Snapshot | None:
+    """The newest snapshot of this very log: topics can be made anew while old snapshots stay."""
+    passed_over: list[tuple[int, int]] = []
+
+    def wanted(part: SnapshotPart) -> bool:
+        return part.events_offset <= bounds.stable and (part.batch, part.events_offset) not in passed_over
+
+    while True:
+        snapshot = await snapshots.newest(bus, partition, wanted)
+        if snapshot is None or await _stands(bus, partition, bounds, snapshot):
+            return snapshot
+        passed_over.append((snapshot.state.batch, snapshot.events_offset))
+
+
+async def _stands(bus: Bus, partition: int, bounds: Offsets, snapshot: Snapshot) -> bool:
+    """Whether its batch ends where it says. Where retention took that record, nobody knows better."""
+    if snapshot.events_offset <= bounds.start:
+        return True
+    record = await _record_at(bus, EVENTS, partition, snapshot.events_offset - 1)
+    try:
+        event = codec.decode(EVENTS, record) if record is not None else None
+    except DecodeError:
+        return False
+    return isinstance(event, BatchClosed) and event.batch == snapshot.state.batch
+
+
+async def _fold_events(
+    bus: Bus, partition: int, city: CityState, start: int, end: int
+) -> tuple[DecodeError, ...]:
+    """Whole batches only: a run without its `BatchClosed` never happened. Returns what is no event."""
     reader = await bus.reader(EVENTS, partition, start)
-    run: list[AnyEvent] = []
+    batches = WholeBatches()
     try:
         while reader.position < end:  # a position, not a record: the last ones may be control records
-            for record in await reader.fetch():
-                event: AnyEvent = codec.decode(EVENTS, record)  # only we write there: unreadable is a bug
-                if run and event.batch != run[0].batch:
-                    run = []
-                run.append(event)
-                if isinstance(event, BatchClosed):
-                    for one in run:
-                        city.apply(one)
-                    run = []
+            for batch in batches.feed(await reader.fetch()):
+                for at in batch.events:
+                    city.apply(at.event)
     finally:
         await reader.close()
+    return tuple(batches.unreadable)
+
+
+async def _begin_again(bus: Bus, partition: int, bounds: Offsets, new_id: Callable[[], str]) -> Recovered:
+    """The log's beginning is gone and nothing covers it: a new epoch, whose city begins empty.
+
+    Numbers, log time and input offsets go on where the last batch that can still be read left them.
+    """
+    city = CityState()
+    reader = await bus.reader(EVENTS, partition, bounds.start)
+    batches = WholeBatches()
+    try:
+        while reader.position < bounds.stable:
+            for batch in batches.feed(await reader.fetch()):
+                city.stand_at(batch.closed)
+    finally:
+        await reader.close()
+    epoch = Epoch(new_id(), EVENTS_LOST)
+    found = Recovered(city=city, newest=NewestFixes(), commands_offset=0, locations_offset=0, epoch=epoch)
+    found = _at(_at(found, "commands", city.commands_offset), "locations", city.locations_offset)
+    found = await _place(bus, partition, found, COMMANDS, new_id)
+    found = await _place(bus, partition, found, LOCATIONS, new_id)
+    return await _catch_up(bus, partition, found)
+
+
+# --- inputs ----------------------------------------------------------------------------------------
 
 
 async def _place(
@@ -109,31 +174,51 @@ async def _same(bus: Bus, partition: int, city: CityState, topic: str, recorded:
     expected = city.commands_digest if topic == COMMANDS else city.locations_digest
     if not expected or recorded <= start:
         return True
-    reader = await bus.reader(topic, partition, recorded - 1)
+    record = await _record_at(bus, topic, partition, recorded - 1)
+    return record is None or digest(record) == expected
+
+
+async def _record_at(bus: Bus, topic: str, partition: int, offset: int) -> Record | None:
+    """The record at exactly this offset; None if there is none (a control record, say)."""
+    reader = await bus.reader(topic, partition, offset)
     try:
-        while reader.position < recorded:
+        while reader.position <= offset:
             for record in await reader.fetch(max_records=1):
-                return record.offset == recorded - 1 and digest(record) == expected
+                return record if record.offset == offset else None
     finally:
         await reader.close()
-    return True
+    return None
 
 
-async def _fold_fixes(bus: Bus, partition: int, newest: NewestFixes, start: int, end: int) -> None:
-    """Fixes between the snapshot's cut and the last batch's; what retention took is superseded anyway."""
+async def _fold_fixes(bus: Bus, partition: int, newest: NewestFixes, start: int, end: int) -> Backlog:
+    """Fold fixes in, start … end − 1. What retention took is superseded anyway."""
     bounds = await bus.offsets(LOCATIONS, partition)
     reader = await bus.reader(LOCATIONS, partition, max(start, bounds.start))
+    backlog = Backlog()
     try:
         while reader.position < end:
-            for record in await reader.fetch(max_records=min(5000, end - reader.position)):
+            at_most = min(_FIXES_AT_ONCE, end - reader.position)
+            for record in await reader.fetch(max_records=at_most):
                 if record.offset < end:
-                    _fold_fix(newest, record)
+                    _fold_fix(newest, record, backlog)
     finally:
         await reader.close()
+    return backlog
 
 
-def _fold_fix(newest: NewestFixes, record: Record) -> None:
+def _fold_fix(newest: NewestFixes, record: Record, backlog: Backlog) -> None:
+    backlog.last = record
+    backlog.heard_ms = max(backlog.heard_ms, record.timestamp_ms)
     try:
         newest.fold(codec.decode(LOCATIONS, record), record.offset, record.timestamp_ms)
-    except codec.DecodeError:
-        return  # went to the dead letters when it was first read
+    except DecodeError as error:
+        backlog.unreadable.append(error)
+
+
+async def _catch_up(bus: Bus, partition: int, found: Recovered) -> Recovered:
+    """Read the fixes up to now, so that the first batch is decided from the present."""
+    end = (await bus.offsets(LOCATIONS, partition)).end
+    if end <= found.locations_offset:
+        return found
+    locations = await _fold_fixes(bus, partition, found.newest, found.locations_offset, end)
+    return replace(found, locations_offset=end, locations=locations)

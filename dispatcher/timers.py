@@ -35,7 +35,11 @@ def _release(batch: Batch, number: int) -> None:
     """A rider who was not picked up yet gets another driver, with the age of the request."""
     ride = batch.city.ride_of(number)
     if ride is not None and ride.state is not RideState.ON_TRIP:
-        batch.emit(m.RideReleased, ride=ride.ride, driver=number, attempt=ride.attempt, reason="driver_lost")
+        _give_back(batch, ride, "driver_lost")
+
+
+def _give_back(batch: Batch, ride: Ride, reason: str) -> None:
+    batch.emit(m.RideReleased, ride=ride.ride, driver=ride.driver, attempt=ride.attempt, reason=reason)
 
 
 def _age(batch: Batch, ride: Ride) -> None:
@@ -47,6 +51,10 @@ def _age(batch: Batch, ride: Ride) -> None:
             batch.emit(m.RideExpired, ride=ride.ride)
         case RideState.ARRIVED if ride.arrived_ms + limits.no_show_ms <= now_ms:
             batch.emit(m.RideNoShow, ride=ride.ride, driver=ride.driver)
+        case RideState.ASSIGNED if ride.assigned_ms + limits.pickup_ms_max <= now_ms:
+            _give_back(batch, ride, "overdue")
+        case RideState.ON_TRIP if ride.started_ms + limits.trip_ms_max <= now_ms:
+            batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason="overdue")
         case RideState.ON_TRIP if _lost_for_good(batch, ride):
             batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason="driver_lost")
 

@@ -125,6 +125,12 @@ class CityState(Struct, kw_only=True):
         known = self.drivers.get(driver)
         return self.rides[known.ride] if known is not None and known.ride is not None else None
 
+    def stand_at(self, closed: m.BatchClosed) -> None:
+        """How far the log and its inputs were read, whatever happened in it."""
+        self.batch, self.now_ms = closed.batch, closed.at_ms
+        self.commands_offset, self.commands_digest = closed.commands_offset, closed.commands_digest
+        self.locations_offset, self.locations_digest = closed.locations_offset, closed.locations_digest
+
     def to_bytes(self) -> bytes:
         """As JSON; the same state always gives the same bytes."""
         return _ENCODER.encode(self)
@@ -302,10 +308,8 @@ def _noted(_: CityState, __: m.Event) -> Touched:
 def _closed(city: CityState, event: m.BatchClosed) -> Touched:
     if event.batch != city.batch + 1 or event.at_ms < city.now_ms:
         raise IllegalTransitionError(f"{event} after batch {city.batch} at {city.now_ms}")
-    city.batch, city.now_ms = event.batch, event.at_ms
+    city.stand_at(event)
     city.born_ms = city.born_ms or event.at_ms
-    city.commands_offset, city.commands_digest = event.commands_offset, event.commands_digest
-    city.locations_offset, city.locations_digest = event.locations_offset, event.locations_digest
     _forget(city)
     return Touched()
 

@@ -46,13 +46,13 @@ class Fix(Message, frozen=True, kw_only=True):
 class Command(Message, frozen=True, kw_only=True):
     """What a rider or a driver asks for. `command_id` is made by its sender: a repeat is a repeat."""
 
-    command_id: str
+    command_id: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class RequestRide(Command, frozen=True, kw_only=True):
     ride: str
     """Chosen by the sender: 1 … 40 of [A-Za-z0-9_-]."""
-    rider: str
+    rider: Annotated[str, Meta(max_length=200)]
     pickup: Place
     dropoff: Place
 
@@ -106,7 +106,7 @@ class EpochStarted(Event, frozen=True, kw_only=True):
     epoch: str
     city: str
     reason: str = "birth"
-    """`birth`, `commands_recreated`, `locations_recreated`."""
+    """`birth`, `commands_recreated`, `locations_recreated`; `events_lost`: the facts so far are gone."""
 
 
 class PolicyActivated(Event, frozen=True, kw_only=True):
@@ -181,12 +181,13 @@ class RideAssigned(Event, frozen=True, kw_only=True):
 
 
 class RideReleased(Event, frozen=True, kw_only=True):
-    """The driver was lost before the pickup: the ride waits again, with its original age."""
+    """The driver did not make it to the pickup: the ride waits again, with its original age."""
 
     ride: str
     driver: int
     attempt: int
     reason: str
+    """`driver_lost`, `overdue`."""
 
 
 class DriverArrived(Event, frozen=True, kw_only=True):
@@ -211,7 +212,7 @@ class TripCompleted(Event, frozen=True, kw_only=True):
 class RideCancelled(Event, frozen=True, kw_only=True):
     ride: str
     reason: str
-    """`rider`, `driver_lost`, …"""
+    """`rider` or whatever the canceller said, `driver_lost`, `overdue`."""
     driver: int | None = None
 
 

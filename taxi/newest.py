@@ -50,3 +50,7 @@ class NewestFixes(Struct, kw_only=True):
         seen = self.drivers.get(driver)
         heard_ms = max(since_ms, self.resumed_ms, seen.append_ms if seen is not None else 0)
         return now_ms - heard_ms >= lost_ms
+
+    def forget_all(self) -> None:
+        """The topic was made anew: offsets start over, and what was known is another log's."""
+        self.drivers.clear()
