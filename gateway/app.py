@@ -4,6 +4,7 @@
 import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -141,10 +142,11 @@ async def _body(request: Request) -> bytes:
     if not told.isdigit() or int(told) > BODY_BYTES_MAX:
         raise too_large
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise too_large
+    async with aclosing(request.stream()) as stream:
+        async for chunk in stream:
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                raise too_large
     return body
 
 

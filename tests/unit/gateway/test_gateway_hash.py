@@ -17,9 +17,7 @@ rows = st.lists(st.builds(DriverRow, u32, i32, i32, u32, u8, u8, u8), max_size=3
 
 def as_columns(rows: list[DriverRow]) -> DriverColumns:
     kinds = (np.uint32, np.int32, np.int32, np.uint32, np.uint8, np.uint8, np.uint8)
-    return DriverColumns(
-        *(np.array([row[i] for row in rows], kind) for i, kind in enumerate(kinds))
-    )
+    return DriverColumns(*(np.array([row[i] for row in rows], kind) for i, kind in enumerate(kinds)))
 
 
 def total(parts: list[tuple[int, int]]) -> tuple[int, int]:
