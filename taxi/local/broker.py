@@ -92,30 +92,35 @@ async def answers(bootstrap_servers: str) -> str | None:
             await client.close()
 
 
-async def until_it_answers(plan: BrokerPlan, ended: Callable[[], str | None]) -> None:
+async def serves(plan: BrokerPlan) -> bool:
+    """Whether this very broker serves requests now. Raises LocalError when another answers in its place."""
+    cluster_id = await answers(plan.bootstrap_servers)
+    if cluster_id not in {None, plan.cluster_id}:
+        raise LocalError(
+            f"Another Kafka ({cluster_id}) answers on {plan.bootstrap_servers}.",
+            do="Stop it, or choose another port with --kafka-port.",
+        )
+    return cluster_id is not None
+
+
+async def until_it_serves(plan: BrokerPlan, ended: Callable[[], str | None]) -> None:
     """Wait until the broker serves. `ended` gives its last words if it has died.
 
-    Raises LocalError when it died, does not answer in time, or is another cluster's.
+    Raises LocalError when it died, or does not serve in time.
     """
-    with suppress(TimeoutError):
+    try:
         async with asyncio.timeout(START_S_MAX):
-            while (cluster_id := await answers(plan.bootstrap_servers)) is None:
+            while not await serves(plan):
                 if (last_words := ended()) is not None:
                     raise LocalError(
                         "Kafka ended while starting.", do="Its log says why.", details=last_words
                     )
                 await asyncio.sleep(0.05)
-    if cluster_id is None:
+    except TimeoutError:
         raise LocalError(
             f"Kafka did not answer on {plan.bootstrap_servers} within {START_S_MAX:.0f} s.",
             do="Its log says why.",
-            details=ended() or "",
-        )
-    if cluster_id != plan.cluster_id:
-        raise LocalError(
-            f"Another Kafka ({cluster_id}) answers on {plan.bootstrap_servers}.",
-            do="Stop it, or choose another port with --kafka-port.",
-        )
+        ) from None
 
 
 class LocalBroker:
@@ -144,7 +149,7 @@ class LocalBroker:
                 stderr=log,
                 start_new_session=True,
             )
-        await until_it_answers(self.plan, self._last_words)
+        await until_it_serves(self.plan, self._last_words)
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from taxi.local.broker import START_S_MAX, STOP_S_MAX, BrokerPlan, answers
-from taxi.local.errors import LocalError
+from taxi.local.broker import START_S_MAX, STOP_S_MAX, BrokerPlan, serves
 from taxi.local.supervisor import PartSpec, Running, Stage
 
 ADMIN_PORT: Final = 19200
@@ -53,21 +52,11 @@ def port_of(url: str) -> int:
 
 def kafka_part(plan: BrokerPlan) -> PartSpec:
     """The broker as a part."""
-
-    async def serves(_: Running) -> bool:
-        cluster_id = await answers(plan.bootstrap_servers)
-        if cluster_id not in {None, plan.cluster_id}:
-            raise LocalError(
-                f"Another Kafka ({cluster_id}) answers on {plan.bootstrap_servers}.",
-                do="Stop it, or choose another port with --kafka-port.",
-            )
-        return cluster_id is not None
-
     return PartSpec(
         name="kafka",
         command=lambda _: plan.command,
         env=lambda _: os.environ,
-        ready=serves,
+        ready=lambda _: serves(plan),
         port=plan.port,
         start_s_max=START_S_MAX,
         stop_s_max=STOP_S_MAX,

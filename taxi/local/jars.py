@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
 
 KAFKA: Final = "4.3.1"
 COORDINATES: Final = (f"org.apache.kafka:kafka_2.13:{KAFKA}", "org.slf4j:slf4j-reload4j:1.7.36")
-MEGABYTES: Final = 45
+BYTES: Final = 45_354_254
+MEGABYTES: Final = BYTES // 1_000_000
 LIST: Final = "kafka_jars.sha256"
 _STAMP: Final = ".verified"
 _DOWNLOADS_AT_ONCE: Final = 4
@@ -111,7 +111,8 @@ def _download(missing: list[Jar], folder: Path, console: "Console", repository: 
         Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress,
         tempfile.TemporaryDirectory(dir=folder, prefix=".downloading-") as temporary,
     ):
-        meter = _Meter(progress, len(missing))
+        there = sum(path.stat().st_size for path in folder.glob("*.jar"))
+        meter = _Meter(progress, len(missing), BYTES - there)
         maven = _maven(Path(temporary), meter, repository)
         with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
             tasks = [pool.submit(_fetch, jar, maven, folder) for jar in missing]
@@ -142,21 +143,16 @@ def _fetch(jar: Jar, maven: "MavenContext", folder: Path) -> None:
 class _Meter:
     """Shows how far the downloads are; `stop` makes those under way give up at their next bytes."""
 
-    def __init__(self, progress: "Progress", files: int) -> None:
+    def __init__(self, progress: "Progress", files: int, total: int) -> None:
         self._progress = progress
         self._files = files
         self._done = 0
-        self._total = 0
-        self._lock = threading.Lock()
         self._stopped = False
-        self._task = progress.add_task(self._label(), total=None)
+        self._task = progress.add_task(self._label(), total=total)
 
     @contextmanager
-    def one(self, _name: str, size: int) -> Iterator[Callable[[int], None]]:
+    def one(self, _name: str, _size: int) -> Iterator[Callable[[int], None]]:
         """What jgo calls for each file; it is given a function that takes the bytes as they come."""
-        with self._lock:
-            self._total += size
-            self._progress.update(self._task, total=max(self._total, MEGABYTES * 1_000_000))
         yield self._advance
 
     def _advance(self, size: int) -> None:

@@ -3,6 +3,7 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -10,7 +11,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
-from taxi.local.broker import LocalBroker, answers, local_broker, prepare
+from taxi.local import jars
+from taxi.local.broker import LocalBroker, answers, local_broker, prepare, serves
 from taxi.local.broker_files import BrokerFiles
 from taxi.local.errors import WRONG_USE, LocalError
 from taxi.local.ports import PortPool
@@ -19,6 +21,19 @@ from taxi.topics import COMMANDS
 from tests.local.conftest import NEEDS_KAFKA
 
 pytestmark = NEEDS_KAFKA
+
+
+def test_the_download_is_as_large_as_announced(kafka_is_here: Path) -> None:
+    assert sum(jar.stat().st_size for jar in kafka_is_here.glob("*.jar")) == jars.BYTES
+
+
+async def test_another_cluster_on_the_brokers_port_is_not_taken_for_it(
+    tmp_path: Path, ports: PortPool
+) -> None:
+    async with local_broker(tmp_path / "theirs", ports.take()) as broker:
+        assert await serves(broker.plan)
+        with pytest.raises(LocalError, match=f"Another Kafka \\({broker.cluster_id}\\) answers"):
+            await serves(replace(broker.plan, cluster_id="ours"))
 
 
 async def write(broker: LocalBroker, value: bytes) -> None:
