@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever riders and drivers say, whenever: the city stays lawful, and every ride ends."""
+
+from collections import Counter
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from dispatcher.core import decide
+from dispatcher.limits import Limits
+from taxi import codec
+from taxi import messages as m
+from taxi.city import CityState
+from taxi.newest import NewestFixes
+from taxi.states import DriverStatus, RideState
+from tests.unit.dispatcher.town import GRID, Town, corner
+
+DRIVERS = st.integers(1, 4)
+RIDES = st.sampled_from(["a", "b", "c", "d"])
+NODES = st.integers(0, 35)
+BUSY = {RideState.OFFERED, RideState.ASSIGNED, RideState.ARRIVED, RideState.ON_TRIP}
+LIMITS = Limits(
+    patience_ms=40_000, no_show_ms=20_000, lost_on_trip_ms=30_000, pickup_ms_max=60_000, trip_ms_max=90_000
+)
+
+
+class Life(RuleBasedStateMachine):
+    """People who say anything at all; a clock that moves in uneven steps."""
+
+    @initialize(policy=st.sampled_from(["greedy", "fifo"]))
+    def begin(self, policy: str) -> None:
+        self.town = Town(policy=policy, limits=LIMITS)
+        self.said: list[m.AnyCommand] = []
+        self.serial = 0
+        self.town.drivers(d1=0, d2=20)
+        self.told = {"1:online", "2:online"}
+
+    def say(self, kind: type[m.Command], **fields: Any) -> None:
+        self.serial += 1
+        command: Any = kind(command_id=f"c{self.serial}", **fields)
+        self.said.append(command)
+
+    @rule(ride=RIDES, pickup=NODES, dropoff=NODES)
+    def request(self, ride: str, pickup: int, dropoff: int) -> None:
+        self.say(m.RequestRide, ride=ride, rider="r", pickup=corner(pickup), dropoff=corner(dropoff))
+
+    @rule(ride=RIDES)
+    def cancel(self, ride: str) -> None:
+        self.say(m.CancelRide, ride=ride)
+
+    @rule(driver=DRIVERS, online=st.booleans())
+    def shift(self, driver: int, online: bool) -> None:
+        self.say(m.GoOnline if online else m.GoOffline, driver=driver)
+
+    @rule(driver=DRIVERS, ride=RIDES, attempt=st.integers(1, 3), accept=st.booleans())
+    def answer(self, driver: int, ride: str, attempt: int, accept: bool) -> None:
+        self.say(m.AnswerOffer, driver=driver, ride=ride, attempt=attempt, accept=accept)
+
+    @rule(accept=st.booleans())
+    def answer_what_is_offered(self, accept: bool) -> None:
+        for ride in self.town.city.rides.values():
+            if ride.state is RideState.OFFERED:
+                fields = {"driver": ride.driver, "ride": ride.ride, "attempt": ride.attempt}
+                self.say(m.AnswerOffer, accept=accept, **fields)
+
+    @rule(stage=st.sampled_from(["arrived", "picked_up", "dropped_off", "no_show", "nonsense"]))
+    def report(self, stage: str) -> None:
+        for ride in self.town.city.rides.values():
+            if ride.state in BUSY:
+                fields = {"driver": ride.driver, "ride": ride.ride, "attempt": ride.attempt}
+                self.say(m.ReportProgress, stage=stage, **fields)
+
+    @rule(driver=DRIVERS, node=NODES)
+    def appear(self, driver: int, node: int) -> None:
+        self.town.where[driver] = node
+
+    @rule(driver=DRIVERS)
+    def vanish(self, driver: int) -> None:
+        self.town.where.pop(driver, None)
+
+    @rule(after_ms=st.sampled_from([100, 2_000, 4_000, 16_000]), repeat=st.booleans())
+    def pass_time(self, after_ms: int, repeat: bool) -> None:
+        """Decide; every command is answered by its id exactly once, a repeat never."""
+        commands = self.said + (self.said if repeat else [])
+        events = self.town.step(*commands, after_ms=after_ms)
+        answered = Counter(event.command_id for event in events if event.command_id is not None)
+        assert set(answered) == {command.command_id for command in self.said}
+        assert all(count == 1 for count in answered.values())
+        assert not set(answered) & self.told
+        self.told |= set(answered)
+        self.said = []
+
+    @invariant()
+    def nobody_is_on_two_rides(self) -> None:
+        if not hasattr(self, "town"):
+            return
+        city = self.town.city
+        held = [ride.driver for ride in city.rides.values() if ride.state in BUSY]
+        assert None not in held
+        assert len(set(held)) == len(held)
+        for number, driver in city.drivers.items():
+            if driver.ride is not None:
+                assert city.rides[driver.ride].driver == number
+                assert city.rides[driver.ride].state in BUSY
+            elif not driver.lost_ms:
+                assert city.status(number) in {DriverStatus.IDLE, DriverStatus.OFFLINE}
+
+    def teardown(self) -> None:
+        """Left alone, every ride ends; and the whole story is decided alike again."""
+        if not hasattr(self, "town"):
+            return
+        self.town.step(*self.said)
+        self.town.where = {7: 0}
+        for _ in range(16):
+            self.town.step(after_ms=12_000)
+        assert all(ride.ended_ms for ride in self.town.city.rides.values())
+        city, newest = CityState(), NewestFixes()
+        again = [
+            codec.encode(one.event)
+            for cut in self.town.cuts
+            for one in decide(city, newest, cut, GRID, self.town.mandate)
+        ]
+        assert again == [codec.encode(one.event) for one in self.town.log]
+        folded = CityState()
+        for one in self.town.log:
+            folded.apply(one.event)
+        assert folded.to_bytes() == self.town.city.to_bytes()
+
+
+Life.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestLife = Life.TestCase

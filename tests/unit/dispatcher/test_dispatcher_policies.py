@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which ride goes to which driver."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.policies import POLICIES
+from dispatcher.policies.market import FAR_S, Market, Match
+from tests.unit.dispatcher.town import Town, request
+
+SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6))
+
+
+def market(eta_s: list[list[int]]) -> Market:
+    """Rides r0, r1, …, oldest first; drivers from 10 on."""
+    table = np.array(eta_s, np.int32)
+    n_rides, n_drivers = table.shape
+    return Market(
+        rides=tuple(f"r{i}" for i in range(n_rides)),
+        waited_s=np.arange(n_rides, 0, -1).astype(np.int32),
+        drivers=np.arange(10, 10 + n_drivers),
+        eta_s=table,
+    )
+
+
+def pairs(policy: str, eta_s: list[list[int]]) -> list[tuple[str, int]]:
+    return [(match.ride, match.driver) for match in POLICIES[policy].match(market(eta_s))]
+
+
+def test_greedy_takes_the_nearest_pair_of_all_first() -> None:
+    assert pairs("greedy", [[60, 90], [30, 80]]) == [("r1", 10), ("r0", 11)]
+
+
+def test_fifo_serves_the_oldest_first() -> None:
+    assert pairs("fifo", [[60, 90], [30, 80]]) == [("r0", 10), ("r1", 11)]
+
+
+def test_ties_fall_to_the_older_ride_and_the_lower_number() -> None:
+    assert pairs("greedy", [[50, 50], [50, 50]]) == [("r0", 10), ("r1", 11)]
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_a_pair_that_must_not_be_never_is(policy: str) -> None:
+    assert pairs(policy, [[int(FAR_S), 70]]) == [("r0", 11)]
+    assert pairs(policy, [[int(FAR_S)]]) == []
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+@given(data=st.data())
+def test_nobody_is_matched_twice_and_nobody_waits_beside_a_free_driver(
+    policy: str, data: st.DataObject
+) -> None:
+    n_rides, n_drivers = data.draw(SIZES)
+    row = st.lists(st.integers(0, 900), min_size=n_drivers, max_size=n_drivers)
+    eta_s = data.draw(st.lists(row, min_size=n_rides, max_size=n_rides))
+    made = pairs(policy, eta_s)
+    assert len(made) == min(n_rides, n_drivers)
+    assert len({ride for ride, _ in made}) == len({driver for _, driver in made}) == len(made)
+
+
+@given(data=st.data())
+def test_no_pair_that_greedy_left_is_nearer_than_both_that_it_made(data: st.DataObject) -> None:
+    n_rides, n_drivers = data.draw(SIZES)
+    row = st.lists(st.integers(0, 900), min_size=n_drivers, max_size=n_drivers)
+    eta_s = data.draw(st.lists(row, min_size=n_rides, max_size=n_rides))
+    matches = list(POLICIES["greedy"].match(market(eta_s)))
+    of_ride = {match.ride: match.eta_s for match in matches}
+    of_driver = {match.driver: match.eta_s for match in matches}
+    for i in range(n_rides):
+        for j in range(n_drivers):
+            made_s = min(of_ride.get(f"r{i}", 10**6), of_driver.get(10 + j, 10**6))
+            assert eta_s[i][j] >= made_s
+
+
+def test_an_offer_says_who_else_was_considered() -> None:
+    [match] = POLICIES["greedy"].match(market([[40, 20, int(FAR_S), 30, 90]]))
+    assert isinstance(match, Match)
+    assert [(c.driver, c.eta_s) for c in match.candidates] == [(11, 20), (13, 30), (10, 40)]
+
+
+def test_the_city_offers_a_ride_to_the_driver_with_the_shortest_way() -> None:
+    town = Town()
+    town.drivers(d1=35, d2=7, d3=1)
+    offer = town.offered()
+    assert offer.driver == 3
+    assert [candidate.driver for candidate in offer.candidates] == [3, 2, 1]
+    assert offer.eta_s == offer.candidates[0].eta_s > 0
+
+
+def test_rides_of_one_batch_are_matched_together() -> None:
+    town = Town(policy="greedy")
+    town.drivers(d1=0, d2=35)
+    town.step(request("a", pickup=1), request("b", pickup=0))
+    assert (town.ride("b").driver, town.ride("a").driver) == (1, 2)
