@@ -18,7 +18,7 @@ export async function killPart(name: string): Promise<string | null> {
 }
 
 export async function requestRide(id: string, pickup: Place, dropoff: Place): Promise<string | null> {
-  return post("/api/rides", { id, pickup, dropoff }, false);
+  return post("/api/rides", { ride: id, pickup, dropoff }, false);
 }
 
 /** `mayDie`: the gateway that answers may be the one that is killed, so a lost answer is as good as one. */

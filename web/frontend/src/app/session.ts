@@ -8,7 +8,7 @@ import { Pulse } from "../city/pulse";
 import { Rates } from "../city/rates";
 import { hasEnded } from "../city/rides";
 import { type Happening, tell } from "../city/story";
-import { lines } from "../city/words";
+import { type Line, lines } from "../city/words";
 import type { Config } from "../config";
 import type { Scene } from "../map/scene";
 import { Connection, type Listener, type Ready } from "../stream/connection";
@@ -23,6 +23,8 @@ import type { Store } from "./store";
 
 const FEED_KEPT = 200;
 const TICK_MS = 100;
+/** In how many steps of two ticks the waiting events are told. */
+const TELLING_TICKS = 7;
 
 export class Session implements Listener {
   readonly picture = new Picture();
@@ -38,6 +40,8 @@ export class Session implements Listener {
   private readonly pulseHistory = new History();
   private readonly fleetHistory = new History();
   private readonly connection: Connection;
+  private readonly untold: Line[] = [];
+  private ticks = 0;
   private lastCutAt = 0;
 
   constructor(
@@ -137,9 +141,8 @@ export class Session implements Listener {
     const { waiting, medianMs, p90Ms, served } = figures;
     store.pulseHistory.value = this.pulseHistory.add(cut.cutMs, [waiting, medianMs, p90Ms, served]);
     store.fleetHistory.value = this.fleetHistory.add(cut.cutMs, byStatus);
-    if (cut.feed.length > 0 && !store.feedPaused.value) {
-      store.feed.value = [...lines(cut.feed).reverse(), ...store.feed.value].slice(0, FEED_KEPT);
-    }
+    this.untold.push(...lines(cut.feed));
+    this.untold.splice(0, Math.max(0, this.untold.length - FEED_KEPT));
   }
 
   private followRide(): void {
@@ -160,6 +163,15 @@ export class Session implements Listener {
     const now = performance.now();
     this.store.now.value = now;
     this.store.rate.value = this.rates.read(now);
+    if (++this.ticks % 2 === 0 && !this.store.feedPaused.value) this.tellSome();
+  }
+
+  /** A batch brings many events at once: they are told one after the other until the next one comes. */
+  private tellSome(): void {
+    const { store, untold } = this;
+    if (untold.length === 0) return;
+    const told = untold.splice(0, Math.ceil(untold.length / TELLING_TICKS));
+    store.feed.value = [...told.reverse(), ...store.feed.value].slice(0, FEED_KEPT);
   }
 
   // --- what the user wishes

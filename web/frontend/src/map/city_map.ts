@@ -27,12 +27,15 @@ const MIN_ZOOM = 10.2;
 const MAX_ZOOM = 19.5;
 /** How far one may pan beyond the city, degrees. */
 const MARGIN = 0.14;
+const SCALE_MAX = 2;
 const FLIGHT_MS = 600;
 const NEAREST_STREET_PX = 60;
 
 export class CityMap {
   readonly taxiCanvas = document.createElement("canvas");
   camera: Camera | null = null;
+  /** Device pixels per CSS pixel of the taxi canvas. */
+  scale = 1;
   private readonly ground: MapLibreMap;
   private readonly names: MapLibreMap;
   private readonly markers = new Map<string, Marker>();
@@ -197,9 +200,9 @@ export class CityMap {
   }
 
   private resize(): void {
-    const scale = Math.min(window.devicePixelRatio, 2);
-    this.taxiCanvas.width = Math.round(this.box.clientWidth * scale);
-    this.taxiCanvas.height = Math.round(this.box.clientHeight * scale);
+    this.scale = Math.min(window.devicePixelRatio, SCALE_MAX);
+    this.taxiCanvas.width = Math.round(this.box.clientWidth * this.scale);
+    this.taxiCanvas.height = Math.round(this.box.clientHeight * this.scale);
     this.names?.resize();
     this.drawn();
   }

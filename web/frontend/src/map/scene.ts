@@ -10,6 +10,7 @@ import { LogClock } from "./clock";
 import { Instances, type Rider } from "./instances";
 import { latOf, lngOf, mercatorX, mercatorY } from "./mercator";
 import { DELAY_MS, Motion } from "./motion";
+import { FULL_LOOK, LOOKS, type Look, pace } from "./pace";
 import { TaxiLayer } from "./taxi_layer";
 
 const DIM = 0.42;
@@ -33,10 +34,12 @@ export class Scene {
   private drawnAt = 0;
   private lost = false;
   private dirty = false;
+  private look: Look;
   frames = 0;
 
   /** Throws where the browser has no WebGL 2. */
   constructor(box: HTMLElement, config: Config, trouble: (what: MapTrouble) => void) {
+    this.look = { ...FULL_LOOK, fixed: new URLSearchParams(location.search).get("look") === "full" };
     this.motion = new Motion(...config.center);
     this.map = new CityMap(box, config, () => this.draw());
     const canvas = this.map.taxiCanvas;
@@ -52,9 +55,11 @@ export class Scene {
       this.dirty = true;
       trouble(null);
     });
-    const frame = () => {
+    const frame = (now: number) => {
       requestAnimationFrame(frame);
       if (performance.now() - this.drawnAt > 4) this.draw();
+      this.look = pace(this.look, now);
+      document.documentElement.dataset["look"] = LOOKS[this.look.level]!;
     };
     requestAnimationFrame(frame);
   }
@@ -132,16 +137,15 @@ export class Scene {
     const showMs = this.showMs(now);
     if (this.dirty) this.upload(showMs);
     const { originX, originY } = this.motion;
-    this.layer.draw(
-      {
-        matrix: movedTo(camera.matrix, originX, originY),
-        zoom: camera.zoom,
-        sinceUploadMs: showMs - this.uploadedShowMs,
-        dim: this.selected === null ? 0 : DIM,
-        pulse: Math.max(0, 1 - (now - this.selectedAt) / PULSE_MS),
-      },
-      true,
-    );
+    this.layer.draw({
+      matrix: movedTo(camera.matrix, originX, originY),
+      zoom: camera.zoom,
+      scale: this.map.scale,
+      sinceUploadMs: showMs - this.uploadedShowMs,
+      dim: this.selected === null ? 0 : DIM,
+      pulse: Math.max(0, 1 - (now - this.selectedAt) / PULSE_MS),
+      glows: this.look.level < 2,
+    });
     this.drawnAt = now;
     this.frames++;
   }

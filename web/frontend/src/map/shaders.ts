@@ -99,8 +99,8 @@ const CARS: Record<number, string> = {
   2: `${BODY} ${HOLLOW} return vec2(min(line, length(q) - 0.19 * w), body);`,
   3: `float w = 0.5 * len;
       float back = box(q + vec2(0.0, 0.14 * len), vec2(0.5 * w, 0.36 * len), 0.3 * w);
-      float nose = max(dot(vec2(abs(q.x), q.y - 0.56 * len), vec2(0.83, 0.557)), -q.y);
-      float s = min(back, nose); return vec2(s);`,
+      float nose = max(dot(vec2(abs(q.x), q.y - 0.56 * len), vec2(0.77, 0.638)), -q.y);
+      float s = min(back, max(nose, abs(q.x) - 0.5 * w)); return vec2(s);`,
   4: "float w = 0.5 * len; float s = box(q, vec2(0.5 * w, 0.5 * len), 0.06 * w); return vec2(s);",
   5: `${BODY} return vec2(body);`,
   6: `${BODY} ${HOLLOW} return vec2(min(line, cross_(q, 0.2 * w) - 0.06 * w), body);`,
@@ -154,7 +154,7 @@ void main() {
   ${morph ? "shape = mix(shape, car(v_turned, u_length), u_car);" : ""}
   ${morph && solid ? "colour = mix(colour, CASING, cover(glass(v_turned, u_length)) * u_car * 0.6);" : ""}
   float fill = cover(shape.x);
-  float casing = cover(shape.y - 1.4) * 0.88 * (1.0 - fill);
+  float casing = cover(shape.y - 1.2) * 0.86 * (1.0 - fill);
   o_colour = vec4(colour * fill + CASING * casing, fill + casing) * v_colour.a;
 }`;
 }
@@ -170,7 +170,7 @@ out vec4 o_colour;
 void main() {
   vec2 d = v_at / u_reach;
   float near = max(0.0, 1.0 - dot(d, d));
-  float a = u_glow * v_colour.a * near * near * near;
+  float a = u_glow * v_colour.a * near * near * near * near;
   o_colour = vec4(v_colour.rgb * a, a * 0.5);
 }`;
 
@@ -178,9 +178,17 @@ void main() {
 export const TRAIL_VERTEX = `${MOTION}
 uniform float u_width;     // at the taxi, CSS pixels
 uniform float u_stretch;   // lengthens the ribbon where the city is small
+uniform float u_longest;   // of a straight ribbon, CSS pixels
+uniform float u_stride;    // points from one corner to the next: 1, or 4 for a straight ribbon
 out vec4 v_colour;
+// CSS pixels from the middle of the map.
+vec2 onScreen(vec2 place) {
+  vec4 p = clip(place);
+  return p.xy / p.w * u_viewport / (2.0 * u_scale);
+}
 void main() {
-  int k = gl_VertexID >> 1;
+  int stride = int(u_stride);
+  int k = (gl_VertexID >> 1) * stride;
   float side = float(gl_VertexID & 1) * 2.0 - 1.0;
   float u = progress();
   vec2 points[5];
@@ -189,13 +197,14 @@ void main() {
   points[2] = a_trail12.zw;
   points[3] = a_trail34.xy;
   points[4] = mix(a_trail34.zw, a_trail34.xy, clamp(u, 0.0, 1.0));
-  vec4 p = clip(points[0] + (points[k] - points[0]) * u_stretch);
-  vec2 along = (clip(points[max(k - 1, 0)]).xy - clip(points[min(k + 1, 4)]).xy) * u_viewport;
+  vec2 along = onScreen(points[max(k - stride, 0)]) - onScreen(points[min(k + stride, 4)]);
   float len = length(along);
-  vec2 normal = len > 0.5 ? vec2(-along.y, along.x) / len : vec2(0.0);
+  float stretch = min(u_stretch, u_longest / max(len, 1e-3));
+  vec4 p = clip(points[0] + (points[k] - points[0]) * (stride == 4 ? stretch : 1.0));
+  vec2 normal = len > 0.4 ? vec2(-along.y, along.x) / len : vec2(0.0);
   float left = 1.0 - float(k) / 4.0;
-  p.xy += normal * side * left * u_width * u_scale / u_viewport * p.w;
-  float a = (len > 0.5 ? 0.6 : 0.0) * left * mix(1.0, 1.0 - u_dim, a_kind.z);
+  p.xy += normal * side * sqrt(left) * u_width * u_scale / u_viewport * p.w;
+  float a = (len > 0.4 ? 0.85 : 0.0) * mix(0.15, 1.0, left) * mix(1.0, 1.0 - u_dim, a_kind.z);
   v_colour = vec4(COLOURS[int(a_kind.x + 0.5)] * a, a);
   gl_Position = vec4(p.xy, 0.0, p.w);
 }`;

@@ -7,31 +7,37 @@ export interface Sizes {
   /** 0: glyphs, 1: cars. */
   readonly car: number;
   readonly length: number;
-  /** Half the square that a glyph needs. */
-  readonly reach: number;
+  /** From a car's middle to its corner, 0 while there are none. */
+  readonly carReach: number;
   readonly glow: number;
   readonly trailWidth: number;
+  /** Straight trails are drawn longer than the way was, up to a length: they show where a taxi came from. */
   readonly stretch: number;
+  readonly trailLongest: number;
+  /** Corners of a trail: where the city is small a straight one will do. */
+  readonly trailStride: 1 | 4;
 }
 
-const CAR_FROM = 15.7;
-const CAR_FULL = 16.2;
+const CAR_FROM = 15.75;
+const CAR_FULL = 15.9;
 const CAR_PX_MIN = 23;
 /** Zoom at which a car of 4.8 m is as long as it is drawn at least; from there on it grows with the street. */
 const TRUE_TO_SCALE = 18.2;
 
 export function sizesAt(zoom: number): Sizes {
-  const radius = between(zoom, [10.5, 1.8], [12, 2.8], [13, 3.8], [15, 5.8], [16, 7]);
+  const radius = between(zoom, [10.5, 1.6], [12, 2.5], [13, 3.3], [14, 4.4], [15, 5.6], [16, 7]);
   const car = between(zoom, [CAR_FROM, 0], [CAR_FULL, 1]);
   const length = CAR_PX_MIN * 2 ** Math.max(0, zoom - TRUE_TO_SCALE);
   return {
     radius,
     car,
     length,
-    reach: Math.max(radius * 1.5, car > 0 ? length * 0.62 : 0) + 3,
-    glow: between(zoom, [14.6, 0.62], [16, 0]),
-    trailWidth: between(zoom, [11, 1.6], [13, 3], [16, 5]),
-    stretch: between(zoom, [12, 3.2], [13, 2.6], [15.5, 1]),
+    carReach: car > 0 ? length * 0.6 : 0,
+    glow: between(zoom, [14.6, 0.66], [16, 0]),
+    trailWidth: between(zoom, [11, 2.6], [13, 5], [14.5, 7], [16, 10], [18.5, 14]),
+    stretch: 8,
+    trailLongest: between(zoom, [11, 8], [13, 15], [14.5, 30]),
+    trailStride: zoom < 14.5 ? 4 : 1,
   };
 }
 

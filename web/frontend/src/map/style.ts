@@ -21,7 +21,7 @@ const COLOUR = {
   secondary: "#3f4d63",
   primary: "#51627c",
   highway: "#7a6c66",
-  name: "#b4c0d0",
+  name: "#c9d4e2",
   halo: "#0e151f",
   street: "#8fa0b8",
   parkName: "#6fae8f",
@@ -167,7 +167,7 @@ const NAMES: LayerSpecification[] = [
       "text-padding": 8,
       "symbol-sort-key": ["get", "rank"],
     },
-    paint: { "text-color": COLOUR.name, ...halo(2), "text-opacity": zoomed(14.6, 1, 15.4, 0) },
+    paint: { "text-color": COLOUR.name, ...halo(2.4), "text-opacity": zoomed(14.6, 1, 15.4, 0) },
   },
   {
     id: "park-names",

@@ -18,18 +18,27 @@ export interface View {
   /** World coordinates → clip space, column-major, already moved to the motion's origin. */
   readonly matrix: Float32Array;
   readonly zoom: number;
+  /** Device pixels per CSS pixel. */
+  readonly scale: number;
   /** Milliseconds since the last upload. */
   readonly sinceUploadMs: number;
   readonly dim: number;
   /** 1 … 0 while a selection is new. */
   readonly pulse: number;
+  /** Without glow where drawing is slow. */
+  readonly glows: boolean;
 }
 
 /** Floats of each attribute, in buffer order. */
 const ATTRIBUTES = [2, 2, 2, 2, 3, 4, 4];
 const SQUARE = 4;
-const RIBBON = 10;
+/** Points of a trail: the taxi and four places behind it. */
+const TRAIL_POINTS = 4;
 const RING_REACH_PX = 28;
+const CASING_PX = 2;
+const GLOW_RADII = 4.6;
+/** How far a kind's glyph reaches, in radii of a disc. */
+const EXTENT = [1, 1.02, 1.07, 1.36, 1.28, 1, 0.96, 1.36];
 const OFFLINE = 0;
 const LOST = 6;
 
@@ -64,21 +73,22 @@ export class TaxiLayer {
     gl.bufferData(gl.ARRAY_BUFFER, instances.data, gl.STREAM_DRAW, 0, instances.n * FLOATS);
   }
 
-  draw(view: View, glows: boolean): void {
+  draw(view: View): void {
     const { gl, canvas } = this;
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
     const sizes = sizesAt(view.zoom);
     const taxis = this.ranges.filter(({ kind }) => kind !== OFFLINE && kind < KIND_RIDER);
-    if (glows && sizes.glow > 0) {
-      this.prepare(this.glow, view, sizes, sizes.radius * 3.4);
+    if (view.glows && sizes.glow > 0) {
+      this.prepare(this.glow, view, sizes, sizes.radius * GLOW_RADII);
       for (const range of taxis) this.run(range, SQUARE);
     }
+    const ribbon = 2 * (TRAIL_POINTS / sizes.trailStride + 1);
     this.prepare(this.trail, view, sizes, 0);
-    for (const range of taxis) if (range.kind !== LOST) this.run(range, RIBBON);
+    for (const range of taxis) if (range.kind !== LOST) this.run(range, ribbon);
     for (const range of this.ranges) {
-      const reach = range.kind === KIND_SELECTED ? RING_REACH_PX : sizes.reach;
+      const reach = reachOf(range.kind, sizes);
       this.prepare(this.glyph(range.kind, sizes.car > 0), view, sizes, reach);
       this.run(range, SQUARE);
     }
@@ -95,7 +105,7 @@ export class TaxiLayer {
     const { canvas } = this;
     program.use({
       u_now: view.sinceUploadMs,
-      u_scale: canvas.width / Math.max(1, canvas.clientWidth),
+      u_scale: view.scale,
       u_dim: view.dim,
       u_pulse: view.pulse,
       u_reach: reach,
@@ -105,6 +115,8 @@ export class TaxiLayer {
       u_glow: sizes.glow,
       u_width: sizes.trailWidth,
       u_stretch: sizes.stretch,
+      u_longest: sizes.trailLongest,
+      u_stride: sizes.trailStride,
     });
     program.place(view.matrix, canvas.width, canvas.height);
   }
@@ -118,6 +130,12 @@ export class TaxiLayer {
     });
     gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, vertices, n);
   }
+}
+
+/** Half the square that a kind needs: no larger than that, for every pixel is paid for. */
+function reachOf(kind: number, sizes: Sizes): number {
+  if (kind === KIND_SELECTED) return RING_REACH_PX;
+  return Math.max(sizes.radius * (EXTENT[kind] ?? 1), sizes.carReach) + CASING_PX;
 }
 
 class Program {
