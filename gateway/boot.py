@@ -33,7 +33,7 @@ class Booted:
 async def booted(bus: Bus, span: Span) -> AsyncIterator[Booted]:
     """Read up to the ends that the logs had at the beginning of this.
 
-    Raises Unavailable, OffsetOutOfRange (retention was quicker), LogBroken (nothing covers the log's start).
+    Raises Unavailable, OffsetOutOfRange (retention was quicker), LogBroken.
     """
     ends = await ask_ends(bus)
     bounds = await bus.offsets(LOCATIONS, PARTITION)
@@ -45,6 +45,9 @@ async def booted(bus: Bus, span: Span) -> AsyncIterator[Booted]:
         view = View(city, loc=first, ev=events.position, span=span)
         while events.position < ends.ev:
             view.fold_events(await events.fetch(max_records=RECORDS_AT_ONCE))
+        if view.ev and not city.epoch:
+            message = "no snapshot covers the log's beginning, and no epoch started since from nothing"
+            raise LogBroken(message)
         locations = await bus.reader(LOCATIONS, PARTITION, first)
         stack.push_async_callback(locations.close)
         first_ms = None
@@ -93,10 +96,8 @@ async def _begin(
             stack.push_async_callback(reader.close)
             if await _is_of_this_log(reader, snapshot):
                 return snapshot.state, reader
-    if start:
-        message = f"events begin at {start} and no snapshot covers what was before"
-        raise LogBroken(message)
-    reader = await bus.reader(EVENTS, PARTITION, 0)
+    # Where the log begins in the middle, the view waits for an epoch that starts from nothing.
+    reader = await bus.reader(EVENTS, PARTITION, start)
     stack.push_async_callback(reader.close)
     return CityState(), reader
 

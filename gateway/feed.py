@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from gateway.batches import At, Batch
+from taxi.batches import At, Batch
 
 _SHOWN: Final = ("ride", "driver", "attempt", "eta_s", "reason")
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -14,8 +14,12 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 
 class _Shown(NamedTuple):
     offset: int
-    at_ms: int
     text: bytes
+
+
+class _Span(NamedTuple):
+    next_offset: int
+    at_ms: int
 
 
 class Feed:
@@ -24,6 +28,8 @@ class Feed:
     def __init__(self, since: int) -> None:
         self.since = since
         self._ring: deque[_Shown] = deque()
+        self._spans: deque[_Span] = deque()
+        """Up to where the ring went at which cut time: events may tell of a past long before it."""
 
     def add(self, batch: Batch) -> None:
         """Append a batch, `BatchClosed` included."""
@@ -39,10 +45,14 @@ class Feed:
         found.reverse()
         return found
 
-    def forget_before(self, at_ms: int) -> None:
-        """Let go of what is older than this log time."""
-        while self._ring and self._ring[0].at_ms < at_ms:
-            self.since = self._ring.popleft().offset + 1
+    def close(self, ev: int, at_ms: int, memory_ms: int) -> None:
+        """A cut closed at `ev`: let go of what was news in cuts older than `memory_ms`."""
+        if not self._spans or self._spans[-1].next_offset < ev:
+            self._spans.append(_Span(ev, at_ms))
+        while self._spans[0].at_ms + memory_ms < at_ms and len(self._spans) > 1:
+            self.since = self._spans.popleft().next_offset
+            while self._ring and self._ring[0].offset < self.since:
+                self._ring.popleft()
 
 
 def _shown(at: At) -> _Shown:
@@ -50,4 +60,4 @@ def _shown(at: At) -> _Shown:
     name = type(event).__name__
     names = ("batch", "count") if name == "BatchClosed" else _SHOWN
     body = {field: value for field in names if (value := getattr(event, field, None)) is not None}
-    return _Shown(at.offset, event.at_ms, _ENCODE([at.offset, event.at_ms, name, body]))
+    return _Shown(at.offset, _ENCODE([at.offset, event.at_ms, name, body]))

@@ -16,6 +16,11 @@ class _Row(NamedTuple):
     ended_ms: int | None
 
 
+class _Ended(NamedTuple):
+    ride: str
+    ended_ms: int
+
+
 class _Gone(NamedTuple):
     ride: str
     cursor: Cursor
@@ -33,7 +38,7 @@ class RideTable:
         self.lanes = Lanes()
         self._rows: dict[str, _Row] = {}
         """In the order of their last change."""
-        self._ended: deque[str] = deque()
+        self._ended: deque[_Ended] = deque()
         """In the order of their end."""
         self._gone: deque[_Gone] = deque()
 
@@ -48,21 +53,23 @@ class RideTable:
         if had is not None and had.record == record:
             return
         if ended_ms is not None and (had is None or had.ended_ms is None):
-            self._ended.append(ride)
-        self._drop(ride)
+            self._ended.append(_Ended(ride, ended_ms))
+        self.drop(ride)
         row = self._rows[ride] = _Row(record, hash_ride(record), ev, ended_ms)
         self.lanes = self.lanes.plus(row.lanes)
 
+    def drop(self, ride: str) -> None:
+        """The ride has no row any more."""
+        row = self._rows.pop(ride, None)
+        if row is not None:
+            self.lanes = self.lanes.minus(row.lanes)
+
     def close(self, cursor: Cursor, at_ms: int) -> None:
         """Let go of rides that ended long enough ago, as of this cut time."""
-        while self._ended:
-            ended_ms = self._rows[self._ended[0]].ended_ms
-            assert ended_ms is not None  # an end is final
-            if ended_ms + self.expiry_ms > at_ms:
-                break
-            ride = self._ended.popleft()
-            self._drop(ride)
-            self._gone.append(_Gone(ride, cursor, at_ms))
+        while self._ended and self._ended[0].ended_ms + self.expiry_ms <= at_ms:
+            ended = self._ended.popleft()
+            self.drop(ended.ride)
+            self._gone.append(_Gone(ended.ride, cursor, at_ms))
         while self._gone and self._gone[0].at_ms + self.memory_ms <= at_ms:
             self._gone.popleft()
 
@@ -86,8 +93,3 @@ class RideTable:
                 break
             found.append(gone.ride)
         return [ride.encode("ascii") for ride in sorted(found)]
-
-    def _drop(self, ride: str) -> None:
-        row = self._rows.pop(ride, None)
-        if row is not None:
-            self.lanes = self.lanes.minus(row.lanes)

@@ -177,11 +177,7 @@ class Gateway:
         metrics.count("gateway_cuts_total")
         metrics.gauge("gateway_drivers", view.drivers.held)
         metrics.gauge("gateway_clients", len(self.hub.clients))
-        now = {
-            LOCATIONS: view.undecodable,
-            EVENTS: view.batches.undecodable,
-            "dropped": view.batches.dropped,
-        }
+        now = {LOCATIONS: view.undecodable, EVENTS: view.undecodable_events, "dropped": view.batches.dropped}
         for topic in (LOCATIONS, EVENTS):
             if now[topic] > self._counted[topic]:
                 count = now[topic] - self._counted[topic]

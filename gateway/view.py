@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from gateway.batches import Batch, Batches
 from gateway.drivers import SKEW_MS, DriverTable
 from gateway.feed import Feed
 from gateway.frame import Frame, ride_record
@@ -19,8 +18,9 @@ from gateway.hash import Lanes, hash_drivers
 from gateway.rides import RideTable
 from gateway.window import Window
 from taxi import codec
+from taxi.batches import Batch, WholeBatches
 from taxi.bus import Record
-from taxi.city import CityState, IllegalTransitionError, Ride
+from taxi.city import EVENTS_LOST, CityState, IllegalTransitionError, Ride
 from taxi.cursor import Cursor
 from taxi.fixes import EXPIRY_MS
 from taxi.messages import EpochStarted, Fix
@@ -64,9 +64,10 @@ class View:
         """Of the last cut closed; None before the log has an epoch."""
         self.undecodable = 0
         """Locations that are no fixes."""
+        self.undecodable_events = 0
         self.drivers = DriverTable(expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
         self.rides = RideTable(expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
-        self.batches = Batches()
+        self.batches = WholeBatches()
         self._feed = Feed(ev)
         self._append_ms = 0
         self._loc_start = loc
@@ -123,30 +124,41 @@ class View:
     def fold_events(self, records: Iterable[Record]) -> None:
         """Take records of `taxi.events` in, in offset order; whole batches count. Raises LogBroken."""
         for batch in self.batches.feed(records):
-            self._check(batch)
-            self._fold(batch)
+            if self._continues(batch):
+                self._fold(batch)
+        self.undecodable_events += len(self.batches.unreadable)
+        self.batches.unreadable.clear()
 
-    def _check(self, batch: Batch) -> None:
-        """Whether it continues the log that this view is of."""
-        if batch.closed.batch != self.city.batch + 1:
+    def _continues(self, batch: Batch) -> bool:
+        """Whether it is to be folded: not before a beginning is seen. Raises LogBroken."""
+        epochs = [at.event for at in batch.events if isinstance(at.event, EpochStarted)]
+        if not self.city.epoch:
+            # Whoever begins in the middle of a log, for want of a snapshot, knows nothing before an epoch
+            # that starts from nothing.
+            return any(epoch.batch == 1 or epoch.reason == EVENTS_LOST for epoch in epochs)
+        if epochs and self._live:
+            message = f"epoch {epochs[-1].epoch} follows {self.city.epoch}"
+            raise LogBroken(message)
+        if not epochs and batch.closed.batch != self.city.batch + 1:
             message = f"batch {batch.closed.batch} follows {self.city.batch}"
             raise LogBroken(message)
-        for at in batch.events:
-            if isinstance(at.event, EpochStarted) and self._live and self.city.epoch:
-                message = f"epoch {at.event.epoch} follows {self.city.epoch}"
-                raise LogBroken(message)
+        return True
 
     def _fold(self, batch: Batch) -> None:
         try:
             touched = [self.city.apply(at.event) for at in batch.events]
         except (IllegalTransitionError, KeyError) as error:
             raise LogBroken(str(error)) from error
-        self.ev = batch.ev
+        self.ev = batch.next_offset
         self._feed.add(batch)
         for driver in {driver: None for one in touched for driver in one.drivers}:
-            self.drivers.set_status(driver, self.city.status(driver), batch.ev)
+            self.drivers.set_status(driver, self.city.status(driver), self.ev)
         for name in {ride: None for one in touched for ride in one.rides}:
-            self._set_ride(self.city.rides[name], batch.ev)
+            ride = self.city.rides.get(name)
+            if ride is None:
+                self.rides.drop(name)
+            else:
+                self._set_ride(ride, self.ev)
         self._cover()
         self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
 
@@ -176,7 +188,7 @@ class View:
         self.cursor = Cursor(self.city.epoch, self.loc, self.ev)
         self.drivers.close(self.cursor, self.at_ms)
         self.rides.close(self.cursor, self.at_ms)
-        self._feed.forget_before(self.at_ms - self.span.boot_ms)
+        self._feed.close(self.ev, self.at_ms, self.span.boot_ms)
         self._window.forget_before(self.at_ms - self.span.boot_ms)
         self._lanes = hash_drivers(self.drivers.unsorted()).plus(self.rides.lanes)
 

@@ -159,7 +159,7 @@ class Writer:
     def batch(self) -> None:
         number, at_ms = (
             self.city.batch + 1,
-            max(self.now_ms - self.draw.choice([0, 0, 300]), self.city.now_ms),
+            max(self.now_ms - self.draw.choice([0, 0, 0, 300, 30_000]), self.city.now_ms),
         )
         events: list[m.AnyEvent] = []
         for _ in range(self.draw.randint(0, 4)):

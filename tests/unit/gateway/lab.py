@@ -135,12 +135,14 @@ class Lab:
     def raw(self, topic: str, value: bytes | None) -> None:
         self.broker.partition(topic, 0).append([Outgoing(b"", value)], self.now_ms())
 
-    def batch(self, *events: Callable[..., m.AnyEvent], epoch: str | None = None) -> int:
+    def batch(
+        self, *events: Callable[..., m.AnyEvent], epoch: str | None = None, reason: str = "birth"
+    ) -> int:
         """Append a batch of events, each a function of what they share; the `ev` after it."""
         shared: dict[str, Any] = {"batch": self.city.batch + 1, "at_ms": self.now_ms()}
         made = [event(**shared) for event in events]
         if epoch or not self.city.batch:
-            made.insert(0, m.EpochStarted(**shared, epoch=epoch or EPOCH, city="grid"))
+            made.insert(0, m.EpochStarted(**shared, epoch=epoch or EPOCH, city="grid", reason=reason))
         locations = self.broker.partition(topics.LOCATIONS, 0).end
         count = len(made) + 1
         made.append(m.BatchClosed(**shared, count=count, commands_offset=0, locations_offset=locations))

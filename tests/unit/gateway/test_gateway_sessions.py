@@ -10,6 +10,7 @@ import pytest
 
 from taxi import messages as m
 from taxi import topics
+from taxi.city import EVENTS_LOST
 from taxi.cursor import Cursor
 from tests.simulation.loop import State
 from tests.unit.gateway.lab import EPOCH, HERE, THERE, Browser, Lab
@@ -469,6 +470,28 @@ def test_a_log_whose_beginning_nothing_covers_is_never_folded_from_the_middle(la
         lab.snapshot()
         lab.batch()
         await lab.until(lambda: lab.spy().reason is None)
+
+    lab.run(story())
+
+
+def test_an_epoch_that_starts_from_nothing_is_a_beginning_like_any_other(lab: Lab) -> None:
+    async def story() -> None:
+        lab.batch(partial(m.DriverCameOnline, driver=7))
+        for _ in range(20):
+            lab.batch()
+        lab.fix(7)
+        old = await lab.gateway("gateway-1")
+        browser = await lab.watch()
+        assert browser.state.drivers[7].status == 1
+        lab.broker.partition(topics.EVENTS, 0).delete_before(10)
+        lab.batch(epoch="fedcba9876543210", reason=EVENTS_LOST)
+        while browser.state.drivers[7].status != 0:
+            await browser.cut()
+        fresh = await lab.gateway("gateway-2")
+        await lab.until(lambda: lab.spy("gateway-1").reason is None)
+        assert old._shown is not None
+        assert fresh._shown is not None
+        assert old._shown.diff(None) == fresh._shown.diff(None)
 
     lab.run(story())
 
