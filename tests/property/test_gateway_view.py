@@ -5,6 +5,7 @@ The fold here shares nothing with the gateway: it sorts and filters whole lists 
 """
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hypothesis import event, given, settings
@@ -15,7 +16,7 @@ from gateway.view import Span, View
 from taxi import codec
 from taxi import messages as m
 from taxi.bus import Record
-from taxi.city import CityState
+from taxi.city import CityState, IllegalTransitionError
 from taxi.cursor import Cursor
 from taxi.states import ENDED
 from taxi.stream import ClientState, DriverRow, decode_cut
@@ -164,13 +165,13 @@ class Writer:
         events: list[m.AnyEvent] = []
         for _ in range(self.draw.randint(0, 4)):
             one = self.one_event(number, at_ms)
-            if one is not None:
+            with suppress(IllegalTransitionError):
                 self.city.apply(one)
                 events.append(one)
         self.log.batch(at_ms, events, self.draw.choice([0, 1, 1, 2]))
         self.catch_up()
 
-    def one_event(self, batch: int, at_ms: int) -> m.AnyEvent | None:
+    def one_event(self, batch: int, at_ms: int) -> m.AnyEvent:
         driver = self.draw.randint(1, 5)
         idle = [d for d in sorted(self.city.drivers) if self.city.status(d) == 1]
         live = [ride for _, ride in sorted(self.city.rides.items()) if ride.state not in ENDED]
@@ -208,7 +209,7 @@ class Writer:
             return m.RideAssigned(
                 batch=batch, at_ms=at_ms, ride=ride.ride, driver=ride.driver, attempt=ride.attempt, eta_s=60
             )
-        return None
+        return m.DriverFound(batch=batch, at_ms=at_ms, driver=driver)
 
     def pause(self) -> None:
         self.now_ms += self.draw.choice([10, 100, 100, 500, 2_000, 4_000, 9_000])

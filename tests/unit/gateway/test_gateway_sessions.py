@@ -498,8 +498,8 @@ def test_an_epoch_that_starts_from_nothing_is_a_beginning_like_any_other(lab: La
 
 def test_a_snapshot_of_another_log_is_not_believed(lab: Lab) -> None:
     async def story() -> None:
-        for _ in range(9):
-            lab.batch(partial(m.DriverCameOnline, driver=7))
+        for driver in range(1, 10):
+            lab.batch(partial(m.DriverCameOnline, driver=driver))
         lab.snapshot()
         await asyncio.sleep(300)
         lab.broker.create_topic(topics.EVENTS)
