@@ -29,7 +29,7 @@ def run_command(batch: Batch, read: ReadCommand) -> None:
 
 def _subject(command: m.AnyCommand) -> str:
     """The ride or driver that a command is about: the key of its rejection."""
-    return command.ride if hasattr(command, "ride") else str(command.driver)
+    return command.ride[:40] if hasattr(command, "ride") else str(command.driver)
 
 
 def _request(batch: Batch, command: m.RequestRide) -> None:

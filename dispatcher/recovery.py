@@ -5,6 +5,7 @@ The producer of the city was started before, so nobody else can add to the log a
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from dispatcher.cut import Epoch, Skipped, digest
@@ -122,15 +123,17 @@ async def _fold_events(
 async def _begin_again(bus: Bus, partition: int, bounds: Offsets, new_id: Callable[[], str]) -> Recovered:
     """The log's beginning is gone and nothing covers it: a new epoch, whose city begins empty.
 
-    Numbers, log time and input offsets go on where the last batch that can still be read left them.
+    Numbers, log time and input offsets go on where the last `BatchClosed` left them.
     """
     city = CityState()
     reader = await bus.reader(EVENTS, partition, bounds.start)
-    batches = WholeBatches()
     try:
         while reader.position < bounds.stable:
-            for batch in batches.feed(await reader.fetch()):
-                city.stand_at(batch.closed)
+            for record in await reader.fetch():
+                with suppress(DecodeError):  # nothing is folded here: what can't be read is not missed
+                    event = codec.decode(EVENTS, record)
+                    if isinstance(event, BatchClosed):
+                        city.stand_at(event)
     finally:
         await reader.close()
     epoch = Epoch(new_id(), EVENTS_LOST)

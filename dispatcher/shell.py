@@ -14,7 +14,7 @@ from dispatcher.desk import run_city
 from dispatcher.mandate import mandate_of
 from dispatcher.notes import METRICS
 from dispatcher.settings import Settings
-from taxi.bus import BusError, Membership
+from taxi.bus import Assignment, BusError, Membership, Unavailable
 from taxi.roads import RoadNetwork
 from taxi.runtime.env import Env
 from taxi.topics import COMMANDS
@@ -26,6 +26,7 @@ PARTITION: Final = 0
 """The city's."""
 _FIRST_PAUSE_S: Final = 0.25
 _PAUSE_S_MAX: Final = 5.0
+_ASSIGNED_WITHIN_S: Final = 30.0
 _STEADY_S: Final = 60.0
 """Whoever went on for this long has worked: longer than any call may be retried."""
 _GIVE_UP_S: Final = 300.0
@@ -74,7 +75,7 @@ async def _serve(env: Env[Settings], roads: RoadNetwork, mandate: Mandate) -> No
 
 async def _follow(env: Env[Settings], member: Membership, roads: RoadNetwork, mandate: Mandate) -> None:
     """Decide for the city while it is assigned; each assignment is a fresh start."""
-    assignment = await member.next()
+    assignment = await _first(member)
     while True:
         mine = PARTITION in assignment.partitions
         env.log.info("assigned" if mine else "standing by", generation=assignment.generation)
@@ -87,10 +88,21 @@ async def _follow(env: Env[Settings], member: Membership, roads: RoadNetwork, ma
             task.cancel()
 
 
+async def _first(member: Membership) -> Assignment:
+    """A group that never answers is a broker that is away."""
+    try:
+        async with asyncio.timeout(_ASSIGNED_WITHIN_S):
+            return await member.next()
+    except TimeoutError:
+        raise Unavailable(f"{GROUP}: no assignment within {_ASSIGNED_WITHIN_S:.0f} s") from None
+
+
 async def _stand_by(env: Env[Settings]) -> None:
-    """Ready to take over, once the group has made up its mind."""
-    await asyncio.sleep(_STANDBY_S)
-    env.health.ready()
+    """Ready to take over, once the group has made up its mind and while the log answers."""
+    while True:
+        await asyncio.sleep(_STANDBY_S)
+        await env.bus.offsets(COMMANDS, PARTITION)
+        env.health.ready()
 
 
 def _tell(env: Env[Settings], errors: list[BusError]) -> None:

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real shell against a memory broker, in virtual time. A test plays riders and drivers by hand."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from dispatcher.core import Mandate
+from dispatcher.settings import Settings
+from dispatcher.shell import main
+from taxi import codec, topics
+from taxi import messages as m
+from taxi.batches import WholeBatches
+from taxi.bus import Outgoing, Record
+from taxi.bus.memory import MemoryBroker, MemoryBus, MemoryLimits
+from taxi.city import CityState
+from taxi.runtime.env import Env
+from tests.simulation.loop import Node, SimLoop, SimTask
+from tests.unit.dispatcher.town import GRID, START_MS, corner
+
+LIMITS = MemoryLimits(give_up_s=2.0, request_s=0.5, end_transaction_s=0.3)
+END = 10**9
+
+
+class Spy:
+    """Log, metrics and health in one: remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.is_ready = False
+        self.said: list[str] = []
+        self.counts: Counter[str] = Counter()
+
+    def ready(self) -> None:
+        self.is_ready = True
+
+    def not_ready(self, reason: str) -> None:
+        self.is_ready = False
+        self.said.append(reason)
+
+    def note(self, event: str, **_: Any) -> None:
+        self.said.append(event)
+
+    debug = info = warning = error = note
+
+    def count(self, name: str, amount: float = 1, **labels: str) -> None:
+        self.counts[" ".join([name, *labels.values()])] += int(amount)
+
+    def gauge(self, name: str, value: float, **_: str) -> None:
+        """Not looked at."""
+
+    observe = gauge
+
+
+class Lab:
+    """A broker, and dispatchers that can be killed."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.loop = SimLoop(seed)
+        self.broker = MemoryBroker(
+            self.loop, now_ms=self.now_ms, now_s=self.loop.time, rng=random.Random(f"broker {seed}")
+        )
+        for name in (spec.name for spec in topics.specs()):
+            self.broker.create_topic(name)
+        self.dispatchers: list[tuple[Node, Spy, SimTask]] = []
+        self.on_air: dict[int, int] = {}
+        """Drivers who send a fix each second → their corner."""
+
+    def run(self, story: Callable[["Lab"], Any]) -> None:
+        """Let the story happen; a dispatcher that died of a bug fails it."""
+        try:
+            self.loop.run_until_complete(self._with_radio(story))
+            assert not self.loop.errors, self.loop.errors
+        finally:
+            self.loop.bury()
+
+    async def _with_radio(self, story: Callable[["Lab"], Any]) -> None:
+        radio = self.loop.create_task(self._radio())
+        await story(self)
+        radio.cancel()
+
+    async def _radio(self) -> None:
+        while True:
+            for driver, node in sorted(self.on_air.items()):
+                lng, lat = corner(node)
+                self.write(topics.LOCATIONS, m.Fix(driver=driver, at_ms=self.now_ms(), lng=lng, lat=lat))
+            await asyncio.sleep(1)
+
+    # --- the world ----------------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        return START_MS + int(self.loop.now * 1000)
+
+    def bus(self, name: str) -> MemoryBus:
+        return MemoryBus(self.broker, world=self.loop, rng=random.Random(name), limits=LIMITS)
+
+    def start(self) -> tuple[Node, Spy, SimTask]:
+        """One more dispatcher."""
+        name, spy = f"dispatcher-{len(self.dispatchers) + 1}", Spy()
+        env = Env(
+            settings=Settings(name=name),
+            bus=self.bus(name),
+            now_ms=self.now_ms,
+            random=random.Random(name),
+            new_id=lambda: f"{len(self.dispatchers):016x}",
+            log=spy,
+            metrics=spy,
+            health=spy,
+        )
+        node = Node(name)
+        born = node, spy, self.loop.spawn(node, main(env, roads=GRID, mandate=Mandate()))
+        self.dispatchers.append(born)
+        return born
+
+    def write(self, topic: str, *messages: m.Message) -> None:
+        self.write_bytes(topic, *(codec.encode(message) for message in messages))
+
+    def write_bytes(self, topic: str, *values: bytes | None) -> None:
+        self.broker.partition(topic, 0).append([Outgoing(None, value) for value in values], self.now_ms())
+
+    def say(self, *commands: m.AnyCommand) -> None:
+        self.write(topics.COMMANDS, *commands)
+
+    async def until(self, what: Callable[[], bool], within_s: float = 60.0) -> None:
+        """Wait for a condition; fails when it takes longer than `within_s` of virtual time."""
+        end = self.loop.now + within_s
+        while not what():
+            assert self.loop.now < end, "waited in vain"
+            await asyncio.sleep(0.02)
+
+    # --- the log ------------------------------------------------------------------------------------
+
+    def records(self, topic: str) -> list[Record]:
+        """What a read_committed reader sees."""
+        place = self.broker.partition(topic, 0)
+        return place.fetch(place.start, END, committed=True).records
+
+    def events(self) -> list[m.AnyEvent]:
+        return [at.event for batch in WholeBatches().feed(self.records(topics.EVENTS)) for at in batch.events]
+
+    def kinds(self) -> list[str]:
+        return [m.tag_of(event) for event in self.events()]
+
+    def city(self) -> CityState:
+        """The fold of the whole log."""
+        city = CityState()
+        for event in self.events():
+            city.apply(event)
+        return city
+
+    def letters(self) -> list[m.DeadLetter]:
+        return [codec.decode(topics.DEAD_LETTERS, record) for record in self.records(topics.DEAD_LETTERS)]
+
+    def answers(self, command_id: str) -> list[m.AnyEvent]:
+        return [event for event in self.events() if event.command_id == command_id]
