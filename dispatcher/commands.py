@@ -11,6 +11,8 @@ from taxi import messages as m
 from taxi.city import REMEMBERED_MS, Ride
 from taxi.states import ENDED, RideState
 
+_SUBJECT_MAX: Final = 40
+"""Characters of a ride id; nobody gets more than that of their own words onto the log."""
 _RIDE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 
 
@@ -34,7 +36,7 @@ def _subject(command: m.AnyCommand) -> str:
 
 def _request(batch: Batch, command: m.RequestRide) -> None:
     if not _RIDE_ID.fullmatch(command.ride):
-        batch.reject("bad_ride_id", command.ride[:40])
+        batch.reject("bad_ride_id", command.ride[:_SUBJECT_MAX])
     elif command.ride in batch.city.rides:
         batch.reject("ride_exists", command.ride)
     elif not (batch.roads.contains(*command.pickup) and batch.roads.contains(*command.dropoff)):
@@ -52,13 +54,13 @@ def _request(batch: Batch, command: m.RequestRide) -> None:
 def _cancel(batch: Batch, command: m.CancelRide) -> None:
     ride = batch.city.rides.get(command.ride)
     if ride is None:
-        batch.reject("unknown_ride", command.ride[:40])
+        batch.reject("unknown_ride", command.ride[:_SUBJECT_MAX])
     elif ride.state in ENDED:
         batch.reject("ended", ride.ride)
     elif ride.state is RideState.ON_TRIP:
         batch.reject("on_trip", ride.ride)
     else:
-        batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason=command.reason[:40])
+        batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason=command.reason[:_SUBJECT_MAX])
 
 
 def _go_online(batch: Batch, command: m.GoOnline) -> None:
@@ -82,7 +84,7 @@ def _go_offline(batch: Batch, command: m.GoOffline) -> None:
 def _answer(batch: Batch, command: m.AnswerOffer) -> None:
     ride = _ride_of(batch, command)
     if ride is None or ride.state is not RideState.OFFERED:
-        batch.reject("stale_offer", command.ride[:40])
+        batch.reject("stale_offer", command.ride[:_SUBJECT_MAX])
         return
     kind = m.RideAssigned if command.accept else m.OfferDeclined
     eta = {"eta_s": ride.eta_s} if command.accept else {}
@@ -92,7 +94,7 @@ def _answer(batch: Batch, command: m.AnswerOffer) -> None:
 def _report(batch: Batch, command: m.ReportProgress) -> None:
     ride = _ride_of(batch, command)
     if ride is None or ride.state is not _STAGES.get(command.stage):
-        batch.reject("stale_report" if command.stage in _STAGES else "unknown_stage", command.ride[:40])
+        batch.reject("stale_report" if command.stage in _STAGES else "unknown_stage", command.ride[:_SUBJECT_MAX])
         return
     who = {"ride": ride.ride, "driver": command.driver}
     match command.stage:
