@@ -39,7 +39,7 @@ test: check ## every check and every test
 	$(BIN)/python -m scripts.front_end test
 	$(BIN)/pytest -n 2 $(QUICK)
 	@$(MAKE) --no-print-directory sim
-	$(BIN)/pytest $(foreach each,$(QUICK) tests/simulation,--ignore=$(each))
+	$(BIN)/pytest -n 2 --dist loadgroup $(foreach each,$(QUICK) tests/simulation,--ignore=$(each))
 
 sim: setup ## the whole system under SEEDS=200 seeds: faults, then heal, then every promise checked
 	SEEDS=$(SEEDS) $(BIN)/pytest -n 2 tests/simulation

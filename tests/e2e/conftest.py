@@ -13,6 +13,7 @@ from taxi.local.java import find as find_java
 from taxi.local.ports import first_free
 from tests.live_demo import LiveDemo, live_demo
 
+# Both fixtures end with their module: Playwright holds the thread's event loop while it is open.
 SOFTWARE_GL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox")
 AT_HOME = (
     "--disable-background-networking",
@@ -30,7 +31,7 @@ def missing(what: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium that speaks to this machine only."""
     executable = find_browser()
@@ -43,7 +44,7 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
     """A small city with two gateways and little demand, so that a ride is picked up soon."""
     try:

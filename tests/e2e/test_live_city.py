@@ -13,7 +13,12 @@ from playwright.sync_api import Browser, Page, expect
 from taxi.roads import RoadNetwork
 from tests.live_demo import LiveDemo, until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.browser, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("live city"),
+]
 
 DRIVERS = 600
 STREET_M_MAX = 20.0
