@@ -38,6 +38,13 @@ class FramedProtocol(WebSocketsSansIOProtocol):
         if held is not None and _NOTSENT_LOWAT is not None and held.family != socket.AF_UNIX:
             held.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _NOTSENT_BYTES)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.when_lost()
+
+    def when_lost(self) -> None:
+        """Set by who wants to know that the socket is gone."""
+
     async def run_asgi(self) -> None:
         self.scope["extensions"][EXTENSION] = {"protocol": self}
         await super().run_asgi()
@@ -96,6 +103,7 @@ class SocketConnection:
     def __init__(self, protocol: FramedProtocol, receive: Receive, peer: str, framer: Framer) -> None:
         self.peer = peer
         self.ended = asyncio.Event()
+        protocol.when_lost = self.ended.set  # type: ignore[method-assign]
         self._protocol = protocol
         self._receive = receive
         self._framer = framer
@@ -198,6 +206,11 @@ class WebListener:
         self._app: ASGIApp | None = None
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether connections are accepted now: a moment after `open`."""
+        return self._server is not None and self._server.started
 
     def attach(self, app: ASGIApp) -> None:
         """What is served beside the socket; `door` must be mounted in it."""

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real sockets: frames made once reach real WebSocket clients, and a reader that stops is noticed."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import uvloop
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
+
+from gateway.session import MESSAGE_BYTES_MAX
+from gateway.transport import SocketConnection, WebListener, bind, framed, listening
+from taxi.stream import SUBPROTOCOL
+
+
+@dataclass
+class Place:
+    """A listener and its address."""
+
+    listener: WebListener
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.listener.port}/ws"
+
+    async def pair(self, origin: str | None = None) -> tuple[SocketConnection, ClientConnection]:
+        """Both ends of a new connection."""
+        arrival = asyncio.create_task(self.listener.accept())
+        headers = {"Origin": origin} if origin else {}
+        subprotocols = [Subprotocol("other"), Subprotocol(SUBPROTOCOL)]
+        client = await connect(self.url, subprotocols=subprotocols, additional_headers=headers)
+        return await arrival, client
+
+
+@contextlib.asynccontextmanager
+async def place(allowed: tuple[str, ...] = (), port: int = 0) -> AsyncIterator[Place]:
+    async def hello(_: object) -> PlainTextResponse:
+        return PlainTextResponse("hello")
+
+    async with listening(bind("127.0.0.1", port, reuse_port=True), allowed) as listener:
+        routes = [WebSocketRoute("/ws", listener.door), Route("/", hello)]
+        listener.attach(Starlette(routes=routes))
+        listener.open()
+        await until(lambda: listener.is_listening)
+        yield Place(listener)
+
+
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not what():  # noqa: ASYNC110 - a socket rings no bell
+            await asyncio.sleep(0.005)
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(20):
+            await story()
+
+    uvloop.run(bounded())
+
+
+def test_messages_of_every_size_arrive_whole_and_in_order() -> None:
+    async def story() -> None:
+        async with place() as here:
+            ours, theirs = await here.pair()
+            sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 300_000]
+            for size in sizes:
+                ours.send(b"\x01" * size)
+                ours.send("é" * size)
+            for size in sizes:
+                assert await theirs.recv() == b"\x01" * size
+                assert await theirs.recv() == "é" * size
+            await theirs.close()
+
+    run(story)
+
+
+def test_one_message_to_many_is_framed_once() -> None:
+    async def story() -> None:
+        async with place() as here:
+            pairs = [await here.pair() for _ in range(3)]
+            message = b"cut" * 100
+            made = []
+            for ours, _ in pairs:
+                ours.send(message)
+                made.append(ours._framer(message))
+            assert all(one is made[0] for one in made)
+            for _, theirs in pairs:
+                assert await theirs.recv() == message
+                await theirs.close()
+
+    run(story)
+
+
+def test_what_a_client_says_is_received_until_it_leaves() -> None:
+    async def story() -> None:
+        async with place() as here:
+            ours, theirs = await here.pair()
+            assert theirs.subprotocol == SUBPROTOCOL
+            assert theirs.protocol.extensions == []
+            await theirs.send("hello")
+            await theirs.send(b"\x00")
+            assert await ours.receive() == "hello"
+            assert await ours.receive() == b"\x00"
+            await theirs.close()
+            assert await ours.receive() is None
+            assert await ours.receive() is None
+            ours.send(b"into the void")
+
+    run(story)
+
+
+def test_a_client_hears_with_which_code_and_why_it_is_closed() -> None:
+    async def story() -> None:
+        async with place() as here:
+            ours, theirs = await here.pair()
+            ours.send("last words")
+            ours.close(4001, "250")
+            ours.close(4002, "never heard")
+            ours.send("never heard")
+            assert await theirs.recv() == "last words"
+            with pytest.raises(ConnectionClosed) as closed:
+                await theirs.recv()
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "250")
+
+    run(story)
+
+
+def test_a_message_above_the_limit_ends_the_connection() -> None:
+    async def story() -> None:
+        async with place() as here:
+            ours, theirs = await here.pair()
+            await theirs.send("x" * (MESSAGE_BYTES_MAX + 1))
+            assert await ours.receive() is None
+            with pytest.raises(ConnectionClosed):
+                await theirs.recv()
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "enters"),
+    [
+        (None, (), True),
+        ("http://127.0.0.1:{port}", (), True),
+        ("http://evil.example", (), False),
+        ("null", (), False),
+        ("https://taxi.example", ("https://taxi.example",), True),
+    ],
+)
+def test_only_pages_of_this_origin_may_open_the_socket(
+    origin: str | None, allowed: tuple[str, ...], enters: bool
+) -> None:
+    async def story() -> None:
+        async with place(allowed) as here:
+            told = origin.format(port=here.listener.port) if origin else None
+            if enters:
+                _, theirs = await here.pair(told)
+                await theirs.close()
+            else:
+                with pytest.raises(InvalidStatus) as refused:
+                    await connect(here.url, additional_headers={"Origin": str(told)})
+                assert refused.value.response.status_code == 403
+
+    run(story)
+
+
+def test_a_reader_that_stops_shows_as_backlog_after_little_and_can_be_closed() -> None:
+    async def story() -> None:
+        async with place() as here:
+            arrival = asyncio.create_task(here.listener.accept())
+            reader, writer = await raw_client(here.listener.port)
+            ours = await arrival
+            sent, chunk = 0, b"x" * 16_384
+            while not ours.backlog():
+                ours.send(chunk)
+                sent += len(chunk)
+                await asyncio.sleep(0.001)
+                assert sent < 64 << 20, "the kernel hides this client"
+            ours.close(4002, "too slow")
+            await until(lambda: ours.backlog() == 0)  # the socket is gone, with all it held
+            writer.close()
+            assert reader is not None
+
+    run(story)
+
+
+async def raw_client(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A WebSocket client that never reads, with a small buffer."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
+    head = (
+        "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    writer.write(head.encode())
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+def test_nobody_is_let_in_before_it_opens_and_nobody_new_after_it_closes() -> None:
+    async def story() -> None:
+        async with listening(bind("127.0.0.1", 0, reuse_port=True)) as listener:
+            with pytest.raises(ConnectionRefusedError):
+                await connect(f"ws://127.0.0.1:{listener.port}/ws")
+        async with place() as here:
+            ours, theirs = await here.pair()
+            here.listener.close()
+            with pytest.raises(ConnectionRefusedError):
+                await connect(here.url)
+            ours.send("still here")
+            assert await theirs.recv() == "still here"
+            await theirs.close()
+
+    run(story)
+
+
+def test_two_gateways_share_one_port_and_one_of_them_is_enough() -> None:
+    async def story() -> None:
+        async with place() as one:
+            async with place(port=one.listener.port):
+                pass
+            async with httpx.AsyncClient() as web:
+                answer = await web.get(f"http://127.0.0.1:{one.listener.port}/")
+                assert answer.text == "hello"
+
+    run(story)
+
+
+def test_a_port_that_another_program_holds_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        bind("127.0.0.1", taken.getsockname()[1], reuse_port=True)
+
+
+def test_a_short_frame_is_what_the_rfc_says() -> None:
+    assert framed(b"\x01\x02") == b"\x82\x02\x01\x02"
+    assert framed("hi") == b"\x81\x02hi"
