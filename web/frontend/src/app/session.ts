@@ -153,6 +153,8 @@ export class Session implements Listener {
     if (!row || row === asked.row) return;
     this.wish({ type: "seen", row });
     this.scene?.select(row.driver !== 0 && !hasEnded(row) ? row.driver : null);
+    if (row.started !== 0) this.scene?.map.pin("pickup", null);
+    if (hasEnded(row)) this.scene?.map.pin("dropoff", null);
   }
 
   private happen(event: Happening): void {

@@ -21,6 +21,18 @@ export interface Rider {
   readonly y: number;
 }
 
+/** What can be seen, with a margin: world coordinates from the motion's origin. */
+export interface Box {
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+export function inside(box: Box, x: number, y: number): boolean {
+  return x > box.left && x < box.right && y > box.top && y < box.bottom;
+}
+
 export class Instances {
   data = new Float32Array(4096 * FLOATS);
   ranges: readonly Range[] = [];
@@ -33,18 +45,20 @@ export class Instances {
     selected: number | null,
     showMs: number,
     shown: number,
+    box: Box,
   ): void {
     this.reserve(motion.n + riders.length + 1);
     this.n = 0;
     const ranges = DRAW_ORDER.filter((status) => shown & (1 << status)).map((status) =>
       this.range(status, () => {
         for (let slot = 0; slot < motion.n; slot++) {
-          if (motion.status[slot] === status) this.taxi(motion, slot, status, selected, showMs);
+          const seen = motion.status[slot] === status && inside(box, motion.toX[slot]!, motion.toY[slot]!);
+          if (seen) this.taxi(motion, slot, status, selected, showMs);
         }
       }),
     );
     const waiting = this.range(KIND_RIDER, () => {
-      for (const rider of riders) this.still(rider.x, rider.y, KIND_RIDER, selected !== null);
+      for (const { x, y } of riders) if (inside(box, x, y)) this.still(x, y, KIND_RIDER, selected !== null);
     });
     const slot = selected === null ? undefined : motion.slots.get(selected);
     const ring = this.range(KIND_SELECTED, () => {

@@ -5,15 +5,16 @@ import { isWaiting } from "../city/rides";
 import type { Config } from "../config";
 import type { Cut } from "../stream/decode";
 import type { Picture } from "../stream/state";
-import { CityMap, type Place } from "./city_map";
+import { type Camera, CityMap, type Place } from "./city_map";
 import { LogClock } from "./clock";
-import { Instances, type Rider } from "./instances";
+import { type Box, Instances, inside, type Rider } from "./instances";
 import { latOf, lngOf, mercatorX, mercatorY } from "./mercator";
 import { DELAY_MS, Motion } from "./motion";
 import { FULL_LOOK, LOOKS, type Look, pace } from "./pace";
 import { TaxiLayer } from "./taxi_layer";
 
 const DIM = 0.42;
+const MARGIN = 0.1;
 const PULSE_MS = 400;
 const ALL_STATUSES = 0x7f;
 const HALF_METRES = 2;
@@ -31,6 +32,7 @@ export class Scene {
   private selectedAt = 0;
   private shown = ALL_STATUSES;
   private uploadedShowMs = 0;
+  private uploadedFor: Camera | null = null;
   private drawnAt = 0;
   private lost = false;
   private dirty = false;
@@ -100,14 +102,11 @@ export class Scene {
   }
 
   /** Drivers drawn within a box. */
-  within([west, south, east, north]: readonly [number, number, number, number]): number {
-    const [left, right] = [mercatorX(west) - this.motion.originX, mercatorX(east) - this.motion.originX];
-    const [top, bottom] = [mercatorY(north) - this.motion.originY, mercatorY(south) - this.motion.originY];
+  within(bounds: readonly [number, number, number, number]): number {
+    const box = this.box(bounds);
     let n = 0;
     for (let slot = 0; slot < this.motion.n; slot++) {
-      const x = this.motion.toX[slot]!;
-      const y = this.motion.toY[slot]!;
-      if (x > left && x < right && y > top && y < bottom) n++;
+      if (inside(box, this.motion.toX[slot]!, this.motion.toY[slot]!)) n++;
     }
     return n;
   }
@@ -135,7 +134,7 @@ export class Scene {
     if (!camera || this.lost || !this.layer) return;
     const now = performance.now();
     const showMs = this.showMs(now);
-    if (this.dirty) this.upload(showMs);
+    if (this.dirty || camera !== this.uploadedFor) this.upload(showMs, camera);
     const { originX, originY } = this.motion;
     this.layer.draw({
       matrix: movedTo(camera.matrix, originX, originY),
@@ -150,12 +149,30 @@ export class Scene {
     this.frames++;
   }
 
-  private upload(showMs: number): void {
-    this.instances.fill(this.motion, this.riders, this.selected, showMs, this.shown);
+  private upload(showMs: number, camera: Camera): void {
+    const box = grown(this.box(this.map.view().bounds), MARGIN);
+    this.instances.fill(this.motion, this.riders, this.selected, showMs, this.shown, box);
     this.layer.upload(this.instances);
     this.uploadedShowMs = showMs;
+    this.uploadedFor = camera;
     this.dirty = false;
   }
+
+  private box([west, south, east, north]: readonly [number, number, number, number]): Box {
+    const { originX, originY } = this.motion;
+    return {
+      left: mercatorX(west) - originX,
+      right: mercatorX(east) - originX,
+      top: mercatorY(north) - originY,
+      bottom: mercatorY(south) - originY,
+    };
+  }
+}
+
+/** Wider on each side by a share of its width: what drives into view before the next upload is in it. */
+function grown({ left, right, top, bottom }: Box, share: number): Box {
+  const [x, y] = [(right - left) * share, (bottom - top) * share];
+  return { left: left - x, right: right + x, top: top - y, bottom: bottom + y };
 }
 
 /** The matrix for coordinates counted from an origin; the sum is made in 64 bits, so that nothing trembles. */

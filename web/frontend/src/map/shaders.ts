@@ -42,24 +42,71 @@ float progress() {
   return 1.0 + (late - late * late / 4.0) * 1000.0 / span;
 }
 vec4 clip(vec2 p) { return u_matrix * vec4(p, 0.0, 1.0); }
+// CSS pixels from the middle of the map.
+vec2 onScreen(vec2 place) {
+  vec4 p = clip(place);
+  return p.xy / p.w * u_viewport / (2.0 * u_scale);
+}
 `;
 
-/** A square around each taxi, big enough for what is drawn in it. */
+/**
+ * A point as large as what is drawn in it. Points, not instances: a renderer in software draws each instance as
+ * a drawing of its own.
+ */
 export const GLYPH_VERTEX = `${MOTION}
 uniform float u_reach;     // half the square, CSS pixels
-out vec2 v_at;             // CSS pixels from the taxi, y up
-out vec2 v_turned;         // the same, with y to where it faces
+flat out vec2 v_ahead;     // unit vector that it faces, y up
 flat out vec4 v_colour;
 void main() {
-  vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 - 1.0;
   float u = progress();
-  vec4 p = clip(mix(a_from, a_to, u));
-  v_at = corner * u_reach;
+  gl_Position = clip(mix(a_from, a_to, u));
+  gl_PointSize = 2.0 * u_reach * u_scale;
   float turn = mix(a_turn.x, a_turn.y, clamp(u, 0.0, 1.0)) * 6.2831853;
-  vec2 ahead = vec2(sin(turn), cos(turn));
-  v_turned = vec2(v_at.x * ahead.y - v_at.y * ahead.x, dot(v_at, ahead));
+  v_ahead = vec2(sin(turn), cos(turn));
   v_colour = vec4(COLOURS[int(a_kind.x + 0.5)], mix(1.0, 1.0 - u_dim, a_kind.z));
-  gl_Position = vec4(p.xy + v_at * u_scale * 2.0 / u_viewport * p.w, 0.0, p.w);
+}`;
+
+/** Where in its point a fragment lies: CSS pixels from the middle, y up. */
+const AT = "vec2 at() { return vec2(gl_PointCoord.x * 2.0 - 1.0, 1.0 - gl_PointCoord.y * 2.0) * u_reach; }";
+
+/** Glow, and where the city is small the trail with it: a straight one, so it needs no ribbon. */
+export const GLOW_VERTEX = `${MOTION}
+uniform float u_reach;
+uniform float u_stretch;   // the tail is drawn longer than the way was…
+uniform float u_longest;   // …up to this, CSS pixels; 0: none
+flat out vec4 v_tail;      // unit vector, length, 0
+flat out vec4 v_colour;
+void main() {
+  float u = progress();
+  vec2 here = mix(a_from, a_to, u);
+  gl_Position = clip(here);
+  gl_PointSize = 2.0 * u_reach * u_scale;
+  vec2 way = onScreen(mix(a_trail34.zw, a_trail34.xy, clamp(u, 0.0, 1.0))) - onScreen(here);
+  float len = length(way);
+  v_tail = len > 0.4 ? vec4(way / len, min(len * u_stretch, u_longest), 0.0) : vec4(0.0);
+  v_colour = vec4(COLOURS[int(a_kind.x + 0.5)], mix(1.0, 1.0 - u_dim, a_kind.z));
+}`;
+
+/** Half added, half laid over: a queue glows brighter without turning white. */
+export const GLOW_FRAGMENT = `${HEAD}
+uniform float u_reach;
+uniform float u_glow;
+uniform float u_scale;
+uniform float u_width;     // of the tail at the taxi, CSS pixels
+flat in vec4 v_tail;
+flat in vec4 v_colour;
+out vec4 o_colour;
+${AT}
+void main() {
+  vec2 p = at();
+  vec2 d = p / u_reach;
+  float near = max(0.0, 1.0 - dot(d, d));
+  float glow = u_glow * near * near * near * near;
+  float along = dot(p, v_tail.xy) / max(v_tail.z, 0.001);
+  float across = abs(p.x * v_tail.y - p.y * v_tail.x) - 0.5 * u_width * (1.0 - along);
+  float tail = along > 0.0 && along < 1.0 ? clamp(0.5 - across * u_scale, 0.0, 1.0) * (0.9 - 0.6 * along) : 0.0;
+  vec4 lit = vec4(v_colour.rgb * glow, glow * 0.5) * (1.0 - tail);
+  o_colour = (lit + vec4(mix(v_colour.rgb, vec3(1.0), 0.15) * tail, tail)) * v_colour.a;
 }`;
 
 const SHAPE_TOOLS = `
@@ -117,13 +164,14 @@ float glass(vec2 q, float len) {
 
 const SELECTED = `${HEAD}
 uniform float u_scale;
+uniform float u_reach;
 uniform float u_pulse;     // 1 … 0 while the selection is new
-in vec2 v_at;
-in vec2 v_turned;
+flat in vec2 v_ahead;
 flat in vec4 v_colour;
 out vec4 o_colour;
+${AT}
 void main() {
-  float d = length(v_at), r = 20.0 + 5.0 * u_pulse;
+  float d = length(at()), r = 20.0 + 5.0 * u_pulse;
   float ring = clamp(0.5 - (abs(d - r) - 1.0) * u_scale, 0.0, 1.0);
   float a = max(ring, d < r ? 0.14 : 0.0);
   o_colour = vec4(v_colour.rgb * a, a);
@@ -139,10 +187,11 @@ uniform float u_scale;
 uniform float u_radius;    // of a disc, CSS pixels
 uniform float u_car;       // 0 glyph … 1 car
 uniform float u_length;    // of a car, CSS pixels
-in vec2 v_at;
-in vec2 v_turned;
+uniform float u_reach;
+flat in vec2 v_ahead;
 flat in vec4 v_colour;
 out vec4 o_colour;
+${AT}
 const vec3 CASING = vec3(0.031, 0.047, 0.071);
 ${SHAPE_TOOLS}
 vec2 glyph(vec2 p, vec2 q, float r) { ${GLYPHS[kind]} }
@@ -150,45 +199,22 @@ ${morph ? `vec2 car(vec2 q, float len) { ${CARS[kind]} }` : ""}
 ${morph && solid ? GLASS : ""}
 void main() {
   vec3 colour = v_colour.rgb;
-  vec2 shape = glyph(v_at, v_turned, u_radius);
-  ${morph ? "shape = mix(shape, car(v_turned, u_length), u_car);" : ""}
-  ${morph && solid ? "colour = mix(colour, CASING, cover(glass(v_turned, u_length)) * u_car * 0.6);" : ""}
+  vec2 p = at(), q = vec2(p.x * v_ahead.y - p.y * v_ahead.x, dot(p, v_ahead));
+  vec2 shape = glyph(p, q, u_radius);
+  ${morph ? "shape = mix(shape, car(q, u_length), u_car);" : ""}
+  ${morph && solid ? "colour = mix(colour, CASING, cover(glass(q, u_length)) * u_car * 0.6);" : ""}
   float fill = cover(shape.x);
   float casing = cover(shape.y - 1.2) * 0.86 * (1.0 - fill);
   o_colour = vec4(colour * fill + CASING * casing, fill + casing) * v_colour.a;
 }`;
 }
 
-/** Half added, half laid over: a queue glows brighter without turning white. */
-export const GLOW_FRAGMENT = `${HEAD}
-uniform float u_reach;
-uniform float u_glow;
-in vec2 v_at;
-in vec2 v_turned;
-flat in vec4 v_colour;
-out vec4 o_colour;
-void main() {
-  vec2 d = v_at / u_reach;
-  float near = max(0.0, 1.0 - dot(d, d));
-  float a = u_glow * v_colour.a * near * near * near * near;
-  o_colour = vec4(v_colour.rgb * a, a * 0.5);
-}`;
-
-/** A ribbon through the last places, tapering to nothing three seconds back. */
+/** A ribbon through the last places, tapering to nothing three seconds back: for where streets can be seen. */
 export const TRAIL_VERTEX = `${MOTION}
 uniform float u_width;     // at the taxi, CSS pixels
-uniform float u_stretch;   // lengthens the ribbon where the city is small
-uniform float u_longest;   // of a straight ribbon, CSS pixels
-uniform float u_stride;    // points from one corner to the next: 1, or 4 for a straight ribbon
 out vec4 v_colour;
-// CSS pixels from the middle of the map.
-vec2 onScreen(vec2 place) {
-  vec4 p = clip(place);
-  return p.xy / p.w * u_viewport / (2.0 * u_scale);
-}
 void main() {
-  int stride = int(u_stride);
-  int k = (gl_VertexID >> 1) * stride;
+  int k = gl_VertexID >> 1;
   float side = float(gl_VertexID & 1) * 2.0 - 1.0;
   float u = progress();
   vec2 points[5];
@@ -197,15 +223,14 @@ void main() {
   points[2] = a_trail12.zw;
   points[3] = a_trail34.xy;
   points[4] = mix(a_trail34.zw, a_trail34.xy, clamp(u, 0.0, 1.0));
-  vec2 along = onScreen(points[max(k - stride, 0)]) - onScreen(points[min(k + stride, 4)]);
+  vec2 along = onScreen(points[max(k - 1, 0)]) - onScreen(points[min(k + 1, 4)]);
   float len = length(along);
-  float stretch = min(u_stretch, u_longest / max(len, 1e-3));
-  vec4 p = clip(points[0] + (points[k] - points[0]) * (stride == 4 ? stretch : 1.0));
   vec2 normal = len > 0.4 ? vec2(-along.y, along.x) / len : vec2(0.0);
   float left = 1.0 - float(k) / 4.0;
+  vec4 p = clip(points[k]);
   p.xy += normal * side * sqrt(left) * u_width * u_scale / u_viewport * p.w;
-  float a = (len > 0.4 ? 0.85 : 0.0) * mix(0.15, 1.0, left) * mix(1.0, 1.0 - u_dim, a_kind.z);
-  v_colour = vec4(COLOURS[int(a_kind.x + 0.5)] * a, a);
+  float a = (len > 0.4 ? 0.8 : 0.0) * left * mix(1.0, 1.0 - u_dim, a_kind.z);
+  v_colour = vec4(mix(COLOURS[int(a_kind.x + 0.5)], vec3(1.0), 0.15) * a, a);
   gl_Position = vec4(p.xy, 0.0, p.w);
 }`;
 

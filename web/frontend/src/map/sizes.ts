@@ -14,10 +14,11 @@ export interface Sizes {
   /** Straight trails are drawn longer than the way was, up to a length: they show where a taxi came from. */
   readonly stretch: number;
   readonly trailLongest: number;
-  /** Corners of a trail: where the city is small a straight one will do. */
-  readonly trailStride: 1 | 4;
+  /** Trails follow the streets, as ribbons. */
+  readonly ribbons: boolean;
 }
 
+const RIBBONS_FROM = 14.5;
 const CAR_FROM = 15.75;
 const CAR_FULL = 15.9;
 const CAR_PX_MIN = 23;
@@ -33,11 +34,11 @@ export function sizesAt(zoom: number): Sizes {
     car,
     length,
     carReach: car > 0 ? length * 0.6 : 0,
-    glow: between(zoom, [14.6, 0.66], [16, 0]),
-    trailWidth: between(zoom, [11, 2.6], [13, 5], [14.5, 7], [16, 10], [18.5, 14]),
+    glow: between(zoom, [14.6, 0.58], [15.8, 0]),
+    trailWidth: between(zoom, [11, 2.6], [13, 5.6], [14.5, 7], [16, 10], [18.5, 14]),
     stretch: 8,
-    trailLongest: between(zoom, [11, 8], [13, 15], [14.5, 30]),
-    trailStride: zoom < 14.5 ? 4 : 1,
+    trailLongest: zoom < RIBBONS_FROM ? between(zoom, [11, 8], [13, 15], [14.5, 26]) : 0,
+    ribbons: zoom >= RIBBONS_FROM,
   };
 }
 

@@ -23,7 +23,7 @@ const COLOUR = {
   highway: "#7a6c66",
   name: "#c9d4e2",
   halo: "#0e151f",
-  street: "#8fa0b8",
+  street: "#a3b3c9",
   parkName: "#6fae8f",
   borough: "#4a586d",
 };
@@ -199,7 +199,7 @@ const NAMES: LayerSpecification[] = [
       "text-letter-spacing": 0.03,
       "text-padding": 4,
     },
-    paint: { "text-color": COLOUR.street, ...halo(1.5), "text-opacity": zoomed(14.3, 0, 14.8, 0.95) },
+    paint: { "text-color": COLOUR.street, ...halo(1.8), "text-opacity": zoomed(14.3, 0, 14.8, 0.95) },
   },
 ];
 

@@ -4,9 +4,9 @@
 import { FLOATS, type Instances, type Range } from "./instances";
 import {
   GLOW_FRAGMENT,
+  GLOW_VERTEX,
   GLYPH_VERTEX,
   glyphFragment,
-  KIND_RIDER,
   KIND_SELECTED,
   TRAIL_FRAGMENT,
   TRAIL_VERTEX,
@@ -31,9 +31,8 @@ export interface View {
 
 /** Floats of each attribute, in buffer order. */
 const ATTRIBUTES = [2, 2, 2, 2, 3, 4, 4];
-const SQUARE = 4;
-/** Points of a trail: the taxi and four places behind it. */
-const TRAIL_POINTS = 4;
+/** Corners of a trail: two for the taxi and for each of four places behind it. */
+const RIBBON = 10;
 const RING_REACH_PX = 28;
 const CASING_PX = 2;
 const GLOW_RADII = 4.6;
@@ -45,6 +44,8 @@ const LOST = 6;
 export class TaxiLayer {
   private readonly gl: WebGL2RenderingContext;
   private readonly buffer: WebGLBuffer;
+  private readonly points: WebGLVertexArrayObject;
+  private readonly ribbons: WebGLVertexArrayObject;
   private readonly glow: Program;
   private readonly trail: Program;
   private readonly glyphs = new Map<string, Program>();
@@ -55,14 +56,11 @@ export class TaxiLayer {
     const gl = canvas.getContext("webgl2", { antialias: false, depth: false, stencil: false, alpha: true });
     if (!gl) throw new Error("no WebGL 2");
     this.gl = gl;
-    this.glow = new Program(gl, GLYPH_VERTEX, GLOW_FRAGMENT);
+    this.glow = new Program(gl, GLOW_VERTEX, GLOW_FRAGMENT);
     this.trail = new Program(gl, TRAIL_VERTEX, TRAIL_FRAGMENT);
     this.buffer = gl.createBuffer();
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
-    ATTRIBUTES.forEach((_, location) => {
-      gl.enableVertexAttribArray(location);
-      gl.vertexAttribDivisor(location, 1);
-    });
+    this.points = this.describe(0);
+    this.ribbons = this.describe(1);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
@@ -70,6 +68,7 @@ export class TaxiLayer {
   upload(instances: Instances): void {
     const { gl } = this;
     this.ranges = instances.ranges;
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
     gl.bufferData(gl.ARRAY_BUFFER, instances.data, gl.STREAM_DRAW, 0, instances.n * FLOATS);
   }
 
@@ -79,18 +78,27 @@ export class TaxiLayer {
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
     const sizes = sizesAt(view.zoom);
-    const taxis = this.ranges.filter(({ kind }) => kind !== OFFLINE && kind < KIND_RIDER);
+    const lively = this.ranges.filter(({ kind }) => kind !== OFFLINE && kind < LOST);
+    if (sizes.ribbons) this.drawRibbons(view, sizes, lively);
+    gl.bindVertexArray(this.points);
     if (view.glows && sizes.glow > 0) {
-      this.prepare(this.glow, view, sizes, sizes.radius * GLOW_RADII);
-      for (const range of taxis) this.run(range, SQUARE);
+      this.prepare(this.glow, view, sizes, Math.max(sizes.radius * GLOW_RADII, sizes.trailLongest));
+      for (const range of lively) gl.drawArrays(gl.POINTS, range.start, range.n);
     }
-    const ribbon = 2 * (TRAIL_POINTS / sizes.trailStride + 1);
-    this.prepare(this.trail, view, sizes, 0);
-    for (const range of taxis) if (range.kind !== LOST) this.run(range, ribbon);
     for (const range of this.ranges) {
-      const reach = reachOf(range.kind, sizes);
-      this.prepare(this.glyph(range.kind, sizes.car > 0), view, sizes, reach);
-      this.run(range, SQUARE);
+      this.prepare(this.glyph(range.kind, sizes.car > 0), view, sizes, reachOf(range.kind, sizes));
+      gl.drawArrays(gl.POINTS, range.start, range.n);
+    }
+  }
+
+  private drawRibbons(view: View, sizes: Sizes, lively: readonly Range[]): void {
+    const { gl } = this;
+    gl.bindVertexArray(this.ribbons);
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
+    this.prepare(this.trail, view, sizes, 0);
+    for (const { start, n } of lively) {
+      this.point(start);
+      gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, RIBBON, n);
     }
   }
 
@@ -116,19 +124,32 @@ export class TaxiLayer {
       u_width: sizes.trailWidth,
       u_stretch: sizes.stretch,
       u_longest: sizes.trailLongest,
-      u_stride: sizes.trailStride,
     });
     program.place(view.matrix, canvas.width, canvas.height);
   }
 
-  private run({ start, n }: Range, vertices: number): void {
+  /** How the buffer is read: once a vertex (divisor 0) or once an instance. */
+  private describe(divisor: number): WebGLVertexArrayObject {
+    const { gl } = this;
+    const array = gl.createVertexArray();
+    gl.bindVertexArray(array);
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer);
+    ATTRIBUTES.forEach((_, location) => {
+      gl.enableVertexAttribArray(location);
+      gl.vertexAttribDivisor(location, divisor);
+    });
+    this.point(0);
+    return array;
+  }
+
+  /** Let the attributes begin at a glyph of the buffer. */
+  private point(start: number): void {
     const { gl } = this;
     let at = start * FLOATS;
     ATTRIBUTES.forEach((floats, location) => {
       gl.vertexAttribPointer(location, floats, gl.FLOAT, false, FLOATS * 4, at * 4);
       at += floats;
     });
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, vertices, n);
   }
 }
 

@@ -46,9 +46,11 @@ function fit(all: number[], samples: readonly Sample[], width: number, height: n
   const low = fromZero ? 0 : Math.min(...all);
   const high = Math.max(...all);
   const room = Math.max(high - low, fromZero ? 1 : high * 0.02, 1e-9);
+  // A line that never moved runs through the middle.
+  const lift = fromZero || high > low ? 0 : (height - 4) / 2;
   return ([x, y]: Point): Point => [
     round(last === first ? width : ((x - first) / (last - first)) * width),
-    round(height - 2 - ((y - low) / room) * (height - 4)),
+    round(height - 2 - lift - ((y - low) / room) * (height - 4)),
   ];
 }
 
