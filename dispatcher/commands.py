@@ -94,7 +94,8 @@ def _answer(batch: Batch, command: m.AnswerOffer) -> None:
 def _report(batch: Batch, command: m.ReportProgress) -> None:
     ride = _ride_of(batch, command)
     if ride is None or ride.state is not _STAGES.get(command.stage):
-        batch.reject("stale_report" if command.stage in _STAGES else "unknown_stage", command.ride[:_SUBJECT_MAX])
+        reason = "stale_report" if command.stage in _STAGES else "unknown_stage"
+        batch.reject(reason, command.ride[:_SUBJECT_MAX])
         return
     who = {"ride": ride.ride, "driver": command.driver}
     match command.stage:
