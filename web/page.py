@@ -81,8 +81,6 @@ def _config(info: CityInfo) -> dict[str, Any]:
         "bbox": info.bbox,
         "center": info.center,
         "zoom": info.zoom,
-        "timeZone": info.time_zone,
-        "snapMax": info.snap_m_max,
         "attribution": info.attribution,
         "basemap": f"/cities/{info.name}/basemap",
     }

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from "vitest";
+import { type Ask, type AskEvent, ask, type Stop } from "../../src/app/ask";
+import type { RideRecord } from "../../src/stream/decode";
+
+const here: Stop = { place: [-73.98, 40.75], street: "W 44th St" };
+const there: Stop = { place: [-73.97, 40.76], street: null };
+const run = (...events: AskEvent[]): Ask => events.reduce(ask, { step: "off" } as Ask);
+const chosen: AskEvent[] = [{ type: "begin" }, { type: "pick", stop: here }, { type: "pick", stop: there }];
+
+describe("asking for a ride", () => {
+  it("takes the first click as pickup and the second as drop-off", () => {
+    expect(run(...chosen)).toMatchObject({ step: "choosing", pickup: here, dropoff: there });
+  });
+
+  it("lets the drop-off be moved", () => {
+    expect(run(...chosen, { type: "pick", stop: here })).toMatchObject({ pickup: here, dropoff: here });
+  });
+
+  it("sends nothing before both are chosen", () => {
+    expect(run({ type: "begin" }, { type: "pick", stop: here }, { type: "send" }).step).toBe("choosing");
+  });
+
+  it("follows the ride that was accepted, and no other", () => {
+    const riding = run(...chosen, { type: "send" }, { type: "accepted", id: "web-1" });
+    const row = { id: "web-1", state: 3 } as RideRecord;
+    expect(ask(riding, { type: "seen", row })).toMatchObject({ step: "riding", row });
+    expect(ask(riding, { type: "seen", row: { ...row, id: "r-9" } })).toBe(riding);
+  });
+
+  it("keeps what was chosen when the request fails, and says why", () => {
+    const failed = run(...chosen, { type: "send" }, { type: "failed", problem: "outside the city" });
+    expect(failed).toMatchObject({ step: "choosing", pickup: here, problem: "outside the city" });
+  });
+
+  it("is left at any time", () => {
+    expect(run(...chosen, { type: "cancel" })).toEqual({ step: "off" });
+  });
+
+  it("does not forget what was chosen when the key is pressed again", () => {
+    expect(run(...chosen, { type: "begin" })).toMatchObject({ dropoff: there });
+  });
+});
