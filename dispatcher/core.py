@@ -13,7 +13,7 @@ import msgspec
 
 from dispatcher.batch import Batch, Decided
 from dispatcher.commands import run_command
-from dispatcher.cut import Cut
+from dispatcher.cut import LOCATIONS_RECREATED, Cut
 from dispatcher.limits import Limits
 from dispatcher.market import open_market
 from dispatcher.policies import POLICIES
@@ -53,7 +53,7 @@ def decide(
     """The events of the next batch, `BatchClosed` last. Folds them into `city`, the fixes into `newest`."""
     before_ms = city.now_ms
     now_ms = max(before_ms, cut.heard_ms)
-    if cut.epoch is not None and cut.epoch.reason == "locations_recreated":
+    if cut.epoch is not None and cut.epoch.reason in LOCATIONS_RECREATED:
         newest.forget_all()
     for read in cut.fixes:
         newest.fold(read.fix, read.offset, read.append_ms)
@@ -90,7 +90,7 @@ def _begin(batch: Batch, cut: Cut, mandate: Mandate) -> None:
 
 
 def _match(batch: Batch, mandate: Mandate) -> None:
-    market = open_market(batch.city, batch.newest, batch.roads, batch.now_ms)
+    market = open_market(batch.city, batch.newest, batch.roads, batch.now_ms, batch.limits.patience_ms)
     if market is None:
         return
     for match in POLICIES[mandate.policy].match(market):

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Final
 
 from taxi.bus import Record
 from taxi.messages import AnyCommand, Fix
@@ -34,6 +35,10 @@ class Skipped:
     topic: str
     first: int
     next: int
+
+
+LOCATIONS_RECREATED: Final = frozenset({"locations_recreated", "inputs_recreated"})
+"""Why an epoch started before which no fix is known: theirs was another topic."""
 
 
 @dataclass(frozen=True, slots=True)

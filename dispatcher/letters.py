@@ -12,10 +12,12 @@ from taxi import codec
 from taxi.bus import Bus, Outgoing, Producer
 from taxi.codec import DecodeError
 from taxi.messages import DeadLetter
+from taxi.runtime import tracing
 from taxi.topics import DEAD_LETTERS
 
 _KEY_BYTES_MAX: Final = 1024
 _VALUE_BYTES_MAX: Final = 16 * 1024
+_REASON_MAX: Final = 500
 
 
 class DeadLetters:
@@ -43,16 +45,20 @@ class DeadLetters:
 
 
 def dead_letter(error: DecodeError, partition: int, found_by: str) -> Outgoing:
-    """The record to write for one that can't be read; key and value are the first bytes, in base64."""
+    """The record to write for one that can't be read: bounded, whatever it was, or it would stop the city.
+
+    Key and value are the first bytes, in base64.
+    """
     record = error.record
     letter = DeadLetter(
         topic=error.topic,
         partition=partition,
         offset=record.offset,
-        reason=error.reason,
+        reason=error.reason[:_REASON_MAX],
         found_by=found_by,
         key=base64.b64encode((record.key or b"")[:_KEY_BYTES_MAX]).decode("ascii"),
         value=base64.b64encode((record.value or b"")[:_VALUE_BYTES_MAX]).decode("ascii"),
     )
     source = f"{error.topic}/{partition}/{record.offset}".encode()
-    return Outgoing(source, codec.encode(letter), record.headers)
+    trace = tracing.parse(record.headers)
+    return Outgoing(source, codec.encode(letter), trace.headers() if trace is not None else ())

@@ -16,6 +16,8 @@ _SHARED: Final = (
     "messages.py",
     "newest.py",
     "roads.py",
+    "roads_city.py",
+    "roads_projection.py",
     "roads_tables.py",
     "states.py",
 )

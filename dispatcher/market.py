@@ -10,14 +10,20 @@ from taxi.roads import RoadNetwork
 from taxi.states import DriverStatus, RideState
 
 
-def open_market(city: CityState, newest: NewestFixes, roads: RoadNetwork, now_ms: int) -> Market | None:
-    """The market as of `now_ms`; None where nobody waits or nobody is free."""
-    waiting = [ride for ride in city.rides.values() if ride.state is RideState.REQUESTED]
-    free = sorted(
-        number
-        for number in newest.drivers
-        if city.status(number) is DriverStatus.IDLE and not city.drivers[number].leaving
-    )
+def open_market(
+    city: CityState, newest: NewestFixes, roads: RoadNetwork, now_ms: int, patience_ms: int
+) -> Market | None:
+    """The market as of `now_ms`; None where nobody waits or nobody is free.
+
+    Whoever has no patience left (an offer was declined in this very batch) is offered nothing more.
+    """
+    since_ms = now_ms - patience_ms
+    waiting = [
+        ride
+        for ride in city.rides.values()
+        if ride.state is RideState.REQUESTED and ride.requested_ms > since_ms
+    ]
+    free = sorted(number for number in newest.drivers if city.status(number) is DriverStatus.IDLE)
     if not waiting or not free:
         return None
     waiting.sort(key=lambda ride: (ride.requested_ms, ride.ride))

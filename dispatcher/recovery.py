@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from dispatcher.cut import Epoch, Skipped, digest
+from dispatcher.cut import LOCATIONS_RECREATED, Epoch, Skipped, digest
 from taxi import codec, snapshots
 from taxi.batches import WholeBatches
 from taxi.bus import Bus, Offsets, Record
 from taxi.city import EVENTS_LOST, CityState
 from taxi.codec import DecodeError
-from taxi.messages import BatchClosed, SnapshotPart
+from taxi.messages import BatchClosed, EpochStarted, SnapshotPart
 from taxi.newest import NewestFixes
 from taxi.snapshots import Snapshot
 from taxi.topics import COMMANDS, EVENTS, LOCATIONS
@@ -54,18 +54,21 @@ async def recover(bus: Bus, partition: int, new_id: Callable[[], str]) -> Recove
     snapshot = await _newest_that_stands(bus, partition, bounds)
     city = snapshot.state if snapshot is not None else CityState()
     newest = snapshot.newest if snapshot is not None else NewestFixes()
-    fixes_from = city.locations_offset
     start = snapshot.events_offset if snapshot is not None else 0
     if start < bounds.start:
         return await _begin_again(bus, partition, bounds, new_id)
-    unreadable = await _fold_events(bus, partition, city, start, bounds.stable)
+    fixes_from = city.locations_offset
+    folded = await _fold_events(bus, partition, city, start, bounds.stable)
+    if folded.locations_recreated:
+        newest.forget_all()
+        fixes_from = 0
     found = Recovered(
         city=city,
         newest=newest,
         commands_offset=city.commands_offset,
         locations_offset=city.locations_offset,
         epoch=None if city.epoch else Epoch(new_id(), "birth"),
-        unreadable=unreadable,
+        unreadable=tuple(folded.unreadable),
     )
     found = await _place(bus, partition, found, COMMANDS, new_id)
     found = await _place(bus, partition, found, LOCATIONS, new_id)
@@ -104,10 +107,18 @@ async def _stands(bus: Bus, partition: int, bounds: Offsets, snapshot: Snapshot)
     return isinstance(event, BatchClosed) and event.batch == snapshot.state.batch
 
 
-async def _fold_events(
-    bus: Bus, partition: int, city: CityState, start: int, end: int
-) -> tuple[DecodeError, ...]:
-    """Whole batches only: a run without its `BatchClosed` never happened. Returns what is no event."""
+@dataclass
+class Folded:
+    """What the events told beside the city."""
+
+    unreadable: list[DecodeError] = field(default_factory=list)
+    locations_recreated: bool = False
+    """The fixes that a snapshot before them knows are another topic's."""
+
+
+async def _fold_events(bus: Bus, partition: int, city: CityState, start: int, end: int) -> Folded:
+    """Whole batches only: a run without its `BatchClosed` never happened."""
+    folded = Folded()
     reader = await bus.reader(EVENTS, partition, start)
     batches = WholeBatches()
     try:
@@ -115,9 +126,12 @@ async def _fold_events(
             for batch in batches.feed(await reader.fetch()):
                 for at in batch.events:
                     city.apply(at.event)
+                    if isinstance(at.event, EpochStarted) and at.event.reason in LOCATIONS_RECREATED:
+                        folded.locations_recreated = True
     finally:
         await reader.close()
-    return tuple(batches.unreadable)
+    folded.unreadable += batches.unreadable
+    return folded
 
 
 async def _begin_again(bus: Bus, partition: int, bounds: Offsets, new_id: Callable[[], str]) -> Recovered:
@@ -155,14 +169,20 @@ async def _place(
     recorded: int = getattr(found.city, f"{name}_offset")
     bounds = await bus.offsets(topic, partition)
     if recorded > bounds.end or not await _same(bus, partition, found.city, topic, recorded, bounds.start):
-        epoch = Epoch(new_id(), f"{name}_recreated")
-        return _at(replace(found, epoch=found.epoch or epoch), name, bounds.start)
+        return _at(replace(found, epoch=_another(found.epoch, name, new_id)), name, bounds.start)
     if recorded < bounds.start:
         if found.city.batch:
             skipped = Skipped(topic, recorded, bounds.start)
             found = replace(found, skipped=(*found.skipped, skipped))
         return _at(found, name, bounds.start)
     return found
+
+
+def _another(begun: Epoch | None, name: str, new_id: Callable[[], str]) -> Epoch:
+    """The epoch that begins since an input was made anew; one epoch tells of both."""
+    if begun is None:
+        return Epoch(new_id(), f"{name}_recreated")
+    return replace(begun, reason="inputs_recreated") if begun.reason == "commands_recreated" else begun
 
 
 def _at(found: Recovered, name: str, offset: int) -> Recovered:

@@ -44,9 +44,9 @@ def _give_back(batch: Batch, ride: Ride, reason: str) -> None:
 
 def _age(batch: Batch, ride: Ride) -> None:
     now_ms, limits = batch.now_ms, batch.limits
+    if ride.state is RideState.OFFERED and ride.expires_ms <= now_ms:
+        batch.emit(m.OfferExpired, ride=ride.ride, driver=ride.driver, attempt=ride.attempt)
     match ride.state:
-        case RideState.OFFERED if ride.expires_ms <= now_ms:
-            batch.emit(m.OfferExpired, ride=ride.ride, driver=ride.driver, attempt=ride.attempt)
         case RideState.REQUESTED if ride.requested_ms + limits.patience_ms <= now_ms:
             batch.emit(m.RideExpired, ride=ride.ride)
         case RideState.ARRIVED if ride.arrived_ms + limits.no_show_ms <= now_ms:

@@ -105,9 +105,10 @@ class CityState(Struct, kw_only=True):
 
     def apply(self, event: m.AnyEvent) -> Touched:
         """Fold one event in; say whose rows it touched. Raises IllegalTransitionError."""
+        touched = _FOLDS[type(event)](self, event)
         if event.command_id is not None:
             self.commands[event.command_id] = event.at_ms
-        return _FOLDS[type(event)](self, event)
+        return touched
 
     def status(self, driver: int) -> DriverStatus:
         """What a driver is doing; OFFLINE where events know no such driver."""
@@ -180,6 +181,12 @@ def _move(city: CityState, event: Any) -> Ride:
         raise IllegalTransitionError(f"{event} while its driver is {ride.driver}")
     ride.state = after
     return ride
+
+
+def _allow(event: m.Event, driver: Driver, *, if_so: bool) -> None:
+    """A driver's own events, as `MOVES` is for rides."""
+    if not if_so:
+        raise IllegalTransitionError(f"{event} of {driver}")
 
 
 def _touched(ride: Ride, driver: int | None) -> Touched:
@@ -258,13 +265,16 @@ def _ended(city: CityState, event: Any) -> Touched:
 
 
 def _online(city: CityState, event: m.DriverCameOnline) -> Touched:
-    driver = city.drivers.setdefault(event.driver, Driver())
+    driver = city.drivers.get(event.driver, Driver())
+    _allow(event, driver, if_so=not driver.on_shift or driver.leaving)
+    city.drivers[event.driver] = driver
     driver.on_shift, driver.leaving, driver.since_ms = True, False, event.at_ms
     return Touched((event.driver,))
 
 
 def _offline(city: CityState, event: m.DriverWentOffline) -> Touched:
-    driver = city.drivers[event.driver]
+    driver = city.drivers.get(event.driver, Driver())
+    _allow(event, driver, if_so=driver.on_shift and not driver.leaving)
     if driver.ride is None:
         driver.on_shift = False
     else:
@@ -273,12 +283,15 @@ def _offline(city: CityState, event: m.DriverWentOffline) -> Touched:
 
 
 def _lost(city: CityState, event: m.DriverLost) -> Touched:
-    city.drivers[event.driver].lost_ms = event.at_ms
+    driver = city.drivers.get(event.driver, Driver())
+    _allow(event, driver, if_so=not driver.lost_ms and (driver.on_shift or driver.ride is not None))
+    driver.lost_ms = event.at_ms
     return Touched((event.driver,))
 
 
 def _found(city: CityState, event: m.DriverFound) -> Touched:
-    driver = city.drivers[event.driver]
+    driver = city.drivers.get(event.driver, Driver())
+    _allow(event, driver, if_so=driver.lost_ms > 0)
     driver.lost_ms, driver.since_ms = 0, event.at_ms
     return Touched((event.driver,))
 

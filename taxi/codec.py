@@ -40,5 +40,5 @@ def decode(topic: str, record: Record) -> Any:
         raise DecodeError(topic, record, "no value")
     try:
         return _DECODERS[topic].decode(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(topic, record, str(error)) from None

@@ -106,7 +106,8 @@ class EpochStarted(Event, frozen=True, kw_only=True):
     epoch: str
     city: str
     reason: str = "birth"
-    """`birth`, `commands_recreated`, `locations_recreated`; `events_lost`: the facts so far are gone."""
+    """`birth`; `commands_recreated`, `locations_recreated`, `inputs_recreated` (both); `events_lost`: the
+    facts so far are gone."""
 
 
 class PolicyActivated(Event, frozen=True, kw_only=True):

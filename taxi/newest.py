@@ -43,14 +43,18 @@ class NewestFixes(Struct, kw_only=True):
             self.drivers[fix.driver] = Seen(fix.at_ms, offset, append_ms, fix.lng, fix.lat)
 
     def is_lost(self, driver: int, since_ms: int, now_ms: int, lost_ms: int) -> bool:
-        """Whether nothing was heard of a driver for `lost_ms` of log time in which others were heard.
+        """Whether nothing was heard of a driver for `lost_ms` of log time while others were heard.
 
-        `since_ms`: when the shift began, for one who never sent a fix.
+        `since_ms`: when the shift began, for one who never sent a fix. While the whole city is silent,
+        nobody is lost: then commands alone move log time.
         """
+        if now_ms - self.heard_ms > SILENCE_MS:
+            return False
         seen = self.drivers.get(driver)
         heard_ms = max(since_ms, self.resumed_ms, seen.append_ms if seen is not None else 0)
         return now_ms - heard_ms >= lost_ms
 
     def forget_all(self) -> None:
         """The topic was made anew: offsets start over, and what was known is another log's."""
+        self.heard_ms = self.resumed_ms = 0
         self.drivers.clear()

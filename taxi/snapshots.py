@@ -111,14 +111,18 @@ async def _read(bus: Bus, partition: int, start: int, end: int) -> list[Record]:
 
 def _newest_in(records: list[Record], wanted: Callable[[SnapshotPart], bool]) -> Snapshot | None:
     groups: dict[tuple[int, str, int], dict[int, SnapshotPart]] = {}
+    written: dict[tuple[int, str, int], int] = {}
     for record in records:
         try:
             part: SnapshotPart = codec.decode(SNAPSHOTS, record)
         except codec.DecodeError:
             continue
         if wanted(part):
-            groups.setdefault((part.batch, part.digest, part.events_offset), {})[part.part] = part
-    for key in sorted(groups, reverse=True):
+            key = part.batch, part.digest, part.events_offset
+            groups.setdefault(key, {})[part.part] = part
+            written[key] = record.offset
+    # In the order of the log: where it was made anew, batches are counted from 1 again.
+    for key in sorted(groups, key=written.__getitem__, reverse=True):
         snapshot = _join(groups[key])
         if snapshot is not None:
             return snapshot
@@ -128,7 +132,7 @@ def _newest_in(records: list[Record], wanted: Callable[[SnapshotPart], bool]) ->
 def _join(parts: dict[int, SnapshotPart]) -> Snapshot | None:
     """The snapshot of these parts; None if one is missing or they don't match their digest."""
     any_part = next(iter(parts.values()))
-    if sorted(parts) != list(range(any_part.parts)):
+    if len(parts) != any_part.parts or sorted(parts) != list(range(len(parts))):
         return None
     text = "".join(parts[number].body for number in range(any_part.parts))
     if _digest(text) != any_part.digest:

@@ -131,13 +131,18 @@ def expire(city: Obliging, nth: int) -> None:
 
 
 def lose_or_find(city: Obliging, nth: int) -> None:
-    if driver := pick(sorted(city.state.drivers), nth):
-        lost = city.state.drivers[driver].lost_ms
-        city.add(m.DriverFound if lost else m.DriverLost, driver=driver)
+    known = city.state.drivers
+    if driver := pick(sorted(d for d in known if known[d].lost_ms or known[d].on_shift), nth):
+        city.add(m.DriverFound if known[driver].lost_ms else m.DriverLost, driver=driver)
+
+
+def find(city: Obliging, driver: int) -> None:
+    city.add(m.DriverFound, driver=driver)
 
 
 def end_shift(city: Obliging, nth: int) -> None:
-    if driver := pick(sorted(city.state.drivers), nth):
+    known = city.state.drivers
+    if driver := pick(sorted(d for d in known if known[d].on_shift and not known[d].leaving), nth):
         city.add(m.DriverWentOffline, driver=driver)
 
 
@@ -191,7 +196,7 @@ def test_after_any_story_a_calm_city_finishes_its_rides(seed: int, actions: list
         act(story, name, what)
     for driver in sorted(story.dispatcher.state.drivers):
         if story.dispatcher.state.drivers[driver].lost_ms:
-            story.strike(lose_or_find, sorted(story.dispatcher.state.drivers).index(driver))
+            story.strike(find, driver)
     begun = {r.ride for r in story.dispatcher.rides(*HELD, RideState.ON_TRIP)}
     for _ in range(400):
         story.live(10)

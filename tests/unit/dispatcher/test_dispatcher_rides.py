@@ -3,6 +3,7 @@
 
 import pytest
 
+from dispatcher.limits import Limits
 from taxi import messages as m
 from taxi.states import DriverStatus, RideState
 from tests.unit.dispatcher.town import (
@@ -86,6 +87,18 @@ def test_nobody_free_means_waiting_and_in_the_end_giving_up(town: Town) -> None:
     town.step(request())
     assert kinds(town.wait(598_000)) == []
     assert kinds(town.wait(2_000)) == ["RideExpired"]
+
+
+@pytest.mark.parametrize("by", ["saying no", "saying nothing"])
+def test_a_ride_without_patience_left_is_not_offered_again(by: str) -> None:
+    town = Town(limits=Limits(patience_ms=8_000))
+    town.drivers(d1=0, d2=1)
+    offer = town.offered()
+    assert kinds(town.wait(8_000)) == []
+    if by == "saying no":
+        assert kinds(town.step(answer(offer, accept=False))) == ["OfferDeclined"]
+    assert kinds(town.wait(4_000))[-1] == "RideExpired"
+    assert town.ride().attempt == 1
 
 
 @pytest.mark.parametrize("stage", ["offered", "taken", "waiting_at_pickup"])
@@ -191,3 +204,10 @@ def test_a_command_that_lay_about_for_an_hour_is_too_old(town: Town) -> None:
     town.now_ms += 4_000_000
     events = town.decide(late(town.cut(request()), START_MS))
     assert reasons(events) == ["too_old"]
+
+
+def test_a_rejection_repeats_no_more_than_forty_characters_of_a_ride_id(town: Town) -> None:
+    town.now_ms += 4_000_000
+    [event] = town.decide(late(town.cut(request("x" * 5000)), START_MS))
+    assert isinstance(event, m.CommandRejected)
+    assert event.subject == "x" * 40

@@ -5,9 +5,10 @@ import asyncio
 
 import pytest
 
+from dispatcher.recovery import recover
 from taxi import messages as m
 from taxi import snapshots, topics
-from taxi.bus import Unavailable
+from taxi.bus import Outgoing, Unavailable
 from taxi.states import DriverStatus, RideState
 from tests.simulation.loop import State
 from tests.unit.dispatcher.lab import Lab
@@ -120,6 +121,7 @@ def test_one_that_slept_through_its_succession_leaves_and_joins_again(lab: Lab) 
         b'{"type":"GoOnline","command_id":"' + b"x" * 5000 + b'","driver":1}',
         b'{"type":"RequestRide","command_id":"x","ride":"r","rider":"a","pickup":[NaN,1],"dropoff":[1,2]}',
         b"[" * 100_000,
+        b'{"type":"GoOnline","command_id":"x","driver":1,"more":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
 )
 @pytest.mark.parametrize("topic", [topics.COMMANDS, topics.LOCATIONS, topics.EVENTS])
@@ -210,6 +212,53 @@ def test_an_input_made_anew_begins_a_new_epoch(lab: Lab, topic: str, reason: str
         assert 1 in after.drivers
         lab.say(request())
         await offer_of(lab, "r1")
+
+    lab.run(story)
+
+
+def test_inputs_both_made_anew_begin_one_epoch_that_says_so(lab: Lab) -> None:
+    async def story(lab: Lab) -> None:
+        await live(lab)
+        lab.loop.kill(lab.dispatchers[0][0])
+        lab.broker.create_topic(topics.COMMANDS)
+        lab.broker.create_topic(topics.LOCATIONS)
+        _, spy, _ = lab.start()
+        await lab.until(lambda: spy.is_ready)
+        begun = [event.reason for event in lab.events() if isinstance(event, m.EpochStarted)]
+        assert begun == ["birth", "inputs_recreated"]
+
+    lab.run(story)
+
+
+def test_fixes_in_a_snapshot_from_before_their_topic_was_made_anew_count_for_nothing(lab: Lab) -> None:
+    async def story(lab: Lab) -> None:
+        await live(lab)
+        await asyncio.sleep(70)
+        assert lab.records(topics.SNAPSHOTS)
+        lab.loop.kill(lab.dispatchers[0][0])
+        lab.broker.create_topic(topics.LOCATIONS)
+        lab.on_air = {2: 5}
+        node, spy, _ = lab.start()
+        await lab.until(lambda: spy.is_ready and lab.city().locations_offset > 3)
+        lab.loop.kill(node)
+        found = await recover(lab.bus("reader"), 0, lambda: "0" * 16)
+        assert found.epoch is None
+        assert sorted(found.newest.drivers) == [2]
+        assert found.newest.drivers[2].offset == found.locations_offset - 1
+
+    lab.run(story)
+
+
+def test_a_dead_letter_is_small_whatever_it_is_about(lab: Lab) -> None:
+    async def story(lab: Lab) -> None:
+        await live(lab)
+        value = b'{"type":"' + b"x" * 900_000 + b'"}'
+        record = Outgoing(b"k" * 900_000, value, (("big", b"h" * 900_000),))
+        lab.broker.partition(topics.COMMANDS, 0).append([record], lab.now_ms())
+        await lab.until(lambda: bool(lab.letters()))
+        [letter] = lab.records(topics.DEAD_LETTERS)
+        assert len(letter.value or b"") < 30_000
+        assert letter.headers == ()
 
     lab.run(story)
 

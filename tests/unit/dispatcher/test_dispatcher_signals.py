@@ -6,7 +6,7 @@ import pytest
 from dispatcher.limits import Limits
 from taxi import messages as m
 from taxi.states import DriverStatus, RideState
-from tests.unit.dispatcher.town import Town, answer, kinds, offline, report
+from tests.unit.dispatcher.town import Town, answer, kinds, offline, report, request
 
 
 @pytest.fixture
@@ -66,6 +66,17 @@ def test_a_city_that_slept_loses_nobody(town: Town) -> None:
     town.taken()
     town.now_ms += 600_000
     assert "DriverLost" not in kinds(town.wait(60_000))
+
+
+def test_a_city_in_which_only_riders_are_heard_loses_nobody(town: Town) -> None:
+    town.taken()
+    everybody, town.where = town.where, {}
+    events = [event for number in range(60) for event in town.step(request(f"more-{number}"))]
+    assert "DriverLost" not in kinds(events)
+    town.where = everybody
+    assert "DriverLost" not in kinds(town.wait(10_000))
+    town.where = {9: everybody[9]}
+    assert "DriverLost" in kinds(town.wait(20_000))
 
 
 def test_who_never_sent_a_fix_is_lost_fifteen_seconds_into_the_shift(town: Town) -> None:
