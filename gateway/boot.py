@@ -55,8 +55,10 @@ async def booted(bus: Bus, span: Span) -> AsyncIterator[Booted]:
             records = await locations.fetch(max_records=RECORDS_AT_ONCE)
             first_ms = first_ms or (records[0].timestamp_ms if records else None)
             view.fold_locations(records)
-        # An offset found by time says when the one before was appended; the log's start says nothing.
-        view.went_live(back_ms if first > bounds.start or first_ms is None else first_ms)
+        if first > bounds.start or first_ms is None:
+            view.went_live(back_ms)  # an offset found by time says when the one before was appended
+        else:
+            view.went_live(first_ms if view.covered_ms is None else min(first_ms, view.covered_ms))
         view.close()
         yield Booted(view, locations, events, ends)
 

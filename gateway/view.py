@@ -23,7 +23,7 @@ from taxi.bus import Record
 from taxi.city import EVENTS_LOST, CityState, IllegalTransitionError, Ride
 from taxi.cursor import Cursor
 from taxi.fixes import EXPIRY_MS
-from taxi.messages import EpochStarted, Fix
+from taxi.messages import EpochStarted, Fix, InputSkipped
 from taxi.states import DriverStatus, RideState
 from taxi.topics import LOCATIONS
 
@@ -71,7 +71,10 @@ class View:
         self._feed = Feed(ev)
         self._append_ms = 0
         self._loc_start = loc
-        self._covered_ms: int | None = None
+        self.covered_ms: int | None = None
+        """No fix before where reading began was appended later; None where no batch tells."""
+        self._skipped_to = 0
+        """Batches that read no further than this say nothing of the age of what is before it."""
         self._window = Window(loc=loc, ev=ev, at_ms=city.now_ms, full_ms=0, horizon_ms=span.resume_ms)
         self._live = False
         self._lanes = Lanes()
@@ -87,8 +90,9 @@ class View:
 
     def _cover(self) -> None:
         """A batch is no earlier than any fix before its cut: that bounds the age of what was not read."""
-        if self._covered_ms is None and self.city.batch and self.city.locations_offset >= self._loc_start:
-            self._covered_ms = self.city.now_ms
+        read_to = self.city.locations_offset
+        if self.covered_ms is None and read_to >= self._loc_start and read_to > self._skipped_to:
+            self.covered_ms = self.city.now_ms
 
     # --- folding ----------------------------------------------------------------------------------
 
@@ -151,6 +155,7 @@ class View:
             raise LogBroken(str(error)) from error
         self.ev = batch.next_offset
         self._feed.add(batch)
+        self._note_jumps(batch)
         for driver in {driver: None for one in touched for driver in one.drivers}:
             self.drivers.set_status(driver, self.city.status(driver), self.ev)
         for name in {ride: None for one in touched for ride in one.rides}:
@@ -161,6 +166,14 @@ class View:
                 self._set_ride(ride, self.ev)
         self._cover()
         self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
+
+    def _note_jumps(self, batch: Batch) -> None:
+        """What a batch skipped it has not seen the age of, and another epoch may be of another topic."""
+        for at in batch.events:
+            if isinstance(at.event, EpochStarted):
+                self.covered_ms, self._skipped_to = None, self.city.locations_offset
+            elif isinstance(at.event, InputSkipped) and at.event.topic == LOCATIONS:
+                self._skipped_to = at.event.next
 
     def _set_ride(self, ride: Ride, ev: int) -> None:
         record = ride_record(
@@ -196,7 +209,6 @@ class View:
         """The end of the log was reached. What was not read was appended before `unread_ms`."""
         self._live = True
         if self._loc_start:
-            unread_ms = unread_ms if self._covered_ms is None else min(unread_ms, self._covered_ms)
             self._window.full_ms = unread_ms + self.span.expiry_ms + SKEW_MS
 
     # --- asking -----------------------------------------------------------------------------------

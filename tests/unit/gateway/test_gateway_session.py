@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session as plain data, a cursor as text, and what is decided of the two."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.session import Close, Ends, Hello, IllegalTransitionError, Phase, Serve, Session, judge
+from gateway.tail import Pace
+from taxi.cursor import OFFSET_MAX, Cursor
+from taxi.stream import near
+
+EPOCH = "0123456789abcdef"
+NOW = Cursor(EPOCH, 100, 50)
+
+offsets = st.integers(0, OFFSET_MAX)
+
+
+@given(st.from_regex(r"[0-9a-f]{1,32}", fullmatch=True), offsets, offsets)
+def test_a_cursor_reads_back_as_it_was_written(epoch: str, loc: int, ev: int) -> None:
+    cursor = Cursor(epoch, loc, ev)
+    assert Cursor.parse(str(cursor)) == cursor
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ":",
+        "a:1",
+        "a:1:2:3",
+        "A:1:2",
+        "a:-1:2",
+        "a:01:2",
+        "a:1:2 ",
+        "a:1:٣",
+        f"a:1:{OFFSET_MAX + 1}",
+        "a:1:2\n",
+    ],
+)
+def test_what_is_no_cursor_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="epoch:loc:ev"):
+        Cursor.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "in_window", "ends", "verdict"),
+    [
+        (None, False, None, Serve(None)),
+        (NOW, True, None, Serve(NOW)),
+        (Cursor(EPOCH, 0, 0), True, None, Serve(Cursor(EPOCH, 0, 0))),
+        (Cursor(EPOCH, 0, 0), False, None, Serve(None, "expired")),
+        (Cursor("f" * 16, 100, 50), True, None, Serve(None, "epoch")),
+        (Cursor(EPOCH, 101, 50), False, None, None),
+        (Cursor(EPOCH, 99, 51), False, Ends(101, 51), None),
+        (Cursor(EPOCH, 102, 50), False, Ends(101, 51), Serve(None, "ahead")),
+        (Cursor(EPOCH, 0, 52), False, Ends(101, 51), Serve(None, "ahead")),
+    ],
+)
+def test_every_cursor_has_its_outcome(
+    cursor: Cursor | None, in_window: bool, ends: Ends | None, verdict: Serve | None
+) -> None:
+    assert judge(cursor, NOW, in_window=in_window, ends=ends) == verdict
+
+
+def test_a_session_moves_only_as_drawn() -> None:
+    session = Session("s", 0.0)
+    with pytest.raises(IllegalTransitionError):
+        session.live(1.0)
+    session.greet(Hello(NOW), 1.0)
+    with pytest.raises(IllegalTransitionError):
+        session.greet(Hello(NOW), 1.0)
+    session.live(2.0)
+    session.hold(3.0, Ends(1, 1))
+    assert session.phase is Phase.HELD
+    session.close(4.0)
+    session.close(5.0)
+    with pytest.raises(IllegalTransitionError):
+        session.live(6.0)
+
+
+def test_waiting_and_making_wait_have_their_limits() -> None:
+    session = Session("s", 0.0)
+    assert session.overdue(100.0) is None
+    session.greet(Hello(NOW), 0.0)
+    assert session.overdue(9.9) is None
+    refusal = session.overdue(10.0)
+    assert refusal is not None
+    assert refusal.code is Close.AWAY
+    session.live(10.0)
+    session.blocked(20.0)
+    session.blocked(30.0)
+    assert session.overdue(49.9) is None
+    refusal = session.overdue(50.0)
+    assert refusal is not None
+    assert refusal.code is Close.TOO_SLOW
+    session.sent(NOW)
+    assert session.overdue(50.0) is None
+
+
+@given(st.integers(0, 2**42), st.integers(-(2**31) + 1, 2**31 - 1))
+def test_a_time_is_told_by_its_low_bits(cut_ms: int, away_ms: int) -> None:
+    assert near((cut_ms + away_ms) & 0xFFFFFFFF, cut_ms) == cut_ms + away_ms
+
+
+def test_cuts_keep_their_beat_but_do_not_make_up_for_a_stand_still() -> None:
+    pace = Pace(0.1, 10.0)
+    assert pace.advance(10.0) == pytest.approx(0.2)
+    assert pace.advance(10.25) == pytest.approx(0.05)
+    assert pace.advance(10.45) == 0.0
+    assert pace.advance(99.0) == pytest.approx(0.1)
+
+
+def test_a_fetch_goes_out_shortly_before_the_cut_that_waits_for_it() -> None:
+    pace = Pace(0.1, 0.0)
+    assert pace.until_fetch_s(0.05) == pytest.approx(0.04)
+    assert pace.until_fetch_s(0.095) == pytest.approx(0.095)

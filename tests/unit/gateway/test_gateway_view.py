@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The view's rows at their edges: when they come, when they go, and from where a diff may be cut."""
+
+import itertools
+
+import pytest
+
+from gateway.drivers import SKEW_MS
+from gateway.view import LogBroken, Span, View
+from gateway.window import Clock, Window
+from taxi import codec
+from taxi import messages as m
+from taxi.bus import Record
+from taxi.city import CityState
+from taxi.cursor import Cursor
+from taxi.stream import ClientState, DriverRow, decode_cut
+
+EPOCH = "0123456789abcdef"
+T0 = 1_750_000_000_000
+SPAN = Span(expiry_ms=60_000, resume_ms=120_000)
+
+
+def fix(offset: int, append_ms: int, driver: int = 1, *, at_ms: int | None = None, **fields: float) -> Record:
+    at_ms = append_ms if at_ms is None else at_ms
+    body = {"driver": driver, "at_ms": at_ms, "lng": -73.98, "lat": 40.75, **fields}
+    return Record(offset, append_ms, None, codec.encode(m.Fix(**body)))  # type: ignore[arg-type]
+
+
+def batch(number: int, offset: int, at_ms: int, *events: m.AnyEvent, read_to: int = 0) -> list[Record]:
+    closed = m.BatchClosed(
+        batch=number, at_ms=at_ms, count=len(events) + 1, commands_offset=0, locations_offset=read_to
+    )
+    made = [*events, closed]
+    return [Record(offset + index, at_ms, None, codec.encode(event)) for index, event in enumerate(made)]
+
+
+def birth(at_ms: int = T0, epoch: str = EPOCH, number: int = 1) -> m.EpochStarted:
+    return m.EpochStarted(batch=number, at_ms=at_ms, epoch=epoch, city="grid")
+
+
+def newborn(loc: int = 0, *, unread_ms: int = 0) -> View:
+    """At the end of a log with one batch; reading of locations began at `loc`."""
+    view = View(CityState(), loc=loc, ev=0, span=SPAN)
+    view.fold_events(batch(1, 0, T0, birth()))
+    view.went_live(unread_ms)
+    view.close()
+    return view
+
+
+def drivers(view: View) -> dict[int, DriverRow]:
+    client = ClientState(epoch=EPOCH)
+    client.apply(decode_cut(view.diff(None)))
+    return client.drivers
+
+
+def at(view: View, at_ms: int) -> dict[int, DriverRow]:
+    """The rows when a batch has brought log time to `at_ms`."""
+    view.fold_events(batch(view.city.batch + 1, view.ev, at_ms))
+    view.close()
+    return drivers(view)
+
+
+# --- fixes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "counts"),
+    [(T0, True), (T0 - 5_000, True), (T0 - 5_001, False), (T0 + 1_000, True), (T0 + 1_001, False)],
+)
+def test_a_fix_counts_by_its_own_two_times_alone(at_ms: int, counts: bool) -> None:
+    view = newborn()
+    view.fold_locations([fix(0, T0, at_ms=at_ms)])
+    view.close()
+    assert bool(drivers(view)) is counts
+
+
+def test_the_newest_fix_is_the_same_in_every_order_and_however_often_it_came() -> None:
+    records = [
+        fix(0, T0, at_ms=T0 - 900),
+        fix(1, T0 + 1, at_ms=T0 - 100),
+        fix(2, T0 + 2, at_ms=T0 - 100, lat=41),
+    ]
+    rows = set()
+    for order in itertools.permutations(range(3)):
+        view = newborn()
+        for index in (*order, order[0]):
+            view.drivers.fold(
+                [codec.decode("taxi.locations", records[index])], [index], [records[index].timestamp_ms]
+            )
+        view.loc = 3
+        view.close()
+        rows.add(drivers(view)[1])
+    assert [(row.at_ms, row.lat_e5) for row in rows] == [(T0 - 100, 4_100_000)]
+
+
+def test_a_row_lives_for_sixty_seconds_of_log_time_after_its_newest_fix() -> None:
+    view = newborn()
+    view.fold_locations([fix(0, T0)])
+    assert set(at(view, T0 + 59_999)) == {1}
+    assert set(at(view, T0 + 60_000)) == set()
+
+
+def test_an_older_fix_that_comes_later_does_not_prolong_the_row() -> None:
+    view = newborn()
+    view.fold_locations([fix(0, T0, at_ms=T0 + 900), fix(1, T0 + 5_000, at_ms=T0 + 100)])
+    assert set(at(view, T0 + 60_000)) == set()
+
+
+def test_a_driver_who_was_gone_is_remembered_as_long_as_an_older_fix_may_come() -> None:
+    view = newborn()
+    view.fold_locations([fix(0, T0, at_ms=T0 + 1_000)])
+    assert at(view, T0 + 60_001) == {}
+    view.fold_locations([fix(1, T0 + 5_500, at_ms=T0 + 900)])
+    view.close()
+    assert drivers(view) == {}
+
+
+@pytest.mark.parametrize(
+    ("heading", "speed", "shown"),
+    [
+        (0, 0.0, (0, 0)),
+        (359, 0.24, (255, 0)),
+        (360, 0.26, (0, 1)),
+        (90, 127.4, (64, 255)),
+        (1, 1e9, (1, 255)),
+    ],
+)
+def test_heading_and_speed_are_quantised(heading: int, speed: float, shown: tuple[int, int]) -> None:
+    view = newborn()
+    view.fold_locations([fix(0, T0, heading=heading, speed=speed)])
+    view.close()
+    assert (drivers(view)[1].heading, drivers(view)[1].speed) == shown
+
+
+def test_more_drivers_than_there_was_room_for_at_first() -> None:
+    view = newborn()
+    view.fold_locations([fix(n, T0, driver=5_000 - n) for n in range(3_000)])
+    view.close()
+    assert sorted(drivers(view)) == list(range(2_001, 5_001))
+
+
+def test_places_in_memory_are_used_again() -> None:
+    view = newborn()
+    for life in range(20):
+        born_ms = T0 + life * 300_000
+        view.fold_locations([fix(life * 500 + n, born_ms, driver=life * 500 + n + 1) for n in range(500)])
+        view.close()
+    assert view.drivers._size <= 1_000
+    assert len(drivers(view)) == 500
+
+
+# --- events ---------------------------------------------------------------------------------------------
+
+
+def test_half_a_batch_is_not_seen() -> None:
+    view = newborn()
+    view.fold_locations([fix(0, T0)])
+    online = m.DriverCameOnline(batch=2, at_ms=T0, driver=1)
+    records = batch(2, 2, T0, online)
+    view.fold_events(records[:1])
+    view.close()
+    assert (view.ev, drivers(view)[1].status) == (2, 0)
+    view.fold_events(records[1:])
+    view.close()
+    assert (view.ev, drivers(view)[1].status) == (4, 1)
+
+
+def test_a_gap_in_batches_or_an_illegal_event_breaks_the_view() -> None:
+    with pytest.raises(LogBroken):
+        newborn().fold_events(batch(3, 2, T0))
+    with pytest.raises(LogBroken):
+        newborn().fold_events(batch(2, 2, T0, m.RideExpired(batch=2, at_ms=T0, ride="nobody's")))
+
+
+def test_another_epoch_breaks_a_view_before_anything_of_it_is_shown() -> None:
+    view = newborn()
+    with pytest.raises(LogBroken):
+        view.fold_events(batch(2, 2, T0, birth(epoch="fedcba9876543210", number=2)))
+    view.close()
+    assert view.cursor == Cursor(EPOCH, 0, 2)
+
+
+def test_a_ride_that_ends_in_a_past_long_before_the_cut_is_told_as_gone() -> None:
+    view = newborn()
+    place = (-73.98, 40.75)
+    asked = m.RideRequested(batch=2, at_ms=T0, ride="r", rider="x", pickup=place, dropoff=place)
+    view.fold_events(batch(2, 2, T0, asked))
+    view.fold_locations([fix(0, T0 + 400_000)])
+    view.close()
+    client = ClientState(epoch=EPOCH)
+    client.apply(decode_cut(view.diff(None)))
+    view.fold_events(batch(3, 4, T0 + 100, m.RideExpired(batch=3, at_ms=T0 + 100, ride="r")))
+    view.close()
+    assert client.cursor is not None
+    assert view.serves(client.cursor)
+    cut = decode_cut(view.diff(client.cursor))
+    assert [name for _, _, name, _ in cut.feed] == ["RideExpired", "BatchClosed"]
+    client.apply(cut)
+    assert client.rides == {}
+
+
+# --- the window -----------------------------------------------------------------------------------------
+
+
+def test_what_was_not_read_may_be_newer_than_what_was_until_it_has_all_expired() -> None:
+    """A device ahead of its time: the fix that was not read is the newer one, so no row outlives it."""
+    unread, read = fix(0, T0 - 1, at_ms=T0 + 999), fix(1, T0, at_ms=T0 - 4_000)
+    late = fix(2, T0 + SKEW_MS - 2, at_ms=T0 + 998)
+    knows_all, began_later = newborn(), newborn(loc=1, unread_ms=T0)
+    knows_all.fold_locations([unread])
+    for view in (knows_all, began_later):
+        view.fold_locations([read, late])
+    differ = []
+    for at_ms in range(T0 + SKEW_MS, T0 + 70_000, 100):
+        same = at(knows_all, at_ms) == at(began_later, at_ms)
+        if not same:
+            differ.append(at_ms)
+            assert not began_later.whole
+    assert max(differ) >= T0 + 65_000
+    assert began_later.whole
+
+
+def test_a_diff_is_cut_only_from_where_the_window_was_full() -> None:
+    view = newborn(loc=10, unread_ms=T0)
+    for second in range(1, 200):
+        view.fold_locations([fix(9 + second, T0 + second * 1_000)])
+        view.close()
+    assert view.whole
+    full_s = (60_000 + SKEW_MS) // 1_000
+    assert not view.serves(Cursor(EPOCH, 9 + full_s, view.ev))
+    horizon = Cursor(EPOCH, 10 + 79, view.ev)
+    assert view.serves(horizon)
+    assert not view.serves(horizon._replace(loc=horizon.loc - 1))
+    assert not view.serves(Cursor(EPOCH, view.loc + 1, view.ev))
+    assert not view.serves(Cursor("f" * 16, view.loc, view.ev))
+
+
+def test_a_batch_that_had_read_it_tells_the_age_of_what_was_not_read() -> None:
+    view = View(CityState(), loc=10, ev=0, span=SPAN)
+    view.fold_events(batch(1, 0, T0, birth(), read_to=0))
+    assert view.covered_ms is None
+    view.fold_events(batch(2, 2, T0 + 1_000, read_to=10))
+    assert view.covered_ms == T0 + 1_000
+
+
+def test_a_batch_that_skipped_it_tells_nothing_of_its_age() -> None:
+    view = View(CityState(), loc=10, ev=0, span=SPAN)
+    view.fold_events(batch(1, 0, T0, birth(), read_to=0))
+    skipped = m.InputSkipped(batch=2, at_ms=T0 + 1_000, topic="taxi.locations", first=0, next=10)
+    view.fold_events(batch(2, 2, T0 + 1_000, skipped, read_to=10))
+    assert view.covered_ms is None
+    view.fold_events(batch(3, 4, T0 + 2_000, read_to=11))
+    assert view.covered_ms == T0 + 2_000
+
+
+def test_a_clock_never_tells_a_time_later_than_it_was() -> None:
+    clock = Clock(10, 100)
+    clock.note(20, 200)
+    clock.note(30, 150)
+    assert [clock.at(offset) for offset in (9, 10, 19, 20, 29, 30, 99)] == [0, 100, 100, 200, 200, 200, 200]
+    clock.forget_before(200)
+    assert [clock.at(offset) for offset in (9, 10, 20)] == [0, 100, 200]
+    clock.forget_before(300)
+    assert [clock.at(offset) for offset in (20, 29, 30)] == [0, 0, 200]
+
+
+def test_a_window_takes_the_later_of_both_topics() -> None:
+    window = Window(loc=0, ev=0, at_ms=0, full_ms=500, horizon_ms=1_000)
+    window.note(10, 600, 10, 100)
+    assert window.contains(Cursor(EPOCH, 10, 0), 1_000)
+    assert not window.contains(Cursor(EPOCH, 9, 10), 1_000)
+    assert not window.contains(Cursor(EPOCH, 10, 0), 1_601)
