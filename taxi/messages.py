@@ -298,7 +298,7 @@ class SnapshotPart(Message, frozen=True, kw_only=True):
     digest: str
     """BLAKE2b-128, hex, over the joined body."""
     body: str
-    """A piece of the JSON of `CityState` (base64 of its bytes, so that no piece splits a character)."""
+    """A piece of the base64 of the deflated JSON of state and newest fixes (taxi/snapshots.py)."""
 
 
 # --- taxi.dead-letters: key = source ---------------------------------------------------------------
