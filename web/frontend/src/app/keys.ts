@@ -7,7 +7,7 @@ export function listenToKeys(session: Session): void {
   const { store } = session;
   const keys: Record<string, () => void> = {
     k: () => void session.kill(),
-    a: () => session.wish({ type: "begin" }),
+    a: () => session.scene && session.wish({ type: "begin" }),
     escape: () => session.wish({ type: "cancel" }),
     " ": () => {
       store.feedPaused.value = !store.feedPaused.value;

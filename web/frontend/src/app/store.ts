@@ -31,6 +31,7 @@ export interface Difference {
 
 /** A loss shorter than this is nobody's business. */
 const UNNOTICED_MS = 400;
+/** How long it is still told that a hash differed, after a picture matched again. */
 const HEALED_SHOWN_MS = 6_000;
 
 export type Health = "starting" | "fine" | "reconnecting" | "stale" | "differs" | "refused";
@@ -64,11 +65,16 @@ export class Store {
     this.verifiedAt.value === null ? null : this.now.value - this.verifiedAt.value,
   );
 
+  /** A difference that is there, or was a moment ago. */
+  readonly differenceTold = computed(() => {
+    const difference = this.difference.value;
+    if (difference === null || difference.healedAt === null) return difference;
+    return this.now.value - difference.healedAt < HEALED_SHOWN_MS ? difference : null;
+  });
+
   readonly health = computed<Health>(() => {
     if (this.link.value.state === "refused") return "refused";
-    const difference = this.difference.value;
-    if (difference && (!difference.healedAt || this.now.value - difference.healedAt < HEALED_SHOWN_MS))
-      return "differs";
+    if (this.difference.value?.healedAt === null) return "differs";
     if (this.held.value === null) return "starting";
     const loss = this.telling.value.loss;
     if (loss && this.now.value - loss.at > UNNOTICED_MS) return "reconnecting";

@@ -48,23 +48,37 @@ export class Instances {
     box: Box,
   ): void {
     this.reserve(motion.n + riders.length + 1);
-    this.n = 0;
-    const ranges = DRAW_ORDER.filter((status) => shown & (1 << status)).map((status) =>
-      this.range(status, () => {
-        for (let slot = 0; slot < motion.n; slot++) {
-          const seen = motion.status[slot] === status && inside(box, motion.toX[slot]!, motion.toY[slot]!);
-          if (seen) this.taxi(motion, slot, status, selected, showMs);
-        }
-      }),
-    );
+    const ranges = this.taxis(motion, selected, showMs, shown, box);
     const waiting = this.range(KIND_RIDER, () => {
       for (const { x, y } of riders) if (inside(box, x, y)) this.still(x, y, KIND_RIDER, selected !== null);
     });
     const slot = selected === null ? undefined : motion.slots.get(selected);
     const ring = this.range(KIND_SELECTED, () => {
-      if (slot !== undefined) this.taxi(motion, slot, KIND_SELECTED, selected, showMs);
+      if (slot !== undefined) this.taxi(this.n++, motion, slot, KIND_SELECTED, selected, showMs);
     });
     this.ranges = [...ranges, waiting, ring].filter(({ n }) => n > 0);
+  }
+
+  /** Sort by counting: once over all to see how many there are of each status, once to put each in its place. */
+  private taxis(motion: Motion, selected: number | null, showMs: number, shown: number, box: Box): Range[] {
+    const { status, toX, toY } = motion;
+    const counts = new Uint32Array(KIND_RIDER);
+    const known = (kind: number) => kind < KIND_RIDER && shown & (1 << kind);
+    const seen = (slot: number) => known(status[slot]!) && inside(box, toX[slot]!, toY[slot]!);
+    for (let slot = 0; slot < motion.n; slot++) if (seen(slot)) counts[status[slot]!]!++;
+    this.n = 0;
+    const ranges = DRAW_ORDER.map((kind) => {
+      const start = this.n;
+      this.n += counts[kind]!;
+      return { kind, start, n: counts[kind]! };
+    });
+    const places = new Uint32Array(KIND_RIDER);
+    for (const { kind, start } of ranges) places[kind] = start;
+    for (let slot = 0; slot < motion.n; slot++) {
+      const kind = status[slot]!;
+      if (seen(slot)) this.taxi(places[kind]!++, motion, slot, kind, selected, showMs);
+    }
+    return ranges;
   }
 
   private range(kind: number, write: () => void): Range {
@@ -73,9 +87,16 @@ export class Instances {
     return { kind, start, n: this.n - start };
   }
 
-  private taxi(motion: Motion, slot: number, kind: number, selected: number | null, showMs: number): void {
+  private taxi(
+    place: number,
+    motion: Motion,
+    slot: number,
+    kind: number,
+    selected: number | null,
+    showMs: number,
+  ): void {
     const out = this.data;
-    let i = this.n++ * FLOATS;
+    let i = place * FLOATS;
     out[i++] = motion.fromX[slot]!;
     out[i++] = motion.fromY[slot]!;
     out[i++] = motion.toX[slot]!;

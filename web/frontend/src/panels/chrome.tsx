@@ -4,6 +4,7 @@
 import type { Session } from "../app/session";
 import type { Store } from "../app/store";
 import { count } from "../city/format";
+import type { Story } from "../city/story";
 import { Icon, IconButton } from "./glyphs";
 
 export function Tools({ session }: { session: Session }) {
@@ -80,13 +81,19 @@ export function Announcer({ store }: { store: Store }) {
     : store.health.value !== "fine"
       ? HEALTH_WORDS[store.health.value]
       : story
-        ? `${story.lost} ${story.killed ? "killed" : "lost"}, resumed on ${story.resumedOn}. ${story.missed} missed, ${story.repeated} repeated`
+        ? announced(story)
         : "The picture is verified";
   return (
     <p class="unseen" role="status" aria-live="polite">
       {words}
     </p>
   );
+}
+
+function announced(story: Story): string {
+  const lost = `${story.lost} ${story.killed ? "killed" : "lost"}`;
+  if (story.fresh) return `${lost}, fresh picture from ${story.resumedOn}`;
+  return `${lost}, resumed on ${story.resumedOn}. ${story.missed} missed, ${story.repeated} repeated`;
 }
 
 const HEALTH_WORDS: Record<string, string> = {

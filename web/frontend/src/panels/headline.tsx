@@ -46,11 +46,19 @@ function Line({ store }: { store: Store }) {
 }
 
 function Told({ story }: { story: Story }) {
+  const lost = `${story.lost} ${story.killed ? "killed" : "lost"} → `;
+  if (story.fresh) {
+    const told = `fresh picture from ${story.resumedOn} in ${brief(story.tookMs)}; events in between not shown`;
+    return (
+      <span class="told">
+        {lost + told} <Tick verified />
+      </span>
+    );
+  }
   const whole = story.missed === 0 && story.repeated === 0;
   return (
     <span class="told">
-      {story.lost} {story.killed ? "killed" : "lost"} → {story.fresh ? "fresh picture from" : "resumed on"}{" "}
-      {story.resumedOn} in {brief(story.tookMs)};{" "}
+      {lost}resumed on {story.resumedOn} in {brief(story.tookMs)};{" "}
       <span class={whole ? "" : "bad"}>
         {count(story.missed)} missed, {count(story.repeated)} repeated
       </span>{" "}
@@ -108,11 +116,12 @@ function Banner({ tone, icon, title, note }: BannerProps) {
 function bannerOf(store: Store): BannerProps | null {
   const held = store.held.value;
   const seen = held ? `${count(held.drivers)} taxis, as of ${clock(held.cutMs)}` : "";
+  const difference = store.differenceTold.value;
   switch (store.health.value) {
     case "starting":
       return null;
     case "fine":
-      return null;
+      return difference && differs(difference, store);
     case "stale":
       return {
         tone: "warn",
@@ -123,7 +132,7 @@ function bannerOf(store: Store): BannerProps | null {
     case "reconnecting":
       return { tone: "warn", icon: "noLine", title: lostTitle(store), note: retryNote(store) };
     case "differs":
-      return store.difference.value ? differs(store.difference.value, store) : null;
+      return difference && differs(difference, store);
     case "refused": {
       const note = "it speaks another version or another city · reload the page";
       return { tone: "bad", icon: "noLine", title: "The gateway turned this page away", note };

@@ -12,6 +12,8 @@ import { Sheet } from "./sheet";
 
 export function Page({ session, config }: { session: Session; config: Config }) {
   const { store } = session;
+  // Without a map there is nothing to click on and nothing to zoom.
+  const hasMap = store.mapTrouble.value !== "missing";
   return (
     <>
       <Headline session={session} />
@@ -19,11 +21,11 @@ export function Page({ session, config }: { session: Session; config: Config }) 
         <Sheet session={session} attribution={config.attribution} />
       ) : (
         <>
-          <Tools session={session} />
+          {hasMap && <Tools session={session} />}
           <PulsePanel session={session} />
           <RidePanel session={session} />
           <Events store={store} />
-          <Zoom session={session} />
+          {hasMap && <Zoom session={session} />}
           <Credit html={config.attribution} />
         </>
       )}
