@@ -3,14 +3,17 @@
 
 Run it once for each version of the schema, under a new name: a golden log is never written again. It must
 fold for ever, to a state that says at least what the file beside it does (tests/unit/test_city_golden.py).
+Beside it, too, the schema of all messages then: the next ones may only add to it.
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from dispatcher.cut import Epoch, Skipped
+from scripts import asyncapi
 from taxi import codec
 from tests.unit.dispatcher.town import Town, answer, cancel, offline, online, report, request
 
@@ -48,6 +51,19 @@ def eventful_town() -> Town:
     return town
 
 
+def schema() -> bytes:
+    """Every message as JSON Schema, without the words."""
+    schemas = asyncapi.document()["components"]["schemas"]
+    return msgspec.json.encode({name: wordless(body) for name, body in schemas.items()})
+
+
+def wordless(body: Any) -> Any:
+    """Without descriptions and titles, which may change."""
+    if isinstance(body, dict):
+        return {key: wordless(value) for key, value in body.items() if key not in {"description", "title"}}
+    return [wordless(each) for each in body] if isinstance(body, list) else body
+
+
 def main(version: str) -> None:
     """Write FOLDER/`version`.jsonl, and the state beside it."""
     path = FOLDER / f"{version}.jsonl"
@@ -57,6 +73,7 @@ def main(version: str) -> None:
     lines = [codec.encode(one.event) for one in town.log]
     path.write_bytes(b"\n".join(lines) + b"\n")
     path.with_suffix(".state.json").write_bytes(msgspec.json.format(town.city.to_bytes(), indent=1) + b"\n")
+    path.with_suffix(".schema.json").write_bytes(msgspec.json.format(schema(), indent=1) + b"\n")
     print(f"{path}: {len(lines)} events")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scripts import golden_log
 from taxi import codec
 from taxi import messages as m
 from taxi.batches import WholeBatches
@@ -58,6 +59,56 @@ def test_the_golden_logs_hold_every_event_of_the_first_schema() -> None:
 
 ADDED_LATER: set[str] = set()
 """Events that the first schema did not know."""
+
+
+SCHEMAS = sorted(FOLDER.glob("*.schema.json"))
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.stem)
+def test_messages_evolve_by_addition_only(path: Path) -> None:
+    assert broken(json.loads(path.read_bytes()), json.loads(golden_log.schema())) == []
+
+
+def test_every_golden_log_has_its_schema() -> None:
+    assert [path.name for path in SCHEMAS] == [path.with_suffix(".schema.json").name for path in LOGS]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda now: now.pop("RideOffered"), "RideOffered is gone"),
+        (lambda now: now["RideOffered"]["properties"].pop("eta_s"), "RideOffered.eta_s is gone"),
+        (
+            lambda now: now["RideOffered"]["properties"]["eta_s"].update(type="number"),
+            "RideOffered.eta_s means something else",
+        ),
+        (lambda now: now["BatchClosed"]["required"].append("new"), "BatchClosed now needs new"),
+        (lambda now: now["BatchClosed"]["required"].remove("count"), "BatchClosed no longer needs count"),
+    ],
+)
+def test_a_change_that_is_no_addition_is_noticed(change: Any, complaint: str) -> None:
+    now = json.loads(SCHEMAS[0].read_bytes())
+    change(now)
+    assert broken(json.loads(SCHEMAS[0].read_bytes()), now) == [complaint]
+
+
+def broken(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What a reader of `then` can't rely on any more, or a writer of then would get wrong."""
+    found = []
+    for name, old in then.items():
+        new = now.get(name)
+        if new is None:
+            found.append(f"{name} is gone")
+            continue
+        for field, meaning in old["properties"].items():
+            if field not in new["properties"]:
+                found.append(f"{name}.{field} is gone")
+            elif new["properties"][field] != meaning:
+                found.append(f"{name}.{field} means something else")
+        before, after = set(old["required"]), set(new["required"])
+        found += [f"{name} now needs {field}" for field in sorted(after - before)]
+        found += [f"{name} no longer needs {field}" for field in sorted(before - after)]
+    return found
 
 
 def missing(then: Any, now: Any, path: str = "$") -> list[str]:
