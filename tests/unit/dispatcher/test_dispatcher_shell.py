@@ -9,6 +9,8 @@ from dispatcher.recovery import recover
 from taxi import messages as m
 from taxi import snapshots, topics
 from taxi.bus import Outgoing, Unavailable
+from taxi.bus.memory_log import Fate
+from taxi.bus.memory_network import Timeout
 from taxi.states import DriverStatus, RideState
 from tests.simulation.loop import State
 from tests.unit.dispatcher.lab import Lab
@@ -105,6 +107,73 @@ def test_one_that_slept_through_its_succession_leaves_and_joins_again(lab: Lab) 
         await lab.until(lambda: bool(lab.answers("r1:cancel")))
         assert lab.broker.counts["producers asked for"] <= lab.broker.counts["assigned"]
         lab.city()
+
+    lab.run(story)
+
+
+@pytest.mark.parametrize("happened", [True, False], ids=["it had happened", "it had not"])
+def test_a_commit_without_an_answer_is_looked_up_in_the_log_and_decided_once(
+    lab: Lab, happened: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(lab: Lab) -> None:
+        await live(lab)
+        _, spy, _ = lab.dispatchers[0]
+        end = lab.broker.end
+        unanswered: list[int] = []
+
+        def lose(transactional_id: str, epoch: int, fate: Fate) -> None:
+            if happened:
+                end(transactional_id, epoch, fate)
+            unanswered.append(epoch)
+            monkeypatch.undo()
+            raise Timeout
+
+        lab.say(request())
+        monkeypatch.setattr(lab.broker, "end", lose)
+        await lab.until(lambda: bool(unanswered))
+        await lab.until(lambda: "city stopped, joining again" in spy.said)
+        await offer_of(lab, "r1")
+        assert len(lab.answers("r1:request")) == 1
+        assert spy.counts["dispatcher_restarts_total Unknown"] == 1
+        assert lab.broker.counts["producers asked for"] <= lab.broker.counts["assigned"]
+        lab.city()
+
+    lab.run(story)
+
+
+def test_half_a_batch_at_the_end_never_happened(lab: Lab) -> None:
+    async def story(lab: Lab) -> None:
+        await live(lab)
+        lab.loop.kill(lab.dispatchers[0][0])
+        before = lab.city()
+        half = m.DriverWentOffline(batch=before.batch + 1, at_ms=before.now_ms, driver=1)
+        lab.write(topics.EVENTS, half)
+        _, spy, _ = lab.start()
+        await lab.until(lambda: spy.is_ready and lab.city().batch > before.batch + 1)
+        assert lab.city().status(1) is DriverStatus.IDLE
+
+    lab.run(story)
+
+
+def test_recovery_from_events_alone_and_from_a_snapshot_ends_at_the_same_state(lab: Lab) -> None:
+    async def story(lab: Lab) -> None:
+        lab.on_air[2] = 7
+        await live(lab)
+        await asyncio.sleep(70)
+        lab.say(request())
+        lab.say(answer(await offer_of(lab, "r1")))
+        await asyncio.sleep(5)
+        lab.loop.kill(lab.dispatchers[0][0])
+        await asyncio.sleep(3)
+        lab.on_air.clear()
+        assert lab.records(topics.SNAPSHOTS)
+        by_snapshot = await recover(lab.bus("reader"), 0, lambda: "0" * 16)
+        lab.broker.create_topic(topics.SNAPSHOTS)
+        by_events = await recover(lab.bus("reader"), 0, lambda: "0" * 16)
+        assert by_snapshot.city.to_bytes() == by_events.city.to_bytes() == lab.city().to_bytes()
+        assert by_snapshot.newest == by_events.newest
+        assert by_snapshot.locations_offset == by_events.locations_offset
+        assert by_snapshot.commands_offset == by_events.commands_offset
 
     lab.run(story)
 
