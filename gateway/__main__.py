@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from gateway.metrics import METRICS
 from gateway.settings import Settings
 from gateway.shell import Gateway
 from gateway.transport import WebListener, bind, listening
+from taxi.roads import UnknownCityError
 from taxi.runtime import admin
 from taxi.runtime.env import Env
-from taxi.runtime.service import Process, run
+from taxi.runtime.service import CannotStartError, Process, run
 from web import page
 
 
@@ -32,22 +32,16 @@ class RealGateway:
         self._process = process
         settings = process.env.settings
         origins = tuple(origin.strip() for origin in settings.allowed_origins.split(",") if origin.strip())
-        async with listening(self._bound(settings), origins) as listener:
+        async with listening(_bound(settings), origins) as listener:
             yield dataclasses.replace(process.env, listener=listener)
-
-    def _bound(self, settings: Settings) -> socket.socket:
-        try:
-            return bind(settings.host, settings.port, reuse_port=settings.reuse_port)
-        except OSError as error:
-            self._process.env.log.error(
-                "the port can't be had", host=settings.host, port=settings.port, reason=error.strerror
-            )
-            sys.exit(1)
 
     async def main(self, env: Env[Settings]) -> None:
         """Run the gateway behind its page."""
         assert isinstance(env.listener, WebListener)
-        gateway = Gateway(env)
+        try:
+            gateway = Gateway(env)
+        except UnknownCityError as error:
+            raise CannotStartError(str(error)) from None
         env.listener.attach(build(self._site(gateway, env.listener)))
         env.log.info("starting", host=env.settings.host, port=env.listener.port)
         await gateway.run()
@@ -62,6 +56,14 @@ class RealGateway:
             parts_dir=Path(settings.parts_dir) if settings.parts_dir else None,
             beside=[*page.routes(settings.city), *admin.routes(name, process.readiness, process.metrics)],
         )
+
+
+def _bound(settings: Settings) -> socket.socket:
+    try:
+        return bind(settings.host, settings.port, reuse_port=settings.reuse_port)
+    except OSError as error:
+        message = f"{settings.host}:{settings.port} can't be had: {error.strerror}"
+        raise CannotStartError(message) from None
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Gateway:
         self._tails: tuple[Tail, Tail] | None = None
         self._broken = asyncio.Event()
         self._shown: View | None = None
-        self._reason: str | None = "starting"
+        self._reason: str | None = "reading the log"
         self._open = asyncio.Event()
         now_s = asyncio.get_running_loop().time()
         self._pace = Pace(settings.cut_interval_ms / 1000, now_s)

@@ -28,6 +28,10 @@ from taxi.runtime.settings import KNOWN, Settings, SettingsError
 S = TypeVar("S", bound=Settings)
 
 
+class CannotStartError(Exception):
+    """Something outside is in the way; the text says what. Exit 1, and no stack trace."""
+
+
 @dataclass(frozen=True)
 class Process(Generic[S]):
     """What a real process has beyond its `Env`."""
@@ -123,6 +127,9 @@ async def _outcome(work: "asyncio.Task[None]", logger: Log) -> int:
             logger.error(
                 "stopped: no broker", reason=str(error), do="is Kafka up at KAFKA_BOOTSTRAP_SERVERS?"
             )
+            return 1
+        except CannotStartError as error:
+            logger.error("can't start", reason=str(error))
             return 1
         except Exception:
             logger.error("stopped by a bug", exc_info=True)
