@@ -38,8 +38,9 @@ test: check ## every check and every test
 	@$(BIN)/python -m scripts.ensure_browser || test "$$CI" != true
 	$(BIN)/python -m scripts.front_end test
 	$(BIN)/pytest -n 2 $(QUICK)
-	@$(MAKE) --no-print-directory sim
-	$(BIN)/pytest -n 2 --dist loadgroup $(foreach each,$(QUICK) tests/simulation,--ignore=$(each))
+	@# The page's tests mostly wait for taxis, and the simulation knows no wall clock: they share the time.
+	$(BIN)/pytest tests/e2e & page=$$!; $(MAKE) --no-print-directory sim; sim=$$?; wait $$page && exit $$sim
+	$(BIN)/pytest -n 2 --dist loadgroup $(foreach each,$(QUICK) tests/simulation tests/e2e,--ignore=$(each))
 
 sim: setup ## the whole system under SEEDS=200 seeds: faults, then heal, then every promise checked
 	SEEDS=$(SEEDS) $(BIN)/pytest -n 2 tests/simulation

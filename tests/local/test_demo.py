@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -138,7 +138,8 @@ def test_after_everything_was_killed_the_next_start_recovers(
         everything = pids(crashed.until_ready())
         before = cluster_id(tmp_path)
         for pid in (crashed.process.pid, *everything):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # died with its supervisor
+                os.kill(pid, signal.SIGKILL)
         crashed.process.wait(10)
     assert {part["state"] for part in crashed.ps().values()} == {"stopped"}
     with demo(tmp_path, taxi, ports) as recovered:
