@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -15,12 +16,18 @@ from taxi import messages as m
 from taxi.city import CityState
 from taxi.newest import NewestFixes
 from taxi.states import DriverStatus, RideState
+from taxi.topics import EVENTS
 from tests.unit.dispatcher.town import GRID, Town, corner
 
 DRIVERS = st.integers(1, 4)
-RIDES = st.sampled_from(["a", "b", "c", "d"])
+RIDES = st.sampled_from("abcdefghijkl")
 NODES = st.integers(0, 35)
 BUSY = {RideState.OFFERED, RideState.ASSIGNED, RideState.ARRIVED, RideState.ON_TRIP}
+STAGES = {
+    RideState.ASSIGNED: "arrived",
+    RideState.ARRIVED: "picked_up",
+    RideState.ON_TRIP: "dropped_off",
+}
 LIMITS = Limits(
     patience_ms=40_000, no_show_ms=20_000, lost_on_trip_ms=30_000, pickup_ms_max=60_000, trip_ms_max=90_000
 )
@@ -36,6 +43,9 @@ class Life(RuleBasedStateMachine):
         self.serial = 0
         self.town.drivers(d1=0, d2=20)
         self.told = {"1:online", "2:online"}
+        self.reader = CityState()
+        self.read = 0
+        self.follow()
 
     def say(self, kind: type[m.Command], **fields: Any) -> None:
         self.serial += 1
@@ -80,17 +90,64 @@ class Life(RuleBasedStateMachine):
     def vanish(self, driver: int) -> None:
         self.town.where.pop(driver, None)
 
+    @rule(rounds=st.integers(1, 5), ride=RIDES, pickup=NODES)
+    def everybody_does_as_told(self, rounds: int, ride: str, pickup: int) -> None:
+        """A ride is asked for; drivers accept, drive, and go a step further at each batch."""
+        self.request(ride, pickup, 35)
+        for _ in range(rounds):
+            self.answer_what_is_offered(accept=True)
+            for held in self.town.city.rides.values():
+                if (stage := STAGES.get(held.state)) is not None:
+                    fields = {"driver": held.driver, "ride": held.ride, "attempt": held.attempt}
+                    self.say(m.ReportProgress, stage=stage, **fields)
+            self.pass_time(2_000, repeat=False)
+
+    @rule(times=st.integers(1, 12))
+    def whoever_has_a_ride_falls_silent(self, times: int) -> None:
+        """While others are heard: driver 7 has no shift, but a transmitter."""
+        self.town.where[7] = 0
+        for driver in [ride.driver for ride in self.town.city.rides.values() if ride.state in BUSY]:
+            self.town.where.pop(driver or 0, None)
+        for _ in range(times):
+            self.pass_time(4_000, repeat=False)
+
+    @rule(times=st.integers(1, 12))
+    def nobody_says_anything(self, times: int) -> None:
+        for _ in range(times):
+            self.pass_time(2_000, repeat=False)
+
     @rule(after_ms=st.sampled_from([100, 2_000, 4_000, 16_000]), repeat=st.booleans())
     def pass_time(self, after_ms: int, repeat: bool) -> None:
         """Decide; every command is answered by its id exactly once, a repeat never."""
         commands = self.said + (self.said if repeat else [])
+        before = self.town.city.to_bytes(), msgspec.json.encode(self.town.newest)
         events = self.town.step(*commands, after_ms=after_ms)
+        self.decide_again(*before)
+        self.follow()
         answered = Counter(event.command_id for event in events if event.command_id is not None)
         assert set(answered) == {command.command_id for command in self.said}
         assert all(count == 1 for count in answered.values())
         assert not set(answered) & self.told
         self.told |= set(answered)
         self.said = []
+
+    def decide_again(self, city: bytes, newest: bytes) -> None:
+        """From the bytes of the state before, the same cut gives the same events byte for byte."""
+        known = msgspec.json.decode(newest, type=NewestFixes)
+        cut = self.town.cuts[-1]
+        again = decide(CityState.from_bytes(city), known, cut, GRID, self.town.mandate)
+        made = self.town.log[-len(again) :]
+        assert [codec.encode(one.event) for one in again] == [codec.encode(one.event) for one in made]
+        assert [one.trace for one in again] == [one.trace for one in made]
+
+    def follow(self) -> None:
+        """Whoever reads the JSON of the log, and forgets all but a snapshot now and then, holds the same."""
+        for record in self.town.records()[self.read :]:
+            self.reader.apply(codec.decode(EVENTS, record))
+        self.read = len(self.town.log)
+        assert self.reader.to_bytes() == self.town.city.to_bytes()
+        self.reader = CityState.from_bytes(self.reader.to_bytes())
+        assert self.reader == self.town.city
 
     @invariant()
     def nobody_is_on_two_rides(self) -> None:
@@ -129,5 +186,5 @@ class Life(RuleBasedStateMachine):
         assert folded.to_bytes() == self.town.city.to_bytes()
 
 
-Life.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Life.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 TestLife = Life.TestCase
