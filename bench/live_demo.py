@@ -163,9 +163,9 @@ def append_to_browser_ms(page: Page, demo: LiveDemo) -> dict[str, float]:
 def measure(drivers: int, seconds: float, *, cold: bool) -> dict[str, Any]:
     """Everything, as one JSON object."""
     found: dict[str, Any] = {"machine": f"{os.cpu_count()} cores, {platform.system()}", "drivers": drivers}
-    port = first_free(28200)
+    port, executable = first_free(28200), find_browser()
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as scratch:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(CHROMIUM))
+        browser = playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM))
         home = Path(scratch) / "data"
         if cold:
             found["cold_start_s"] = cold_start_s(browser, port)
