@@ -47,6 +47,7 @@ class Command(Message, frozen=True, kw_only=True):
     """What a rider or a driver asks for. `command_id` is made by its sender: a repeat is a repeat."""
 
     command_id: Annotated[str, Meta(min_length=1, max_length=200)]
+    """A restarted sender makes the same ones again."""
 
 
 class RequestRide(Command, frozen=True, kw_only=True):
@@ -95,7 +96,9 @@ class Event(Message, frozen=True, kw_only=True):
     """A fact that the dispatcher decided. `batch` numbers its transaction, `at_ms` is log time."""
 
     batch: int
+    """Of the transaction; each is greater by one than the one before."""
     at_ms: int
+    """Log time: the same for the whole batch, and never less than in the one before."""
     command_id: str | None = None
     """The command that this answers, where there is one."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import asyncapi
+from scripts import asyncapi, message_tables
 from taxi import messages as m
 from taxi import topics
 from taxi.city import MOVES
@@ -20,6 +20,10 @@ KINDS = [kind for _, _, kinds in asyncapi.CHANNELS.values() for kind in kinds]
 
 def test_the_asyncapi_document_is_made_from_the_structs() -> None:
     assert asyncapi.PATH.read_text() == asyncapi.text(), "run `python -m scripts.asyncapi`"
+
+
+def test_the_page_on_messages_has_every_field_as_the_structs_say() -> None:
+    assert message_tables.PATH.read_text() == message_tables.text(), "run `python -m scripts.message_tables`"
 
 
 def test_every_reference_in_it_leads_somewhere() -> None:
