@@ -10,7 +10,6 @@ METRICS: Final = {
     "gateway_frames_total": "Frames handed to sockets",
     "gateway_bytes_total": "Bytes of frames handed to sockets",
     "gateway_skipped_total": "Frames not sent, because the client has not read the one before",
-    "gateway_cut_seconds": "CPU side of a cut: fold, encode and hand to every client",
     "gateway_sessions_total": "Sessions begun, by how: image, resume, or the reason of a reset",
     "gateway_closed_total": "Sessions that the gateway closed, by code",
     "gateway_undecodable_total": "Records that are no message of their topic, by topic",

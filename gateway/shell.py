@@ -19,6 +19,7 @@ from taxi.topics import EVENTS, LOCATIONS
 STALE_S: Final = 5.0
 """After so long without a record a client is told that the log does not move."""
 _BEHIND_S_MAX: Final = 2.0
+_SILENT_S_MAX: Final = 3.0
 _AGAIN_S: Final = (0.1, 1.0)
 """Between two attempts to build a view."""
 _BEAT_S: Final = 0.9 * BEAT_MS / 1000
@@ -215,7 +216,7 @@ class Gateway:
         if not self._fresh.view.whole:
             return "the log has no epoch yet" if self._fresh.view.cursor is None else "the log is too young"
         for tail in self._tails:
-            if tail.fault is not None:
+            if tail.asked_s is not None and now_s - tail.asked_s > _SILENT_S_MAX:
                 return "no broker"
             if tail.behind_s is not None and now_s - tail.behind_s > _BEHIND_S_MAX:
                 return "behind the log"

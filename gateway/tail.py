@@ -41,8 +41,8 @@ class Tail:
 
     def __init__(self, reader: Reader, name: str, pace: Pace, dice: random.Random, log: Log) -> None:
         self.name = name
-        self.fault: str | None = None
-        """Why nothing can be read just now."""
+        self.asked_s: float | None = None
+        """Since when the broker owes an answer. It has `_WAIT_MS` for it."""
         self.behind_s: float | None = None
         """Since when there has been more than one fetch could bring."""
         self._reader = reader
@@ -62,14 +62,16 @@ class Tail:
         """Read for ever. Raises OffsetOutOfRange."""
         loop, failures = asyncio.get_running_loop(), 0
         while True:
+            self.asked_s = self.asked_s or loop.time()
             try:
                 records = await self._reader.fetch(max_records=RECORDS_AT_ONCE, wait_ms=_WAIT_MS)
             except Unavailable as error:
                 failures += 1
-                self._fail(str(error))
+                if failures == 1:
+                    self._log.warning("no answer: trying on", topic=self.name, reason=str(error))
                 await asyncio.sleep(self._dice.uniform(0, min(_BACKOFF_S_MAX, 0.1 * 2**failures)))
                 continue
-            failures, self.fault = 0, None
+            failures, self.asked_s = 0, None
             self._buffer += records
             behind = len(records) == RECORDS_AT_ONCE
             self.behind_s = (self.behind_s or loop.time()) if behind else None
@@ -78,8 +80,3 @@ class Tail:
                 await self._taken.wait()
             elif not behind:
                 await asyncio.sleep(self._pace.until_fetch_s(loop.time()))
-
-    def _fail(self, reason: str) -> None:
-        if self.fault is None:
-            self._log.warning("no answer from the broker: trying on", topic=self.name, reason=reason)
-        self.fault = reason

@@ -2,12 +2,16 @@
 """What the process says when something outside is in its way."""
 
 import asyncio
+import re
 import socket
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+import gateway
 from gateway.__main__ import RealGateway
+from gateway.metrics import METRICS
 from gateway.settings import Settings
 from gateway.transport import bind, listening
 from taxi.runtime.admin import Readiness
@@ -47,3 +51,9 @@ def test_an_unknown_city_is_named() -> None:
 
     with pytest.raises(CannotStartError, match="atlantis"):
         asyncio.run(story())
+
+
+def test_every_metric_is_explained_and_none_is_only_promised() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in Path(gateway.__path__[0]).glob("*.py")]
+    used = {name for text in sources for name in re.findall(r'\.(?:count|gauge|observe)\(\s*"(\w+)"', text)}
+    assert used == set(METRICS)
