@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,9 @@ def append_to_browser_ms(page: Page, demo: LiveDemo) -> dict[str, float]:
     """Per fix: from its append in Kafka to the arrival of its cut in the browser."""
     arrivals: list[list[int]] = page.evaluate("window.arrivals")
     broker = demo.parts()["kafka"]["port"]
-    times = asyncio.run(append_times(f"127.0.0.1:{broker}", arrivals[0][1], arrivals[-1][2]))
+    bounds = (arrivals[0][1], arrivals[-1][2])
+    with ThreadPoolExecutor(1) as apart:  # Playwright holds this thread's event loop
+        times = apart.submit(asyncio.run, append_times(f"127.0.0.1:{broker}", *bounds)).result()
     waits = [at - times[fix] for at, first, end in arrivals for fix in range(first, end) if fix in times]
     p50, p99 = np.percentile(waits, [50, 99]).tolist()
     return {"fixes": len(waits), "p50": p50, "p99": p99, "max": max(waits)}
