@@ -2,7 +2,7 @@
 /** Feed events as short sentences with a glyph. Names stand in bold, so a sentence is a list of parts. */
 
 import type { FeedEvent, FeedIds } from "../stream/decode";
-import { count, span, taxi } from "./format";
+import { count, taxi } from "./format";
 import type { Glyph } from "./rides";
 
 /** A name, drawn bold. */
@@ -30,14 +30,13 @@ interface Form {
 const ride = ({ ride: id }: FeedIds): Name => ({ name: shortRide(id ?? "a ride") });
 const driver = ({ driver: id }: FeedIds): Name => ({ name: id ? taxi(id) : "a taxi" });
 const because = ({ reason }: FeedIds): string => (reason ? `, ${reason.replaceAll("_", " ")}` : "");
-const eta = ({ eta_s: s }: FeedIds): string => (s === undefined ? "" : `, ${span(s * 1000)} away`);
 
 const FORMS: Record<string, Form> = {
   RideRequested: { glyph: "rider", group: "requests", say: (e) => [ride(e), " asks for a taxi"] },
   RideOffered: {
     glyph: "offered",
     group: "offers",
-    say: (e) => [ride(e), " offered to ", driver(e), eta(e)],
+    say: (e) => [ride(e), " offered to ", driver(e)],
   },
   OfferDeclined: { glyph: "struck", group: "offers", say: (e) => [driver(e), " declined ", ride(e)] },
   OfferExpired: { glyph: "struck", group: "offers", say: (e) => [driver(e), " let ", ride(e), " pass"] },

@@ -47,7 +47,7 @@ export class Instances {
     shown: number,
     box: Box,
   ): void {
-    this.reserve(motion.n + riders.length + 1);
+    this.reserve(motion.n + riders.length + 2);
     const ranges = this.taxis(motion, selected, showMs, shown, box);
     const waiting = this.range(KIND_RIDER, () => {
       for (const { x, y } of riders) if (inside(box, x, y)) this.still(x, y, KIND_RIDER, selected !== null);
@@ -56,7 +56,10 @@ export class Instances {
     const ring = this.range(KIND_SELECTED, () => {
       if (slot !== undefined) this.taxi(this.n++, motion, slot, KIND_SELECTED, selected, showMs);
     });
-    this.ranges = [...ranges, waiting, ring].filter(({ n }) => n > 0);
+    const own = this.range(slot === undefined ? KIND_SELECTED : motion.status[slot]!, () => {
+      if (slot !== undefined) this.taxi(this.n++, motion, slot, motion.status[slot]!, selected, showMs);
+    });
+    this.ranges = [...ranges, waiting, ring, own].filter(({ n }) => n > 0);
   }
 
   /** Sort by counting: once over all to see how many there are of each status, once to put each in its place. */

@@ -191,7 +191,7 @@ describe("words", () => {
       event(3, "RideCancelled", { ride: "r-1", reason: "driver_lost" }),
     ];
     expect(say(...feed)).toEqual([
-      "r-48219 offered to t-1204, 1:35 away",
+      "r-48219 offered to t-1204",
       "t-0418 left with r-48213",
       "r-1 cancelled, driver lost",
     ]);

@@ -16,7 +16,7 @@ function fleet(statuses: number[]): Motion {
 }
 
 describe("what is sent to the card", () => {
-  it("is in drawing order: off shift, vacant, on trip, to pickup, riders, the selection on top", () => {
+  it("is in drawing order: off shift, vacant, on trip, to pickup, riders, on top the selection, ring and taxi", () => {
     const instances = new Instances();
     instances.fill(fleet([3, 5, 1, 0, 2, 4, 6, 5]), [{ x: 0, y: 0 }], 3, 0, ALL, EVERYWHERE);
     expect(instances.ranges.map(({ kind, n }) => [kind, n])).toEqual([
@@ -29,6 +29,7 @@ describe("what is sent to the card", () => {
       [6, 1],
       [KIND_RIDER, 1],
       [KIND_SELECTED, 1],
+      [1, 1],
     ]);
   });
 
@@ -57,6 +58,6 @@ describe("what is sent to the card", () => {
     instances.fill(fleet(Array(6_000).fill(1)), [], 2, 0, ALL, EVERYWHERE);
     const dimmed = Array.from({ length: 6_000 }, (_, i) => instances.data[i * FLOATS + 10]);
     expect(dimmed.filter((value) => value === 0)).toHaveLength(1);
-    expect(instances.n).toBe(6_001);
+    expect(instances.n).toBe(6_002);
   });
 });
