@@ -39,7 +39,6 @@ export function Zoom({ session }: { session: Session }) {
 
 /** The makers of the map's data, always in sight. The HTML is the city's own (cities/…/city.json). */
 export function Credit({ html }: { html: string }) {
-  // biome-ignore lint/security/noDangerouslySetInnerHtml: comes with the program, not from a user
   return <p class="credit" dangerouslySetInnerHTML={{ __html: html }} />;
 }
 

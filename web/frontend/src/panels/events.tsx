@@ -113,7 +113,6 @@ export function Words({ line }: { line: Line }) {
     <>
       {line.parts.map((part, i) =>
         // A sentence's parts never change places, so their index names them.
-        // biome-ignore lint/suspicious/noArrayIndexKey: see above
         typeof part === "string" ? part : <b key={i}>{part.name}</b>,
       )}
     </>

@@ -20,7 +20,7 @@ type Point = readonly [x: number, y: number];
 export function Spark({ samples, value, second, width, height, colour, filled }: Props) {
   const lines = (second === undefined ? [value] : [value, second]).map((index) => series(samples, index));
   const all = lines.flat().map(([, y]) => y);
-  const scale = fit(all, samples, width, height, filled ?? false);
+  const scale = scaleFor(all, samples, width, height, filled ?? false);
   const main = lines[0]!.map(scale);
   const end = main.at(-1);
   return (
@@ -40,7 +40,13 @@ function series(samples: readonly Sample[], index: number): Point[] {
   });
 }
 
-function fit(all: number[], samples: readonly Sample[], width: number, height: number, fromZero: boolean) {
+function scaleFor(
+  all: number[],
+  samples: readonly Sample[],
+  width: number,
+  height: number,
+  fromZero: boolean,
+) {
   const first = samples[0]?.atMs ?? 0;
   const last = samples.at(-1)?.atMs ?? 1;
   const low = fromZero ? 0 : Math.min(...all);
