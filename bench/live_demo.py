@@ -202,7 +202,7 @@ def main() -> None:
     print(f"{found['machine']}; {found['drivers']:,} drivers at 1 Hz")
     for name in ("cold_start_s", "warm_start_s"):
         if name in found:
-            print(f"| {name.replace('_s', '').replace('_', ' ')} to a moving map | {found[name]:.1f} s |")
+            print(f"| {name.removesuffix('_s').replace('_', ' ')} to a moving map | {found[name]:.1f} s |")
     for name, cores in found["cpu_cores"].items():
         print(f"| CPU of {name} | {cores:.3f} core |")
     print(f"| CPU of all parts | {found['cpu_cores_total']:.3f} core |")
