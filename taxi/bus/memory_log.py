@@ -90,6 +90,10 @@ class Partition:
         """Raises OffsetOutOfRange."""
         if not self.start <= offset <= self.end:
             raise OffsetOutOfRange(f"{self.name} has {self.start} … {self.end}, not {offset}")
+        return self.read(offset, max_records, committed=committed)
+
+    def read(self, offset: int, max_records: int, *, committed: bool = True) -> Fetched:
+        """The same, also of what retention took: for those who judge afterwards."""
         limit = self.stable if committed else self.end
         entries = self.entries
         got: list[Record] = []

@@ -2,11 +2,11 @@
 """`taxi topics`: make the topics on a cluster, or check them."""
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taxi.cli.connect import environment
 from taxi.cli.output import DATA_DIR, DataDirOption, JsonOption, console, print_json
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def topics(
 
     report = asyncio.run(
         ensure(
-            _environment(data_dir),
+            environment(data_dir),
             bounded=bounded,
             partitions=partitions,
             replicas=replication_factor,
@@ -54,17 +54,6 @@ def topics(
         _show(report)
     if check and (report.missing or report.differences):
         raise typer.Exit(1)
-
-
-def _environment(data_dir: "os.PathLike[str]") -> dict[str, str]:
-    """The environment, led to the demo's broker where it names none."""
-    from pathlib import Path  # noqa: PLC0415
-
-    from taxi.local import parts  # noqa: PLC0415 - `taxi --help` does without
-
-    if "KAFKA_BOOTSTRAP_SERVERS" in os.environ or (demo := parts.read(Path(data_dir))) is None:
-        return dict(os.environ)
-    return {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": demo.demo.bootstrap_servers}
 
 
 def _show(report: "Report") -> None:

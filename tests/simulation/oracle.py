@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from audit.shell import audit
 from dispatcher.core import Mandate
 from taxi import topics
 from taxi.bus.memory import MemoryBroker
@@ -21,6 +22,7 @@ from tests.simulation.oracle_fold import (
     ride_rows,
 )
 from tests.simulation.oracle_replay import Replay
+from tests.simulation.still_bus import StillBus, at_once
 
 LIVE_MS = 5_000
 JUNK = b"junk"
@@ -68,6 +70,7 @@ class Oracle:
             self.every_ride_ends,
             self.everyone_is_live_at_the_end,
             self.no_duel,
+            self.the_audit_finds_nothing,
         ]
         for rule in rules:
             yield from list(rule())[:1]
@@ -197,6 +200,12 @@ class Oracle:
         counts = self.broker.counts
         if counts["producers asked for"] > counts["assigned"]:
             yield "producers without assignments", counts["producers asked for"], counts["assigned"]
+
+    def the_audit_finds_nothing(self) -> Iterator[Violation]:
+        """`taxi audit` has rules of its own, and must agree with this oracle."""
+        findings = at_once(audit(StillBus(self.broker), [0]))
+        for rule, texts in findings.examples.items():
+            yield f"audit: {rule}", *texts
 
     def last_closed(self) -> dict[str, Any]:
         return self.events.batches[-1][-1].body if self.events.batches else {}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an audit found: a count for each rule that was broken, the first few of each in words."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+RULES: Final = {
+    "driver_on_two_rides": "a driver has one ride at a time",
+    "ride_with_two_drivers": "a ride has one driver at a time",
+    "ride_never_ends": "every accepted request ends, each stage within its time limit",
+    "illegal_transition": "every move of a ride or driver is one that its state allows",
+    "event_twice": "no event stands on the log twice",
+    "batch_number": "batch numbers grow by one, without a hole",
+    "batch_not_whole": "a batch ends in its BatchClosed, which counts all of its events",
+    "input_went_back": "a batch's input begins where the one before ended",
+    "input_beyond_end": "a batch is decided from input that was there",
+    "command_unanswered": "every command that was read is accepted or rejected, or is a dead letter",
+    "command_answered_twice": "a command is answered once; a repeat within the hour is not answered at all",
+    "answer_without_command": "an answer follows its command, in the batch that read it",
+    "answer_of_another_kind": "a command is accepted by an event of its kind",
+    "log_time": "log time is the greatest append time of the input read, and never goes back",
+    "append_time_went_back": "the broker's append times never go back",
+    "unreadable_event": "every record among the events is one",
+}
+"""Rule → what it asks for."""
+_EXAMPLES_MAX: Final = 3
+
+
+@dataclass
+class Findings:
+    """Collects what one or more cities' logs broke, and what was looked at."""
+
+    events: int = 0
+    batches: int = 0
+    rides: int = 0
+    completed: int = 0
+    commands: int = 0
+    fixes: int = 0
+    open_rides: int = 0
+    unknown_events: int = 0
+    """Of types that came after this version."""
+    violations: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def blame(self, rule: str, *details: object) -> None:
+        """One more violation of a rule."""
+        assert rule in RULES, rule
+        self.violations[rule] += 1
+        examples = self.examples.setdefault(rule, [])
+        if len(examples) < _EXAMPLES_MAX:
+            examples.append(" ".join(map(str, details)))
+
+    def report(self) -> dict[str, Any]:
+        """As `taxi audit --json` prints it."""
+        return {
+            "events": self.events,
+            "batches": self.batches,
+            "rides": self.rides,
+            "completed": self.completed,
+            "open_rides": self.open_rides,
+            "commands": self.commands,
+            "fixes": self.fixes,
+            "unknown_events": self.unknown_events,
+            "violations": dict(sorted(self.violations.items())),
+            "violations_total": self.violations.total(),
+            "examples": {rule: list(texts) for rule, texts in sorted(self.examples.items())},
+        }

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lives of rides and drivers by the audit's own tables. What a table forbids is blamed, then believed.
+
+Believing keeps one mistake from being told a hundred times: the fold goes on as the log says.
+"""
+
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any, Final
+
+from audit.deadlines import Deadlines
+from audit.findings import Findings
+
+Body = dict[str, Any]
+
+_ENDED_MS: Final = 3_600_000
+"""For how long an ended ride is remembered as such."""
+OPEN: Final = frozenset({"requested", "offered", "assigned", "arrived", "on trip"})
+BEFORE_PICKUP: Final = frozenset({"offered", "assigned", "arrived"})
+
+MOVES: Final[dict[str, tuple[frozenset[str], str]]] = {
+    "RideOffered": (frozenset({"requested"}), "offered"),
+    "OfferDeclined": (frozenset({"offered"}), "requested"),
+    "OfferExpired": (frozenset({"offered"}), "requested"),
+    "RideAssigned": (frozenset({"offered"}), "assigned"),
+    "RideReleased": (BEFORE_PICKUP, "requested"),
+    "DriverArrived": (frozenset({"assigned"}), "arrived"),
+    "TripStarted": (frozenset({"arrived"}), "on trip"),
+    "TripCompleted": (frozenset({"on trip"}), "completed"),
+    "RideCancelled": (OPEN, "cancelled"),
+    "RideNoShow": (frozenset({"arrived"}), "no-show"),
+    "RideExpired": (frozenset({"requested"}), "expired"),
+}
+"""Event → (states of the ride in which it may happen, state it leads to)."""
+
+
+@dataclass
+class Ride:
+    """A ride that has not ended."""
+
+    state: str
+    requested_ms: int
+    since_ms: int
+    """When it came to this state."""
+    since_batch: int
+    driver: int | None = None
+    attempt: int = 0
+    expires_ms: int = 0
+
+
+@dataclass
+class Driver:
+    """A driver as the events tell."""
+
+    on_shift: bool = False
+    leaving: bool = False
+    is_lost: bool = False
+    rides: list[str] = field(default_factory=list)
+    """One at most, but for a moment within a batch."""
+
+
+class Life:
+    """Everybody's state after the events so far."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self.rides: dict[str, Ride] = {}
+        self.drivers: dict[int, Driver] = {}
+        self.deadlines = Deadlines(findings)
+        self.knows_all = True
+        """False where the log's beginning is gone: then whoever is unknown is believed to have been there."""
+        self._ended: dict[str, int] = {}
+        """Ride → when it ended, oldest first: nobody takes it up again."""
+        self._touched: dict[int, None] = {}
+        self._shifts = {
+            "DriverCameOnline": self._online,
+            "DriverWentOffline": self._offline,
+            "DriverLost": self._lost,
+            "DriverFound": self._found,
+        }
+
+    def take(self, event: Body) -> None:
+        """One event more."""
+        kind = event["type"]
+        if kind == "RideRequested":
+            self._request(event)
+        elif kind in MOVES:
+            self._move(event)
+        elif kind in self._shifts:
+            driver = self._driver(event["driver"])
+            if not self._shifts[kind](driver):
+                self._findings.blame("illegal_transition", event, "of", driver)
+        elif kind == "PolicyActivated":
+            self.deadlines.limits = event["parameters"]
+            self.deadlines.renew(self.rides)
+        elif kind == "EpochStarted" and event.get("reason") == "events_lost":
+            self._findings.open_rides -= len(self.rides)
+            self.rides.clear()
+            self.drivers.clear()
+            self.knows_all = True
+
+    def close(self, closed: Body) -> None:
+        """What must hold between batches."""
+        for number in self._touched:
+            rides = self._driver(number).rides
+            if len(rides) > 1:
+                self._findings.blame("driver_on_two_rides", number, *rides, f"in batch {closed['batch']}")
+        self._touched.clear()
+        self.deadlines.close(self.rides, closed)
+        for name in list(
+            takewhile(lambda ride: self._ended[ride] <= closed["at_ms"] - _ENDED_MS, self._ended)
+        ):
+            del self._ended[name]
+
+    # --- rides --------------------------------------------------------------------------------------
+
+    def _request(self, event: Body) -> None:
+        name = event["ride"]
+        if name in self.rides:
+            self._findings.blame("illegal_transition", event, "while it is", self.rides[name].state)
+            self._part(name, self.rides[name])
+        self._findings.rides += 1
+        self._ended.pop(name, None)
+        at_ms = event["at_ms"]
+        self._findings.open_rides += name not in self.rides
+        self.rides[name] = Ride("requested", at_ms, at_ms, event["batch"])
+        self.deadlines.enter(name, self.rides[name])
+
+    def _move(self, event: Body) -> None:
+        allowed, after = MOVES[event["type"]]
+        ride = self._ride(event, allowed)
+        if ride is None:
+            return
+        if ride.state not in allowed:
+            self._findings.blame("illegal_transition", event, "while it is", ride.state)
+        self._check_driver(event, ride)
+        if event["type"] == "RideOffered":
+            self._offer(event, ride)
+        ride.state, ride.since_ms, ride.since_batch = after, event["at_ms"], event["batch"]
+        if after not in BEFORE_PICKUP and after != "on trip":
+            self._part(event["ride"], ride)
+        if after in OPEN:
+            self.deadlines.enter(event["ride"], ride)
+        else:
+            self._findings.completed += after == "completed"
+            self._findings.open_rides -= 1
+            del self.rides[event["ride"]]
+            self._ended[event["ride"]] = event["at_ms"]
+
+    def _ride(self, event: Body, allowed: frozenset[str]) -> Ride | None:
+        """The ride that the event is about; believed in where its beginning is gone."""
+        ride = self.rides.get(event["ride"])
+        if ride is not None:
+            return ride
+        if self.knows_all or event["ride"] in self._ended:
+            self._findings.blame("illegal_transition", event, "of a ride that is not open")
+            return None
+        ride = Ride(next(iter(sorted(allowed))), event["at_ms"], event["at_ms"], event["batch"])
+        ride.attempt = event.get("attempt", 0) - (event["type"] == "RideOffered")
+        self._findings.open_rides += 1
+        self.rides[event["ride"]] = ride
+        if event.get("driver") is not None and event["type"] != "RideOffered":
+            self._join(event["ride"], ride, event["driver"])
+        return ride
+
+    def _check_driver(self, event: Body, ride: Ride) -> None:
+        """Whoever acts on a ride must be the one who has it, in the attempt at hand."""
+        named = event.get("driver")
+        if ride.driver is not None and named not in {None, ride.driver}:
+            self._findings.blame("ride_with_two_drivers", event, "while its driver is", ride.driver)
+        meant = event.get("attempt", ride.attempt)
+        if event["type"] != "RideOffered" and meant != ride.attempt:
+            self._findings.blame("illegal_transition", event, "in attempt", ride.attempt)
+
+    def _offer(self, event: Body, ride: Ride) -> None:
+        driver = self._driver(event["driver"])
+        if driver.rides:
+            self._findings.blame("driver_on_two_rides", event, "while on", *driver.rides)
+        if driver.is_lost or not driver.on_shift:
+            self._findings.blame("illegal_transition", event, "to", driver)
+        if event["attempt"] != ride.attempt + 1:
+            self._findings.blame("illegal_transition", event, "after attempt", ride.attempt)
+        ride.attempt, ride.expires_ms = event["attempt"], event["expires_ms"]
+        self._join(event["ride"], ride, event["driver"])
+
+    def _join(self, name: str, ride: Ride, number: int) -> None:
+        self._part(name, ride)
+        ride.driver = number
+        self._driver(number).rides.append(name)
+        self._touched[number] = None
+
+    def _part(self, name: str, ride: Ride) -> None:
+        """The driver has the ride no more; a shift that was to end with it ends."""
+        number, ride.driver = ride.driver, None
+        if number is None:
+            return
+        driver = self._driver(number)
+        if name in driver.rides:
+            driver.rides.remove(name)
+        if driver.leaving and not driver.rides:
+            driver.on_shift = driver.leaving = False
+
+    # --- drivers: each says whether it may be, and makes it so ----------------------------------------
+
+    def _driver(self, number: int) -> Driver:
+        if number not in self.drivers:
+            self.drivers[number] = Driver(on_shift=not self.knows_all)
+        return self.drivers[number]
+
+    def _online(self, driver: Driver) -> bool:
+        lawful = not driver.on_shift or driver.leaving or not self.knows_all
+        driver.on_shift, driver.leaving = True, False
+        return lawful
+
+    def _offline(self, driver: Driver) -> bool:
+        lawful = driver.on_shift and not driver.leaving
+        driver.on_shift = driver.leaving = bool(driver.rides)
+        return lawful
+
+    def _lost(self, driver: Driver) -> bool:
+        lawful = not driver.is_lost and (driver.on_shift or bool(driver.rides))
+        driver.is_lost = True
+        return lawful
+
+    def _found(self, driver: Driver) -> bool:
+        lawful = driver.is_lost or not self.knows_all
+        driver.is_lost = False
+        return lawful

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bus over a log that nobody writes to any more: it answers at once, and nothing goes wrong.
+
+All that was ever written is there, also what retention took: whoever judges sees more than who decided.
+"""
+
+from collections.abc import Coroutine
+from typing import Any, Literal, NoReturn, TypeVar
+
+from taxi.bus import Offsets, Record
+from taxi.bus.memory import MemoryBroker
+from taxi.bus.memory_log import Partition
+
+T = TypeVar("T")
+
+
+class StillReader:
+    """Reads committed records."""
+
+    def __init__(self, partition: Partition, offset: int) -> None:
+        self._partition = partition
+        self.position = offset
+
+    async def fetch(self, *, max_records: int = 1000, wait_ms: int = 100) -> list[Record]:
+        del wait_ms
+        fetched = self._partition.read(self.position, max_records)
+        self.position = fetched.next_offset
+        return fetched.records
+
+    def seek(self, offset: int) -> None:
+        self.position = offset
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+class StillBus:
+    """For reading alone."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    async def reader(self, topic: str, partition: int, offset: int, *, committed: bool = True) -> StillReader:
+        del committed
+        return StillReader(self._broker.partition(topic, partition), offset)
+
+    async def offsets(self, topic: str, partition: int) -> Offsets:
+        place = self._broker.partition(topic, partition)
+        return Offsets(0, place.stable, place.end)
+
+    async def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
+        return self._broker.partition(topic, partition).offset_at(timestamp_ms)
+
+    async def producer(self, *, acks: Literal["all", "leader"] = "all") -> NoReturn:
+        raise NotImplementedError
+
+    async def transactional_producer(self, transactional_id: str) -> NoReturn:
+        raise NotImplementedError
+
+    async def join(self, group: str, topic: str) -> NoReturn:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Run what never waits, without a loop."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    raise AssertionError("it waited")

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An honest log breaks no rule; each planted lie breaks its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from audit.findings import RULES
+from tests.unit.audit.lab import START_MS, Event, HandMadeLog, asked, event, honest_log
+
+
+def test_an_honest_log_breaks_no_rule() -> None:
+    found = honest_log().audited()
+    assert found.violations == {}
+    assert (found.rides, found.completed, found.open_rides) == (2, 1, 0)
+    assert (found.events, found.batches, found.commands) == (22, 9, 10)
+
+
+def test_a_ride_under_way_is_young() -> None:
+    log = honest_log()
+    log.batch(
+        event("RideRequested", "r3:ask", ride="r3", rider="eve", pickup=[0, 0], dropoff=[1, 1]),
+        say=(asked("RequestRide", "r3:ask"),),
+    )
+    found = log.audited()
+    assert found.violations == {}
+    assert found.open_rides == 1
+
+
+def test_a_log_whose_beginning_is_gone_is_believed_and_goes_on_to_be_judged() -> None:
+    log = honest_log()
+    log.cut_events = next(i for i, one in enumerate(log.events) if one["type"] == "RideAssigned") - 2
+    log.cut_commands = 3
+    assert log.broken() == set()
+    log.batch(event("TripCompleted", ride="r1", driver=1, attempt=1))
+    assert log.broken() == {"illegal_transition"}
+
+
+def test_an_unreadable_command_has_its_letter_instead_of_an_answer() -> None:
+    log = honest_log()
+    log.batch(say=(b"rubbish",))
+    assert log.broken() == {"command_unanswered"}
+    log.letters.append(event("DeadLetter", topic="taxi.commands", offset=len(log.commands) - 1))
+    assert log.broken() == set()
+
+
+def test_what_retention_took_unread_needs_no_answer() -> None:
+    log = honest_log()
+    first = len(log.commands)
+    log.batch(
+        event("InputSkipped", topic="taxi.commands", first=first, next=first + 1),
+        say=(asked("RequestRide", "gone", ride="gone"),),
+    )
+    assert log.broken() == set()
+
+
+def test_a_topic_made_anew_begins_at_its_beginning_and_what_was_before_is_not_asked_for() -> None:
+    log = honest_log()
+    log.commands.clear()
+    log.batch(
+        event("EpochStarted", epoch="f", city="grid", reason="commands_recreated"),
+        event("RideRequested", "r3:ask", ride="r3", rider="eve", pickup=[0, 0], dropoff=[1, 1]),
+        say=(asked("RequestRide", "r3:ask"),),
+    )
+    assert log.broken() == set()
+
+
+def test_a_repeat_after_more_than_an_hour_may_be_answered_anew() -> None:
+    log = honest_log()
+    log.batch(later_ms=3_700_000)
+    log.batch(
+        event("CommandRejected", "r1:ask", reason="too_old", subject="r1"),
+        say=(asked("RequestRide", "r1:ask"),),
+    )
+    assert log.broken() == set()
+
+
+# --- lies -------------------------------------------------------------------------------------------
+
+Lie = Callable[[HandMadeLog], None]
+
+
+def change(kind: str, **fields: Any) -> Lie:
+    def lie(log: HandMadeLog) -> None:
+        log.rewrite(kind, lambda body: body.update(fields))
+
+    return lie
+
+
+def then(*events: Event, say: tuple[bytes, ...] = (), later_ms: int = 2_000, **closed: Any) -> Lie:
+    return lambda log: log.batch(*events, say=say, later_ms=later_ms, **closed)
+
+
+def a_ride_that_is_forgotten(log: HandMadeLog) -> None:
+    log.events.remove(next(one for one in log.events if one["type"] == "RideExpired"))
+    log.events[-1]["count"] -= 1
+    log.batch()
+    log.batch()
+
+
+def offered_to_both(log: HandMadeLog) -> None:
+    log.batch(
+        event("RideRequested", "r3:ask", ride="r3", rider="eve", pickup=[0, 0], dropoff=[1, 1]),
+        event("RideRequested", "r4:ask", ride="r4", rider="eve", pickup=[0, 0], dropoff=[1, 1]),
+        event("RideOffered", ride="r3", driver=2, attempt=1, eta_s=6, expires_ms=log.now_ms + 14_000),
+        event("RideOffered", ride="r4", driver=2, attempt=1, eta_s=6, expires_ms=log.now_ms + 14_000),
+        say=(asked("RequestRide", "r3:ask"), asked("RequestRide", "r4:ask")),
+    )
+
+
+def a_batch_is_missing(log: HandMadeLog) -> None:
+    log.events = [one for one in log.events if one["batch"] != 5]
+
+
+def a_batch_is_repeated(log: HandMadeLog) -> None:
+    log.events += [one for one in log.events if one["batch"] == 9]
+
+
+def half_a_batch(log: HandMadeLog) -> None:
+    log.events.remove(next(one for one in log.events if one["type"] == "RideOffered"))
+
+
+def an_event_of_no_batch(log: HandMadeLog) -> None:
+    log.events.insert(3, {**log.events[3], "batch": 77})
+
+
+def an_event_stands_there_twice(log: HandMadeLog) -> None:
+    log.events.insert(3, log.events[3])
+    log.events[6]["count"] += 1
+
+
+def append_time_goes_back(log: HandMadeLog) -> None:
+    log.fixes[4], log.fixes[5] = log.fixes[5], log.fixes[4]
+
+
+def rubbish_among_the_events(log: HandMadeLog) -> None:
+    log.events.append({"raw": b"rubbish"})
+
+
+LIES: list[tuple[str, Lie, str]] = [
+    ("a driver on two rides", offered_to_both, "driver_on_two_rides"),
+    ("another driver's trip", change("TripCompleted", driver=2), "ride_with_two_drivers"),
+    ("a trip that never began", change("TripStarted", type="DriverArrived"), "illegal_transition"),
+    ("a ride without end", a_ride_that_is_forgotten, "ride_never_ends"),
+    ("an offer in a wrong attempt", change("RideOffered", attempt=2), "illegal_transition"),
+    ("a driver off duty twice", then(event("DriverWentOffline", driver=9)), "illegal_transition"),
+    ("a driver found who was not lost", then(event("DriverFound", driver=1)), "illegal_transition"),
+    ("an event twice", an_event_stands_there_twice, "event_twice"),
+    ("a batch twice", a_batch_is_repeated, "event_twice"),
+    ("a hole in the numbers", a_batch_is_missing, "batch_number"),
+    ("half a batch", half_a_batch, "batch_not_whole"),
+    ("an event of no batch", an_event_of_no_batch, "batch_not_whole"),
+    ("input read again", then(commands_offset=3), "input_went_back"),
+    ("input from nowhere", then(locations_offset=99), "input_beyond_end"),
+    ("a command without an answer", then(say=(asked("GoOnline", "3:on"),)), "command_unanswered"),
+    (
+        "a command answered twice",
+        then(event("CommandRejected", "1:on", reason="?", subject="1"), say=(asked("GoOnline", "1:on"),)),
+        "command_answered_twice",
+    ),
+    (
+        "an answer to nobody",
+        then(event("CommandRejected", "who", reason="?", subject="1")),
+        "answer_without_command",
+    ),
+    ("an answer of another kind", change("RideAssigned", type="OfferDeclined"), "illegal_transition"),
+    (
+        "a request answered by a cancellation",
+        then(
+            event("RideRequested", "r5:no", ride="r5", rider="eve", pickup=[0, 0], dropoff=[1, 1]),
+            say=(asked("CancelRide", "r5:no", ride="r5"),),
+        ),
+        "answer_of_another_kind",
+    ),
+    ("log time ahead of its input", then(at_ms=START_MS + 10_000_000), "log_time"),
+    ("log time behind its input", change("BatchClosed", at_ms=START_MS), "log_time"),
+    ("append time", append_time_goes_back, "append_time_went_back"),
+    ("rubbish", rubbish_among_the_events, "unreadable_event"),
+]
+
+
+@pytest.mark.parametrize(
+    ("lie", "rule"), [(lie, rule) for _, lie, rule in LIES], ids=[name for name, *_ in LIES]
+)
+def test_a_lie_is_found(lie: Lie, rule: str) -> None:
+    log = honest_log()
+    lie(log)
+    assert rule in log.broken()
+
+
+def test_every_rule_has_a_lie_that_breaks_it() -> None:
+    assert {rule for _, _, rule in LIES} == set(RULES)
