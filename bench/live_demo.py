@@ -55,7 +55,7 @@ window.WebSocket = class extends Real {
       const head = new DataView(data);
       if (head.getUint8(1) & 1) return;
       const offset = at => Number(head.getBigUint64(at, true));
-      window.arrivals.push([Date.now(), offset(32), offset(48)]);
+      window.arrivals.push([Date.now(), offset(16), offset(32)]);
     });
   }
 };

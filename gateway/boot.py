@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.city.grid import Grid
+from gateway.city.view import LogBroken, Span, View
 from gateway.session import Ends
-from gateway.view import LogBroken, Span, View
 from taxi import codec, snapshots
 from taxi.bus import Bus, Offsets, Reader, Record
 from taxi.city import CityState
@@ -30,7 +31,7 @@ class Booted:
 
 
 @contextlib.asynccontextmanager
-async def booted(bus: Bus, span: Span) -> AsyncIterator[Booted]:
+async def booted(bus: Bus, span: Span, grid: Grid) -> AsyncIterator[Booted]:
     """Read up to the ends that the logs had at the beginning of this.
 
     Raises Unavailable, OffsetOutOfRange (retention was quicker), LogBroken.
@@ -42,7 +43,7 @@ async def booted(bus: Bus, span: Span) -> AsyncIterator[Booted]:
     first = max(bounds.start, await bus.offset_at(LOCATIONS, PARTITION, max(back_ms, 0)))
     async with contextlib.AsyncExitStack() as stack:
         city, events = await _begin(bus, back_ms, newest, stack)
-        view = View(city, loc=first, ev=events.position, span=span)
+        view = View(city, loc=first, ev=events.position, span=span, grid=grid)
         while events.position < ends.ev:
             view.fold_events(await events.fetch(max_records=RECORDS_AT_ONCE))
         if view.ev and not city.epoch:

@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.boot import PARTITION
+from gateway.city.view import View
 from gateway.problems import Problem, bad_request, not_found, unavailable, unprocessable
 from gateway.settings import Settings
-from gateway.view import View
 from taxi import codec
 from taxi.bus import Headers, Outgoing, Producer, Unavailable
 from taxi.city import Ride

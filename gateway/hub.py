@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from gateway.city.view import View
 from gateway.session import (
     HELLO_S_MAX,
     Close,
@@ -19,7 +20,6 @@ from gateway.session import (
     read_hello,
 )
 from gateway.settings import Settings
-from gateway.view import View
 from taxi.bus import BusError
 from taxi.cursor import Cursor
 from taxi.runtime.env import Connection, Env
@@ -52,7 +52,7 @@ class Frames:
         if frame is None:
             if len(self._made) >= _FRAMES_KEPT_MAX:
                 self._made.clear()
-            frame = self._made[cursor] = self.view.diff(cursor, stale=self.stale)
+            frame = self._made[cursor] = self.view.diff(cursor, None, None, stale=self.stale)
         return frame
 
 
@@ -143,6 +143,7 @@ class Hub:
             "mode": mode,
             **reason,
             "epoch": view.cursor.epoch,
+            **view.hello(),
             "cut_interval_ms": self._env.settings.cut_interval_ms,
             "beat_interval_ms": BEAT_MS,
         }

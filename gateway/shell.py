@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import Final
 
 from gateway.boot import Booted, ask_ends, booted
+from gateway.city.grid import Grid
+from gateway.city.view import LogBroken, Span, View
 from gateway.desk import Desk
 from gateway.hub import BEAT_MS, Hub
 from gateway.settings import Settings
 from gateway.tail import Pace, Tail
-from gateway.view import LogBroken, Span, View
 from taxi.bus import BusError, OffsetOutOfRange, Unavailable
 from taxi.roads import RoadNetwork
 from taxi.runtime.env import Env, Listener
@@ -49,7 +50,9 @@ class Gateway:
         self._stale = False
         self._counted = {LOCATIONS: 0, EVENTS: 0, "dropped": 0}
         self.hub = Hub(env, lambda: ask_ends(env.bus))
-        self.desk = Desk(env, roads or RoadNetwork.load(settings.city), lambda: self._shown)
+        roads = roads or RoadNetwork.load(settings.city)
+        self._grid = Grid.over(roads.city.bbox)
+        self.desk = Desk(env, roads, lambda: self._shown)
 
     async def run(self) -> None:
         """Until cancelled; then clients are sent elsewhere first."""
@@ -90,7 +93,7 @@ class Gateway:
         """Build a view and follow the log; build another when it breaks. Connections stay meanwhile."""
         while True:
             try:
-                async with booted(self._env.bus, self._span) as fresh:
+                async with booted(self._env.bus, self._span, self._grid) as fresh:
                     self._env.log.info(
                         "the log is read", cursor=str(fresh.view.cursor), whole=fresh.view.whole
                     )
@@ -176,7 +179,7 @@ class Gateway:
     def _count(self, view: View) -> None:
         metrics = self._env.metrics
         metrics.count("gateway_cuts_total")
-        metrics.gauge("gateway_drivers", view.drivers.held)
+        metrics.gauge("gateway_drivers", view.drivers.total)
         metrics.gauge("gateway_clients", len(self.hub.clients))
         now = {LOCATIONS: view.undecodable, EVENTS: view.undecodable_events, "dropped": view.batches.dropped}
         for topic in (LOCATIONS, EVENTS):

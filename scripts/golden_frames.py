@@ -8,14 +8,19 @@ protocol: a change here is a change of version. Run with --check to compare inst
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gateway.columns import DriverColumns
-from gateway.frame import Frame, ride_record
-from gateway.hash import Lanes, hash_drivers, hash_ride
+from gateway.city.blocks import Moved, Told, encode, joined
+from gateway.city.columns import DriverColumns
+from gateway.city.feed import feed_section
+from gateway.city.hash import Lanes, hash_drivers, hash_ride
+from gateway.city.rides import ride_record, rides_section
+from gateway.stream.cut import Held, Sections, seal
 from taxi.cursor import Cursor
 from taxi.stream import ClientState, Cut, DriverRow, RideRow, decode_cut
 
@@ -23,16 +28,27 @@ FOLDER = Path(__file__).parent.parent / "tests" / "golden" / "frames"
 EPOCH = "5e0c0ffee0ddba11"
 T0 = 1_764_000_000_000
 """Cut time of the first frame."""
+_WORD = 0xFFFFFFFF
 
 Driver = tuple[int, int, int, int, int, int, int]
 """Number, lng_e5, lat_e5, device time, heading, speed, status."""
 
 
-def columns(rows: list[Driver]) -> DriverColumns:
-    """Rows as the encoder takes them."""
+@dataclass(frozen=True)
+class Block:
+    """What one block says. A row in `moved` is told as it is afterwards; what it differs in follows."""
+
+    gone: tuple[int, ...] = ()
+    rows: tuple[Driver, ...] = ()
+    status: tuple[tuple[int, int], ...] = ()
+    moved: tuple[Driver, ...] = ()
+
+
+def columns(rows: Sequence[Driver]) -> DriverColumns:
+    """Rows as the encoder takes them, in this order."""
     kinds = (np.uint32, np.int32, np.int32, np.uint32, np.uint8, np.uint8, np.uint8)
-    fields: Any = zip(*sorted(rows), strict=True) if rows else ((),) * 7
-    masked = [[v & 0xFFFFFFFF for v in f] if i == 3 else list(f) for i, f in enumerate(fields)]
+    fields: Any = zip(*rows, strict=True) if rows else ((),) * 7
+    masked = [[v & _WORD for v in f] if i == 3 else list(f) for i, f in enumerate(fields)]
     return DriverColumns(*(np.array(f, kind) for f, kind in zip(masked, kinds, strict=True)))
 
 
@@ -62,11 +78,10 @@ class Story:
         self,
         to: Cursor,
         at_ms: int,
-        *,
+        *blocks: Block,
         image: bool = False,
         stale: bool = False,
-        gone: tuple[int, ...] = (),
-        drivers: tuple[Driver, ...] = (),
+        generation: int = 0,
         rides_gone: tuple[str, ...] = (),
         rides: dict[str, bytes] | None = None,
         feed: tuple[bytes, ...] = (),
@@ -74,28 +89,50 @@ class Story:
         """One frame from where the story stands to `to`."""
         if image:
             self.drivers, self.rides = {}, {}
-        for number in gone:
-            self.drivers.pop(number, None)
+        drivers = self._drivers_section(blocks)
         for name in rides_gone:
             self.rides.pop(name, None)
-        self.drivers |= {row[0]: row for row in drivers}
         self.rides |= rides or {}
-        frame = Frame(
-            since=None if image else self.cursor,
+        gone, records = [name.encode() for name in rides_gone], [r for _, r in sorted((rides or {}).items())]
+        since, self.cursor = None if image else self.cursor, to
+        lanes = self.lanes()
+        return seal(
+            since=since,
             cursor=to,
             at_ms=at_ms,
+            held=Held(lanes.a, lanes.b, len(self.drivers), len(self.rides)),
+            sections=Sections(drivers, rides_section(gone, records), feed_section(feed)),
             stale=stale,
-            lanes=self.lanes(),
-            drivers_held=len(self.drivers),
-            rides_held=len(self.rides),
-            gone=gone,
-            drivers=columns(list(drivers)),
-            rides_gone=[name.encode() for name in rides_gone],
-            rides=[record for _, record in sorted((rides or {}).items())],
-            feed=feed,
+            generation=generation,
         )
-        self.cursor = to
-        return frame.encode()
+
+    def _drivers_section(self, blocks: Sequence[Block]) -> bytes:
+        if not blocks:
+            return b""
+        told = self._told(blocks)
+        for block in blocks:
+            for number in block.gone:
+                self.drivers.pop(number, None)
+        for block in blocks:
+            self.drivers |= {row[0]: row for row in (*block.rows, *block.moved)}
+            for number, status in block.status:
+                self.drivers[number] = (*self.drivers[number][:-1], status)
+        made = encode(told, len(blocks))
+        return joined([made[n] for n in range(len(blocks))])
+
+    def _told(self, blocks: Sequence[Block]) -> Told:
+        def spread(name: str) -> tuple[list[Any], Any]:
+            pairs = [(number, row) for number, block in enumerate(blocks) for row in getattr(block, name)]
+            return [row for _, row in pairs], np.array([number for number, _ in pairs], np.intp)
+
+        (gone, gone_at), (rows, rows_at) = spread("gone"), spread("rows")
+        (status, status_at), (moved, moved_at) = spread("status"), spread("moved")
+        were = columns([self.drivers[row[0]] for row in moved])
+        changes = columns([(number, 0, 0, 0, 0, 0, code) for number, code in status])
+        by = Moved(columns(moved), were.lng_e5, were.lat_e5, were.at)
+        return Told(
+            np.array(gone, np.uint32), gone_at, columns(rows), rows_at, changes, status_at, by, moved_at
+        )
 
     def lanes(self) -> Lanes:
         """Over all rows held."""
@@ -107,55 +144,129 @@ class Story:
 
 def frames() -> dict[str, bytes]:
     """All frames by name, in the order in which they are applied."""
-    story, made = Story(), {}
-    made["01-empty-image"] = story.cut(Cursor(EPOCH, 0, 1), T0, image=True)
-    made["02-first-drivers"] = story.cut(
-        Cursor(EPOCH, 3, 1),
-        T0 + 100,
-        drivers=(
-            (1, -7_398_000, 4_075_000, T0 - 900, 0, 0, 0),
-            (13, -7_397_123, 4_076_543, T0 + 99, 64, 24, 1),
-            (4_294_967_295, 18_000_000, -9_000_000, T0 - 4_900, 255, 255, 6),
+    story = Story()
+    return {name: message for part in (_beginning, _rows, _views, _edges) for name, message in part(story)}
+
+
+Named = Iterator[tuple[str, bytes]]
+
+
+def _beginning(story: Story) -> Named:
+    yield "01-empty-image", story.cut(Cursor(EPOCH, 0, 1), T0, image=True)
+    first: tuple[Driver, ...] = (
+        (1, -7_398_000, 4_075_000, T0 - 900, 0, 0, 0),
+        (13, -7_397_123, 4_076_543, T0 + 99, 64, 24, 1),
+        (4_294_967_295, 18_000_000, -9_000_000, T0 - 4_900, 255, 255, 6),
+    )
+    yield "02-first-drivers", story.cut(Cursor(EPOCH, 3, 1), T0 + 100, Block(rows=first))
+    yield (
+        "03-rides-and-feed",
+        story.cut(
+            Cursor(EPOCH, 5, 9),
+            T0 + 2_000,
+            Block(rows=((13, -7_397_100, 4_076_550, T0 + 1_100, 65, 25, 2),)),
+            rides={
+                "r-1": ride("r-1", 1, 0, 0, T0 + 1_500),
+                "Zz_09": ride("Zz_09", 2, 1, 13, T0 - 30_000),
+                "a" * 40: ride(
+                    "a" * 40, 5, 65_535, 1, T0 - 900_000, T0 - 890_000, T0 - 600_000, T0 - 580_000
+                ),
+            },
+            feed=(
+                b'[5,%d,"RideRequested",{"ride":"r-1"}]' % (T0 + 2_000),
+                b'[6,%d,"RideOffered",{"ride":"Zz_09","driver":13,"attempt":1,"eta_s":240}]' % (T0 + 2_000),
+                '[7,%d,"CommandRejected",{"reason":"Zürich is not here"}]'.encode() % (T0 + 2_000),
+                b'[8,%d,"BatchClosed",{"batch":4,"count":4}]' % (T0 + 2_000),
+            ),
         ),
     )
-    made["03-rides-and-feed"] = story.cut(
-        Cursor(EPOCH, 5, 9),
-        T0 + 2_000,
-        drivers=((13, -7_397_100, 4_076_550, T0 + 1_100, 65, 25, 2),),
-        rides={
-            "r-1": ride("r-1", 1, 0, 0, T0 + 1_500),
-            "Zz_09": ride("Zz_09", 2, 1, 13, T0 - 30_000),
-            "a" * 40: ride("a" * 40, 5, 65_535, 1, T0 - 900_000, T0 - 890_000, T0 - 600_000, T0 - 580_000),
-        },
-        feed=(
-            b'[5,%d,"RideRequested",{"ride":"r-1"}]' % (T0 + 2_000),
-            b'[6,%d,"RideOffered",{"ride":"Zz_09","driver":13,"attempt":1,"eta_s":240}]' % (T0 + 2_000),
-            '[7,%d,"CommandRejected",{"reason":"Zürich is not here"}]'.encode() % (T0 + 2_000),
-            b'[8,%d,"BatchClosed",{"batch":4,"count":4}]' % (T0 + 2_000),
+
+
+def _rows(story: Story) -> Named:
+    moved: tuple[Driver, ...] = (
+        (1, -7_397_990, 4_074_936, T0 + 100, 3, 20, 0),
+        (13, -7_397_100, 4_076_550, T0 + 2_100, 65, 0, 2),
+    )
+    yield "04-moved", story.cut(Cursor(EPOCH, 7, 9), T0 + 2_200, Block(moved=moved))
+    both: Driver = (13, -7_397_101, 4_076_614, T0 + 3_099, 66, 24, 2)
+    yield (
+        "05-moved-and-status",
+        story.cut(
+            Cursor(EPOCH, 9, 12),
+            T0 + 3_200,
+            Block(rows=((2, -7_390_000, 4_070_000, T0 + 3_000, 9, 9, 1),)),
+            Block(status=((1, 1), (13, 3), (4_294_967_295, 0)), moved=(both,)),
+            feed=(b'[11,%d,"BatchClosed",{"batch":5,"count":1}]' % (T0 + 3_200),),
         ),
     )
-    made["04-gone"] = story.cut(
-        Cursor(EPOCH, 2**53 - 1, 12),
-        T0 + 61_000,
-        stale=True,
-        gone=(1, 4_294_967_295),
-        rides_gone=("Zz_09", "r-1"),
-        feed=(b'[11,%d,"BatchClosed",{"batch":5,"count":1}]' % (T0 + 61_000),),
+    crosses: Driver = (13, -7_396_100, 4_076_615, T0 + 4_100, 66, 24, 3)
+    yield (
+        "06-from-tile-to-tile",
+        story.cut(
+            Cursor(EPOCH, 12, 12),
+            T0 + 4_200,
+            Block(rows=(crosses,)),
+            Block(gone=(2, 13)),
+            Block(moved=((1, -7_397_800, 4_074_000, T0 + 4_000, 128, 30, 1),)),
+        ),
     )
-    made["05-beat"] = story.cut(Cursor(EPOCH, 2**53 - 1, 12), T0 + 61_000, stale=True)
+
+
+def _views(story: Story) -> Named:
+    row: Driver = (77, -7_395_000, 4_077_000, T0 + 4_001, 1, 2, 5)
+    inside = Block(gone=(1, 13, 99), rows=(row,))
+    yield "07-a-new-view", story.cut(Cursor(EPOCH, 13, 12), T0 + 4_300, inside, generation=513)
+    yield (
+        "08-gone",
+        story.cut(
+            Cursor(EPOCH, 2**53 - 1, 15),
+            T0 + 65_000,
+            Block(gone=(77, 4_294_967_295)),
+            stale=True,
+            rides_gone=("Zz_09", "r-1"),
+            feed=(b'[14,%d,"BatchClosed",{"batch":6,"count":1}]' % (T0 + 65_000),),
+        ),
+    )
+    yield "09-beat", story.cut(Cursor(EPOCH, 2**53 - 1, 15), T0 + 65_000, stale=True)
+
+
+def _edges(story: Story) -> Named:
     wrapped = T0 + 2**32 - T0 % 2**32
-    made["06-image-after-the-low-bits-wrapped"] = story.cut(
-        Cursor(EPOCH, 70, 20),
-        wrapped + 10,
-        image=True,
-        drivers=(
-            (7, -7_399_999, 4_070_001, wrapped - 1, 128, 1, 3),
-            (8, -7_399_998, 4_070_002, wrapped + 5, 129, 2, 4),
-            (9, -7_399_997, 4_070_003, wrapped + 10, 130, 3, 5),
+    west, east = -18_000_000, 18_000_000
+    yield (
+        "10-image-after-the-low-bits-wrapped",
+        story.cut(
+            Cursor(EPOCH, 70, 20),
+            wrapped + 10,
+            Block(
+                rows=(
+                    (7, west, -9_000_000, wrapped - 1, 128, 1, 3),
+                    (8, east, 4_070_002, wrapped + 5, 129, 2, 4),
+                    (9, -7_399_997, 4_070_003, wrapped + 10, 130, 3, 5),
+                    (4_294_967_295, 0, 0, wrapped - 900, 0, 0, 1),
+                )
+            ),
+            image=True,
+            rides={
+                "r2": ride("r2", 6, 2, 7, wrapped - 9, wrapped - 8, wrapped - 7, wrapped - 1, wrapped + 1)
+            },
         ),
-        rides={"r2": ride("r2", 6, 2, 7, wrapped - 9, wrapped - 8, wrapped - 7, wrapped - 1, wrapped + 1)},
     )
-    return made
+    yield (
+        "11-far-moves-across-the-wrap",
+        story.cut(
+            Cursor(EPOCH, 74, 20),
+            wrapped + 1_100,
+            Block(
+                moved=(
+                    (7, east, 9_000_000, wrapped + 999, 255, 255, 3),
+                    (8, west, 4_070_001, wrapped + 4, 0, 0, 4),
+                    (9, -7_400_061, 4_070_067, wrapped - 2_147_481_548, 1, 127, 5),
+                    (4_294_967_295, -64, 63, wrapped + 36, 2, 128, 1),
+                )
+            ),
+        ),
+    )
 
 
 def _driver(row: DriverRow) -> dict[str, Any]:
@@ -179,8 +290,11 @@ def described(cut: Cut, client: ClientState) -> dict[str, Any]:
         "hash": list(cut.hash),
         "drivers_held": cut.drivers_held,
         "rides_held": cut.rides_held,
+        "blocks": cut.blocks,
         "gone": list(cut.gone),
         "drivers": [_driver(row) for row in cut.drivers],
+        "status": [list(pair) for pair in cut.status],
+        "moved": [one._asdict() for one in cut.moved],
         "rides_gone": list(cut.rides_gone),
         "rides": [_ride(row) for row in cut.rides],
         "feed": [list(event) for event in cut.feed],

@@ -4,7 +4,9 @@
 Plain Python on purpose, and no line shared with the gateway's encoder: it is what that is tested against.
 """
 
+import itertools
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +18,9 @@ VERSION: Final = 1
 SUBPROTOCOL: Final = "taxi.v1"
 IMAGE: Final = 1
 STALE: Final = 2
-_HEADER: Final = struct.Struct("<BBH7I5Q6I")
+_HEADER: Final = struct.Struct("<BBH3I5Q6I")
+_BLOCK: Final = struct.Struct("<5I")
+_STEP_MS: Final = 1_000
 _RIDE: Final = struct.Struct("<BBHI4i5I")
 _WORD: Final = 0xFFFFFFFF
 
@@ -58,6 +62,18 @@ class RideRow(NamedTuple):
     ended_ms: int | None
 
 
+class Moved(NamedTuple):
+    """A driver row held, told by what it differs in. Heading and speed are as they are now."""
+
+    driver: int
+    lng_by_e5: int
+    lat_by_e5: int
+    at_by_ms: int
+    """Modulo 2³², as a signed number."""
+    heading: int
+    speed: int
+
+
 @dataclass(frozen=True)
 class Cut:
     """One decoded binary message."""
@@ -74,8 +90,13 @@ class Cut:
     hash: tuple[int, int]
     drivers_held: int
     rides_held: int
+    blocks: int
     gone: tuple[int, ...]
     drivers: tuple[DriverRow, ...]
+    """Complete rows."""
+    status: tuple[tuple[int, int], ...]
+    """Driver and status, of rows held."""
+    moved: tuple[Moved, ...]
     rides_gone: tuple[str, ...]
     rides: tuple[RideRow, ...]
     ride_hashes: tuple[tuple[int, int], ...]
@@ -133,24 +154,16 @@ def decode_cut(message: bytes) -> Cut:
 
 def _decode(message: bytes) -> Cut:
     head = _HEADER.unpack_from(message)
-    version, flags, generation, n_gone, n, n_rides_gone, n_rides, rides_bytes, n_feed, feed_bytes = head[:10]
-    loc_before, ev_before, loc, ev, at_ms = head[10:15]
+    version, flags, generation, *sizes = head[:6]
+    loc_before, ev_before, loc, ev, at_ms = head[6:11]
     if version != VERSION:
         raise StreamError(f"a cut of version {version}")
-    at = _HEADER.size
-    gone = struct.unpack_from(f"<{n_gone}I", message, at)
-    at += 4 * n_gone
-    columns = []
-    for code, size in (("I", 4), ("i", 4), ("i", 4), ("I", 4), ("B", 1), ("B", 1), ("B", 1)):
-        columns.append(struct.unpack_from(f"<{n}{code}", message, at))
-        at += n * size
-    at += -at % 4
-    if len(message) != at + rides_bytes + feed_bytes:
-        raise StreamError(f"a cut of {at + rides_bytes + feed_bytes} bytes came with {len(message)}")
-    rides_gone, rides, hashes = _rides(message[at : at + rides_bytes], n_rides_gone, n_rides, at_ms)
-    feed = msgspec.json.decode(message[at + rides_bytes :]) if feed_bytes else []
-    if len(feed) != n_feed:
-        raise StreamError(f"{len(feed)} feed events, {n_feed} announced")
+    if len(message) != _HEADER.size + sum(sizes):
+        raise StreamError(f"a cut of {_HEADER.size + sum(sizes)} bytes came with {len(message)}")
+    ends = [_HEADER.size, *(_HEADER.size + sum(sizes[: n + 1]) for n in range(3))]
+    sections = [message[start:end] for start, end in itertools.pairwise(ends)]
+    blocks = list(_blocks(sections[0], at_ms)) if sections[0] else []
+    rides_gone, rides, hashes = _rides(sections[1], at_ms) if sections[1] else ((), (), ())
     return Cut(
         flags=flags,
         generation=generation,
@@ -159,26 +172,113 @@ def _decode(message: bytes) -> Cut:
         loc=loc,
         ev=ev,
         at_ms=at_ms,
-        epoch_check=head[15],
-        hash=(head[16], head[17]),
-        drivers_held=head[18],
-        rides_held=head[19],
-        gone=gone,
-        drivers=tuple(
-            DriverRow(driver, x, y, near(t, at_ms), heading, speed, status)
-            for driver, x, y, t, heading, speed, status in zip(*columns, strict=True)
-        ),
+        epoch_check=head[11],
+        hash=(head[12], head[13]),
+        drivers_held=head[14],
+        rides_held=head[15],
+        blocks=len(blocks),
+        gone=tuple(driver for block in blocks for driver in block.gone),
+        drivers=tuple(row for block in blocks for row in block.drivers),
+        status=tuple(pair for block in blocks for pair in block.status),
+        moved=tuple(one for block in blocks for one in block.moved),
         rides_gone=rides_gone,
         rides=rides,
         ride_hashes=hashes,
-        feed=tuple((offset, ms, name, body) for offset, ms, name, body in feed),
+        feed=_feed(sections[2]) if sections[2] else (),
     )
 
 
+@dataclass(frozen=True)
+class _Block:
+    gone: tuple[int, ...]
+    drivers: list[DriverRow]
+    status: list[tuple[int, int]]
+    moved: list[Moved]
+
+
+class _Reader:
+    """Columns out of a section, one after the other."""
+
+    def __init__(self, section: bytes) -> None:
+        self._section = section
+        self.at = 0
+
+    def take(self, code: str, n: int) -> tuple[int, ...]:
+        column = struct.unpack_from(f"<{n}{code}", self._section, self.at)
+        self.at += struct.calcsize(f"<{n}{code}")
+        return column
+
+    def align(self) -> None:
+        self.at += -self.at % 4
+
+    def varint(self) -> int:
+        value, bits = 0, 0
+        while True:
+            octet = self._section[self.at]
+            self.at += 1
+            value |= (octet & 127) << bits
+            if octet < 128:
+                break
+            bits += 7
+            if bits > 28:
+                raise StreamError("a number of more than five bytes")
+        if value > _WORD:
+            raise StreamError("a number of more than 32 bits")
+        return value
+
+    def zigzag(self) -> int:
+        value = self.varint()
+        return value >> 1 ^ -(value & 1)
+
+
+def _blocks(section: bytes, cut_ms: int) -> Iterator[_Block]:
+    reader = _Reader(section)
+    (count,) = reader.take("I", 1)
+    if not count:
+        raise StreamError("a drivers section that says nothing")
+    for _ in range(count):
+        yield _block(reader, cut_ms)
+    if reader.at != len(section):
+        raise StreamError(f"{len(section) - reader.at} bytes beside the drivers")
+
+
+def _block(reader: _Reader, cut_ms: int) -> _Block:
+    n_gone, n_set, n_status, n_moved, moved_bytes = reader.take("I", 5)
+    gone = reader.take("I", n_gone)
+    columns = [reader.take(code, n_set) for code in "IiiIBBB"]
+    reader.align()
+    drivers = [DriverRow(d, x, y, near(t, cut_ms), *rest) for d, x, y, t, *rest in zip(*columns, strict=True)]
+    status = [reader.take(code, n_status) for code in "IB"]
+    reader.align()
+    end = reader.at + moved_bytes
+    moved = _moved(reader, n_moved)
+    reader.align()
+    if reader.at != end:
+        raise StreamError("the moved part is not as long as it says")
+    return _Block(gone, drivers, list(zip(*status, strict=True)), moved)
+
+
+def _moved(reader: _Reader, n: int) -> list[Moved]:
+    headings, speeds = reader.take("B", n), reader.take("B", n)
+    numbers = list(itertools.accumulate(reader.varint() for _ in range(n)))
+    lngs, lats, ats = ([reader.zigzag() for _ in range(n)] for _ in range(3))
+    grown = [at + _STEP_MS for at in ats]
+    return [Moved(*row) for row in zip(numbers, lngs, lats, grown, headings, speeds, strict=True)]
+
+
+def _feed(section: bytes) -> tuple[tuple[int, int, str, dict[str, Any]], ...]:
+    (count,) = struct.unpack_from("<I", section)
+    feed = msgspec.json.decode(section[4:])
+    if len(feed) != count:
+        raise StreamError(f"{len(feed)} feed events, {count} announced")
+    return tuple((offset, ms, name, body) for offset, ms, name, body in feed)
+
+
 def _rides(
-    section: bytes, n_gone: int, n: int, cut_ms: int
+    section: bytes, cut_ms: int
 ) -> tuple[tuple[str, ...], tuple[RideRow, ...], tuple[tuple[int, int], ...]]:
-    gone, rows, hashes, at = [], [], [], 0
+    n_gone, n = struct.unpack_from("<2I", section)
+    gone, rows, hashes, at = [], [], [], 8
     for _ in range(n_gone):
         end = at + 1 + section[at]
         gone.append(section[at + 1 : end].decode("ascii"))
@@ -202,6 +302,16 @@ def _ride(record: bytes, cut_ms: int) -> RideRow:
     ride = record[_RIDE.size : _RIDE.size + length].decode("ascii")
     return RideRow(
         ride, state, attempt, driver or None, (a, b), (c, d), requested, assigned, arrived, started, ended
+    )
+
+
+def _after(row: DriverRow, moved: Moved, cut_ms: int) -> DriverRow:
+    return row._replace(
+        lng_e5=row.lng_e5 + moved.lng_by_e5,
+        lat_e5=row.lat_e5 + moved.lat_by_e5,
+        at_ms=near(row.at_ms + moved.at_by_ms & _WORD, cut_ms),
+        heading=moved.heading,
+        speed=moved.speed,
     )
 
 
@@ -235,15 +345,27 @@ class ClientState:
         for ride in cut.rides_gone:
             self._drop_ride(ride)
         for row in cut.drivers:
-            self._drop_driver(row.driver)
-            self.drivers[row.driver] = row
-            self._add(driver_hash(row), 1)
+            self._set_driver(row)
+        for driver, status in cut.status:
+            self._set_driver(self._held(driver)._replace(status=status))
+        for moved in cut.moved:
+            self._set_driver(_after(self._held(moved.driver), moved, cut.at_ms))
         for ride_row, lanes in zip(cut.rides, cut.ride_hashes, strict=True):
             self._drop_ride(ride_row.ride)
             self.rides[ride_row.ride], self._ride_hashes[ride_row.ride] = ride_row, lanes
             self._add(lanes, 1)
         self.cursor = Cursor(self.epoch, cut.loc, cut.ev)
         self._check(cut)
+
+    def _held(self, driver: int) -> DriverRow:
+        if driver not in self.drivers:
+            raise StreamError(f"a change of driver {driver}, who is not held")
+        return self.drivers[driver]
+
+    def _set_driver(self, row: DriverRow) -> None:
+        self._drop_driver(row.driver)
+        self.drivers[row.driver] = row
+        self._add(driver_hash(row), 1)
 
     def _drop_driver(self, driver: int) -> None:
         row = self.drivers.pop(driver, None)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from gateway.drivers import SKEW_MS
-from gateway.view import Span, View
+from gateway.city.drivers import SKEW_MS
+from gateway.city.grid import Grid
+from gateway.city.view import Span, View
 from taxi import codec
 from taxi import messages as m
 from taxi.bus import Record
@@ -25,6 +26,7 @@ EPOCH = "0123456789abcdef"
 SPAN = Span(expiry_ms=8_000, resume_ms=12_000)
 T0 = 1_000_000
 SOMEWHERE = (-73.98, 40.75)
+GRID = Grid.over((-73.98, 40.75, -73.96, 40.77))
 
 
 @dataclass
@@ -231,7 +233,7 @@ def booted(log: Log, loc: int, at: tuple[int, int], back_ms: int = SPAN.boot_ms)
     start = max((c for c in log.closed if c[0] <= ev and c[1] <= unread_ms), default=(0, 0))
     first = next((r.offset for r in log.locations if r.timestamp_ms >= unread_ms), len(log.locations))
     first = min(first, loc)
-    view = View(city_before(log, start[0]), loc=first, ev=start[0], span=SPAN)
+    view = View(city_before(log, start[0]), loc=first, ev=start[0], span=SPAN, grid=GRID)
     view.fold_events([r for r in log.events if start[0] <= r.offset < ev])
     view.fold_locations([r for r in log.locations if first <= r.offset < loc])
     view.went_live(unread_ms)
@@ -254,7 +256,7 @@ def test_every_cut_of_a_live_client_is_the_fold_of_the_log(seed: int, steps: int
     log = written(seed, steps)
     draw = random.Random(seed + 1)
     view, client = booted(log, 0, log.closed[1]), ClientState(epoch=EPOCH)
-    client.apply(decode_cut(view.diff(None)))
+    client.apply(decode_cut(view.diff(None, None, None)))
     assert_right(client, log)
     shown: list[int] = []
     while view.loc < len(log.locations) or view.ev < log.closed[-1][0]:
@@ -264,10 +266,10 @@ def test_every_cut_of_a_live_client_is_the_fold_of_the_log(seed: int, steps: int
         if draw.random() < 0.7:  # else this client is slow, and its next frame spans several cuts
             assert client.cursor is not None
             if view.serves(client.cursor):
-                cut = decode_cut(view.diff(client.cursor))
+                cut = decode_cut(view.diff(client.cursor, None, None))
                 shown += [offset for offset, *_ in cut.feed]
             else:
-                cut, shown = decode_cut(view.diff(None)), []
+                cut, shown = decode_cut(view.diff(None, None, None)), []
             client.apply(cut)
             assert_right(client, log)
             told = [r.offset for r in log.events if shown and shown[0] <= r.offset < client.cursor.ev]
@@ -284,7 +286,7 @@ def test_a_client_moves_to_a_freshly_booted_gateway_and_its_picture_stays_right(
     loc, batch = draw.randint(0, len(log.locations)), draw.choice(log.closed[1:])
     here = booted(log, loc, batch)
     client = ClientState(epoch=EPOCH)
-    client.apply(decode_cut(here.diff(None)))
+    client.apply(decode_cut(here.diff(None, None, None)))
     assert_right(client, log)
     back_ms = draw.choice([SPAN.boot_ms, draw.randint(0, SPAN.boot_ms)])
     batches = [c for c in log.closed if c[0] >= batch[0]]
@@ -293,7 +295,7 @@ def test_a_client_moves_to_a_freshly_booted_gateway_and_its_picture_stays_right(
     served = later.serves(client.cursor)
     event(f"served: {served}, whole: {later.whole}, from the middle: {later._window._loc_start > 0}")
     if served or later.whole:
-        client.apply(decode_cut(later.diff(client.cursor if served else None)))
+        client.apply(decode_cut(later.diff(client.cursor if served else None, None, None)))
         assert_right(client, log)
 
 
@@ -308,7 +310,7 @@ def test_two_gateways_at_one_cut_send_the_same_bytes(seed: int, steps: int) -> N
         loc = min(fresh.loc, old.loc + draw.randint(0, 9))
         ev = draw.choice([ev for ev, _ in log.closed if ev >= old.ev][:2])
         advance(old, log, loc, ev)
-    assert old.diff(None) == fresh.diff(None)
+    assert old.diff(None, None, None) == fresh.diff(None, None, None)
 
 
 @settings(max_examples=60, deadline=None)

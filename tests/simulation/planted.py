@@ -16,8 +16,9 @@ import dispatcher.core
 import dispatcher.desk
 import dispatcher.recovery
 import dispatcher.shell
-import gateway.drivers
-import gateway.view
+import gateway.city.blocks
+import gateway.city.drivers
+import gateway.city.view
 from dispatcher.cut import Cut
 from dispatcher.recovery import Recovered
 from taxi import codec
@@ -186,7 +187,7 @@ def wall_clock_decides() -> Iterator[None]:
 def half_a_batch_applied() -> Iterator[None]:
     """Events are applied as they come."""
 
-    def at_once(self: gateway.view.View, records: Iterable[Record]) -> None:
+    def at_once(self: gateway.city.view.View, records: Iterable[Record]) -> None:
         for record in records:
             event = codec.decode(EVENTS, record)
             touched = self.city.apply(event)
@@ -196,20 +197,20 @@ def half_a_batch_applied() -> Iterator[None]:
             for ride in touched.rides:
                 self._set_ride(self.city.rides[ride], self.ev)
 
-    with patch.object(gateway.view.View, "fold_events", at_once):
+    with patch.object(gateway.city.view.View, "fold_events", at_once):
         yield
 
 
 @contextmanager
 def cursor_is_the_position() -> Iterator[None]:
     """The cursor counts the commit marker that the reader has passed."""
-    fold = gateway.view.View._fold
+    fold = gateway.city.view.View._fold
 
-    def past_the_marker(self: gateway.view.View, batch: Batch) -> None:
+    def past_the_marker(self: gateway.city.view.View, batch: Batch) -> None:
         fold(self, batch)
         self.ev += 1
 
-    with patch.object(gateway.view.View, "_fold", past_the_marker):
+    with patch.object(gateway.city.view.View, "_fold", past_the_marker):
         yield
 
 
@@ -217,12 +218,12 @@ def cursor_is_the_position() -> Iterator[None]:
 def ghosts() -> Iterator[None]:
     """A fresh gateway reads back as far as a row lives, and serves diffs from before that."""
 
-    def at_once(self: gateway.view.View, _unread_ms: int) -> None:
+    def at_once(self: gateway.city.view.View, _unread_ms: int) -> None:
         self._live = True
 
     with (
-        patch.object(gateway.view.View, "went_live", at_once),
-        patch.object(gateway.view.Span, "boot_ms", property(lambda span: span.expiry_ms)),
+        patch.object(gateway.city.view.View, "went_live", at_once),
+        patch.object(gateway.city.view.Span, "boot_ms", property(lambda span: span.expiry_ms)),
     ):
         yield
 
@@ -230,27 +231,32 @@ def ghosts() -> Iterator[None]:
 @contextmanager
 def yesterdays_fixes_count() -> Iterator[None]:
     """The gateway takes every fix for what it says."""
-    with patch.object(gateway.drivers, "OLD_MS_MAX", 10**9):
+    with patch.object(gateway.city.drivers, "OLD_MS_MAX", 10**9):
         yield
 
 
 @contextmanager
 def the_last_fix_wins() -> Iterator[None]:
     """The newest fix is the one that arrived last."""
-    store = gateway.drivers.DriverTable._store
+    store = gateway.city.drivers.DriverTable._store
 
-    def overwrite(self: gateway.drivers.DriverTable, slot: Any, *args: Any) -> None:
+    def overwrite(self: gateway.city.drivers.DriverTable, slot: Any, *args: Any) -> None:
         self._at_ms[slot] = 0
         store(self, slot, *args)
 
-    with patch.object(gateway.drivers.DriverTable, "_store", overwrite):
+    with patch.object(gateway.city.drivers.DriverTable, "_store", overwrite):
         yield
 
 
 @contextmanager
 def the_gone_are_not_told() -> Iterator[None]:
     """A diff tells what is there, and forgets what is not."""
-    with patch.object(gateway.drivers.DriverTable, "gone", lambda *_: ()):
+    one_block = gateway.city.blocks.one_block
+
+    def kept(gone: Any, rows: Any) -> bytes:
+        return one_block(gone[:0], rows)
+
+    with patch.object(gateway.city.drivers, "one_block", kept):
         yield
 
 

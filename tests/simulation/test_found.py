@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the simulation found, each as the shortest story that shows it. A seed holds only for its code."""
 
-from gateway.rides import RideTable
+from gateway.city.rides import RideTable
 from taxi.cursor import Cursor
 
 EPOCH = "0123456789abcdef"

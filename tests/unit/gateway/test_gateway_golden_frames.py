@@ -28,6 +28,12 @@ def test_there_are_frames_of_each_kind() -> None:
     assert any(cut.gone and cut.rides_gone for cut in cuts)
     assert any(cut.feed for cut in cuts)
     assert any(cut.is_stale for cut in cuts)
+    assert any(cut.status and cut.moved for cut in cuts)
+    assert any(cut.blocks > 1 and {row.driver for row in cut.drivers} & set(cut.gone) for cut in cuts)
+    assert any(cut.generation for cut in cuts)
+    far = [one for cut in cuts for one in cut.moved if abs(one.lng_by_e5) > 2**20]
+    assert any(cut.moved and min(one.at_by_ms for one in cut.moved) < -(2**30) for cut in cuts)
+    assert far
 
 
 def test_the_encoder_still_writes_the_committed_bytes() -> None:
@@ -62,7 +68,7 @@ def test_a_wrong_picture_is_noticed() -> None:
     client = ClientState(epoch=golden_frames.EPOCH)
     client.apply(decode_cut(message(NAMES[0])))
     altered = bytearray(message(NAMES[1]))
-    altered[96 + 12] ^= 1  # the first longitude
+    altered[80 + 4 + 20 + 12] ^= 1  # the first longitude
     with pytest.raises(StreamError, match="the picture is wrong"):
         client.apply(decode_cut(bytes(altered)))
 

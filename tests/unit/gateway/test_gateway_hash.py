@@ -5,8 +5,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.columns import DriverColumns
-from gateway.hash import WORD, Lanes, hash_drivers, hash_ride
+from gateway.city.columns import DriverColumns
+from gateway.city.hash import WORD, Lanes, hash_drivers, hash_ride
 from taxi.stream import DriverRow, driver_hash, ride_hash
 
 u32 = st.integers(0, 2**32 - 1)

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from gateway.city.grid import Grid
 from taxi import messages as m
 from taxi import topics
 from taxi.city import EVENTS_LOST
 from taxi.cursor import Cursor
 from tests.simulation.loop import State
-from tests.unit.gateway.lab import EPOCH, HERE, THERE, Browser, Lab
+from tests.unit.gateway.lab import EPOCH, HERE, ROADS, THERE, Browser, Lab
 
 # --- beginning ------------------------------------------------------------------------------------------
 
@@ -31,6 +32,7 @@ def test_a_first_visit_gets_an_image_and_then_every_cut(lab: Lab) -> None:
             "gateway": "gateway-1",
             "mode": "image",
             "epoch": EPOCH,
+            "grid": Grid.over(ROADS.city.bbox).told(),
             "cut_interval_ms": 100,
             "beat_interval_ms": 1000,
         }
@@ -453,7 +455,7 @@ def test_a_gateway_begins_at_a_snapshot_when_the_log_no_longer_does(lab: Lab) ->
         await asyncio.sleep(1)
         assert old._shown is not None
         assert fresh._shown is not None
-        assert old._shown.diff(None) == fresh._shown.diff(None)
+        assert old._shown.diff(None, None, None) == fresh._shown.diff(None, None, None)
 
     lab.run(story())
 
@@ -491,7 +493,7 @@ def test_an_epoch_that_starts_from_nothing_is_a_beginning_like_any_other(lab: La
         await lab.until(lambda: lab.spy("gateway-1").reason is None)
         assert old._shown is not None
         assert fresh._shown is not None
-        assert old._shown.diff(None) == fresh._shown.diff(None)
+        assert old._shown.diff(None, None, None) == fresh._shown.diff(None, None, None)
 
     lab.run(story())
 

@@ -5,9 +5,10 @@ import itertools
 
 import pytest
 
-from gateway.drivers import SKEW_MS
-from gateway.view import LogBroken, Span, View
-from gateway.window import Clock, Window
+from gateway.city.drivers import SKEW_MS
+from gateway.city.grid import Grid
+from gateway.city.view import LogBroken, Span, View
+from gateway.stream.window import Clock, Window
 from taxi import codec
 from taxi import messages as m
 from taxi.bus import Record
@@ -18,6 +19,7 @@ from taxi.stream import ClientState, DriverRow, decode_cut
 EPOCH = "0123456789abcdef"
 T0 = 1_750_000_000_000
 SPAN = Span(expiry_ms=60_000, resume_ms=120_000)
+GRID = Grid.over((-74.02, 40.70, -73.92, 40.87))
 
 
 def fix(offset: int, append_ms: int, driver: int = 1, *, at_ms: int | None = None, **fields: float) -> Record:
@@ -40,7 +42,7 @@ def birth(at_ms: int = T0, epoch: str = EPOCH, number: int = 1) -> m.EpochStarte
 
 def newborn(loc: int = 0, *, unread_ms: int = 0) -> View:
     """At the end of a log with one batch; reading of locations began at `loc`."""
-    view = View(CityState(), loc=loc, ev=0, span=SPAN)
+    view = View(CityState(), loc=loc, ev=0, span=SPAN, grid=GRID)
     view.fold_events(batch(1, 0, T0, birth()))
     view.went_live(unread_ms)
     view.close()
@@ -49,7 +51,7 @@ def newborn(loc: int = 0, *, unread_ms: int = 0) -> View:
 
 def drivers(view: View) -> dict[int, DriverRow]:
     client = ClientState(epoch=EPOCH)
-    client.apply(decode_cut(view.diff(None)))
+    client.apply(decode_cut(view.diff(None, None, None)))
     return client.drivers
 
 
@@ -188,12 +190,12 @@ def test_a_ride_that_ends_in_a_past_long_before_the_cut_is_told_as_gone() -> Non
     view.fold_locations([fix(0, T0 + 400_000)])
     view.close()
     client = ClientState(epoch=EPOCH)
-    client.apply(decode_cut(view.diff(None)))
+    client.apply(decode_cut(view.diff(None, None, None)))
     view.fold_events(batch(3, 4, T0 + 100, m.RideExpired(batch=3, at_ms=T0 + 100, ride="r")))
     view.close()
     assert client.cursor is not None
     assert view.serves(client.cursor)
-    cut = decode_cut(view.diff(client.cursor))
+    cut = decode_cut(view.diff(client.cursor, None, None))
     assert [name for _, _, name, _ in cut.feed] == ["RideExpired", "BatchClosed"]
     client.apply(cut)
     assert client.rides == {}
@@ -236,7 +238,7 @@ def test_a_diff_is_cut_only_from_where_the_window_was_full() -> None:
 
 
 def test_a_batch_that_had_read_it_tells_the_age_of_what_was_not_read() -> None:
-    view = View(CityState(), loc=10, ev=0, span=SPAN)
+    view = View(CityState(), loc=10, ev=0, span=SPAN, grid=GRID)
     view.fold_events(batch(1, 0, T0, birth(), read_to=0))
     assert view.covered_ms is None
     view.fold_events(batch(2, 2, T0 + 1_000, read_to=10))
@@ -244,7 +246,7 @@ def test_a_batch_that_had_read_it_tells_the_age_of_what_was_not_read() -> None:
 
 
 def test_a_batch_that_skipped_it_tells_nothing_of_its_age() -> None:
-    view = View(CityState(), loc=10, ev=0, span=SPAN)
+    view = View(CityState(), loc=10, ev=0, span=SPAN, grid=GRID)
     view.fold_events(batch(1, 0, T0, birth(), read_to=0))
     skipped = m.InputSkipped(batch=2, at_ms=T0 + 1_000, topic="taxi.locations", first=0, next=10)
     view.fold_events(batch(2, 2, T0 + 1_000, skipped, read_to=10))

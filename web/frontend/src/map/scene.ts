@@ -3,7 +3,7 @@
 
 import { isWaiting } from "../city/rides";
 import type { Config } from "../config";
-import type { Cut } from "../stream/decode";
+import { type Cut, goneDrivers, toldDrivers } from "../stream/decode";
 import type { Picture } from "../stream/state";
 import { type Camera, CityMap, type Place } from "./city_map";
 import { LogClock } from "./clock";
@@ -71,8 +71,8 @@ export class Scene {
     if (!cut.stale) this.clock.heard(cut.cutMs, now);
     const showMs = this.showMs(now);
     if (cut.image) this.motion.retain(picture.drivers.slots);
-    else for (const driver of cut.drivers.gone) this.motion.remove(driver);
-    for (const driver of cut.drivers.id) this.steer(driver, picture, showMs);
+    else this.removeGone(cut, picture);
+    for (const driver of toldDrivers(cut)) this.steer(driver, picture, showMs);
     this.riders = [...picture.rides.values()].filter(isWaiting).map(({ pickup: [lng, lat] }) => ({
       x: mercatorX(lng / 1e5) - this.motion.originX,
       y: mercatorY(lat / 1e5) - this.motion.originY,
@@ -109,6 +109,13 @@ export class Scene {
       if (inside(box, this.motion.toX[slot]!, this.motion.toY[slot]!)) n++;
     }
     return n;
+  }
+
+  /** Who crosses from one tile of the view to another is gone in one block and set in the next: it drives on. */
+  private removeGone(cut: Cut, picture: Picture): void {
+    for (const driver of goneDrivers(cut)) {
+      if (!picture.drivers.slots.has(driver)) this.motion.remove(driver);
+    }
   }
 
   private steer(driver: number, picture: Picture, showMs: number): void {

@@ -1,30 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Reads a cut (docs/protocol.md). Columns are views of the message itself: nothing is copied but rides and feed. */
+/** Reads a cut (docs/protocol.md). Columns of complete rows are views of the message itself. */
 
-export const HEADER_BYTES = 96;
+import { type DriverBlock, readBlocks } from "./blocks";
+import { DecodeError, padding, Reader } from "./reader";
+
+export { DecodeError } from "./reader";
+
+export const HEADER_BYTES = 80;
 const VERSION = 1;
 const FLAG_IMAGE = 1;
 const FLAG_STALE = 2;
 /** Fixed part of a ride record, before its id. */
 const RIDE_BYTES = 44;
-
-/** Bytes that are not a cut: a bug on one of the two sides, never a state of the world. */
-export class DecodeError extends Error {}
-
-export interface DriverColumns {
-  readonly gone: Uint32Array;
-  readonly id: Uint32Array;
-  /** Longitude and latitude in 1e-5 degrees. */
-  readonly lngE5: Int32Array;
-  readonly latE5: Int32Array;
-  /** Device time: low 32 bits of epoch milliseconds. */
-  readonly at: Uint32Array;
-  /** 1/256 turn clockwise from north. */
-  readonly heading: Uint8Array;
-  /** Half metres a second. */
-  readonly speed: Uint8Array;
-  readonly status: Uint8Array;
-}
 
 export interface RideRecord {
   readonly id: string;
@@ -59,6 +46,8 @@ export interface FeedIds {
 export interface Cut {
   readonly image: boolean;
   readonly stale: boolean;
+  /** Of a new view in its first cut, else 0. */
+  readonly generation: number;
   readonly previousLoc: number;
   readonly previousEv: number;
   readonly loc: number;
@@ -69,7 +58,7 @@ export interface Cut {
   readonly hashB: number;
   readonly driversHeld: number;
   readonly ridesHeld: number;
-  readonly drivers: DriverColumns;
+  readonly drivers: readonly DriverBlock[];
   readonly ridesGone: readonly string[];
   readonly rides: readonly RideRecord[];
   readonly feed: readonly FeedEvent[];
@@ -83,25 +72,28 @@ export function decodeCut(buffer: ArrayBuffer): Cut {
   const u32 = (at: number) => view.getUint32(at, true);
   const u64 = (at: number) => Number(view.getBigUint64(at, true));
   const flags = view.getUint8(1);
-  const reader = new Reader(buffer);
-  const drivers = readDrivers(reader, u32(4), u32(8));
-  const { ridesGone, rides } = readRides(reader.section(u32(20)), u32(12), u32(16));
-  const feed = readFeed(reader.section(u32(28)), u32(24));
-  if (reader.at !== buffer.byteLength)
-    throw new DecodeError(`${buffer.byteLength - reader.at} bytes left over`);
+  const [driversBytes, ridesBytes, feedBytes] = [u32(4), u32(8), u32(12)];
+  const total = HEADER_BYTES + driversBytes + ridesBytes + feedBytes;
+  if (total !== buffer.byteLength || driversBytes % 4 || ridesBytes % 4)
+    throw new DecodeError(`a cut of ${total} bytes came with ${buffer.byteLength}`);
+  const reader = new Reader(buffer, HEADER_BYTES);
+  const drivers = readBlocks(reader, driversBytes);
+  const { ridesGone, rides } = readRides(reader.section(ridesBytes));
+  const feed = readFeed(reader.section(feedBytes));
   return {
     image: (flags & FLAG_IMAGE) !== 0,
     stale: (flags & FLAG_STALE) !== 0,
-    previousLoc: u64(32),
-    previousEv: u64(40),
-    loc: u64(48),
-    ev: u64(56),
-    cutMs: u64(64),
-    epochCheck: u32(72),
-    hashA: u32(76),
-    hashB: u32(80),
-    driversHeld: u32(84),
-    ridesHeld: u32(88),
+    generation: view.getUint16(2, true),
+    previousLoc: u64(16),
+    previousEv: u64(24),
+    loc: u64(32),
+    ev: u64(40),
+    cutMs: u64(48),
+    epochCheck: u32(56),
+    hashA: u32(60),
+    hashB: u32(64),
+    driversHeld: u32(68),
+    ridesHeld: u32(72),
     drivers,
     ridesGone,
     rides,
@@ -110,66 +102,38 @@ export function decodeCut(buffer: ArrayBuffer): Cut {
   };
 }
 
-/** Hands out the parts of a message in order and refuses to read past its end. */
-class Reader {
-  at = HEADER_BYTES;
+/** Who left: to be applied before anything is set, over all blocks. */
+export function* goneDrivers(cut: Cut): Iterable<number> {
+  for (const { gone } of cut.drivers) yield* gone;
+}
 
-  constructor(readonly buffer: ArrayBuffer) {}
-
-  take<T>(kind: { new (b: ArrayBuffer, at: number, n: number): T; BYTES_PER_ELEMENT: number }, n: number): T {
-    const start = this.at;
-    this.advance(n * kind.BYTES_PER_ELEMENT);
-    return new kind(this.buffer, start, n);
-  }
-
-  section(bytes: number): Uint8Array {
-    return this.take(Uint8Array, bytes);
-  }
-
-  align(): void {
-    this.advance(padding(this.at));
-  }
-
-  private advance(bytes: number): void {
-    this.at += bytes;
-    if (this.at > this.buffer.byteLength) throw new DecodeError("the message ends early");
+/** Every driver of whom something is told but that he left. One may come twice. */
+export function* toldDrivers(cut: Cut): Iterable<number> {
+  for (const { set, status, moved } of cut.drivers) {
+    yield* set.id;
+    yield* status.id;
+    yield* moved.id;
   }
 }
 
-function readDrivers(reader: Reader, nGone: number, n: number): DriverColumns {
-  const columns = {
-    gone: reader.take(Uint32Array, nGone),
-    id: reader.take(Uint32Array, n),
-    lngE5: reader.take(Int32Array, n),
-    latE5: reader.take(Int32Array, n),
-    at: reader.take(Uint32Array, n),
-    heading: reader.take(Uint8Array, n),
-    speed: reader.take(Uint8Array, n),
-    status: reader.take(Uint8Array, n),
-  };
-  reader.align();
-  return columns;
-}
-
-function readRides(
-  section: Uint8Array,
-  nGone: number,
-  n: number,
-): { ridesGone: string[]; rides: RideRecord[] } {
-  let at = 0;
-  const ridesGone = Array.from({ length: nGone }, () => {
+function readRides(section: Uint8Array): { ridesGone: string[]; rides: RideRecord[] } {
+  if (section.length === 0) return { ridesGone: [], rides: [] };
+  const head = new DataView(section.buffer, section.byteOffset, section.length);
+  let at = 8;
+  const ridesGone: string[] = [];
+  for (let left = head.getUint32(0, true); left > 0; left--) {
     const length = section[at] ?? 0;
-    const id = ascii(section, at + 1, length);
+    ridesGone.push(ascii(section, at + 1, length));
     at += 1 + length;
-    return id;
-  });
+  }
   at += padding(at);
-  const rides = Array.from({ length: n }, () => {
+  const rides: RideRecord[] = [];
+  for (let left = head.getUint32(4, true); left > 0; left--) {
     const ride = readRide(section, at);
     at += ride.words.byteLength;
-    return ride;
-  });
-  if (at + padding(at) < section.length) throw new DecodeError("the rides section is longer than its rides");
+    rides.push(ride);
+  }
+  if (at !== section.length) throw new DecodeError("the rides section is longer than its rides");
   return { ridesGone, rides };
 }
 
@@ -197,9 +161,10 @@ function readRide(section: Uint8Array, at: number): RideRecord {
   };
 }
 
-function readFeed(section: Uint8Array, n: number): FeedEvent[] {
-  if (n === 0) return [];
-  const events = JSON.parse(new TextDecoder().decode(section)) as FeedEvent[];
+function readFeed(section: Uint8Array): FeedEvent[] {
+  if (section.length === 0) return [];
+  const n = new DataView(section.buffer, section.byteOffset, section.length).getUint32(0, true);
+  const events = JSON.parse(new TextDecoder().decode(section.subarray(4))) as FeedEvent[];
   if (events.length !== n) throw new DecodeError(`${events.length} feed events, ${n} announced`);
   return events;
 }
@@ -207,9 +172,4 @@ function readFeed(section: Uint8Array, n: number): FeedEvent[] {
 function ascii(bytes: Uint8Array, at: number, length: number): string {
   if (at + length > bytes.length) throw new DecodeError("an id ends early");
   return String.fromCharCode(...bytes.subarray(at, at + length));
-}
-
-/** Bytes up to the next multiple of four. */
-function padding(at: number): number {
-  return -at & 3;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The rows that this page holds, and the one way they change: a cut is applied whole, then checked. */
 
+import type { DriverColumns, MovedColumns, StatusColumns } from "./blocks";
 import { type Cursor, crc32 } from "./cursor";
-import type { Cut, RideRecord } from "./decode";
+import { type Cut, DecodeError, goneDrivers, type RideRecord } from "./decode";
 import { addDriver, type Lanes, rideLanes } from "./hash";
 
 export const STATUSES = 7;
@@ -91,7 +92,11 @@ export class Picture {
     if (cut.image) this.forget();
     else if (!this.standsAt(cut, epoch)) return { kind: "gap" };
     this.removeRows(cut);
-    this.setDrivers(cut);
+    for (const { set, status, moved } of cut.drivers) {
+      this.setDrivers(set);
+      this.setStatuses(status);
+      this.moveDrivers(moved);
+    }
     this.setRides(cut);
     this.cursor = { epoch, loc: cut.loc, ev: cut.ev };
     this.cutMs = cut.cutMs;
@@ -125,7 +130,7 @@ export class Picture {
   }
 
   private removeRows(cut: Cut): void {
-    for (const id of cut.drivers.gone) {
+    for (const id of goneDrivers(cut)) {
       const slot = this.drivers.slots.get(id);
       if (slot === undefined) continue;
       this.count(slot, -1);
@@ -134,21 +139,49 @@ export class Picture {
     for (const id of cut.ridesGone) this.removeRide(id);
   }
 
-  private setDrivers({ drivers: set }: Cut): void {
-    const rows = this.drivers;
-    for (let i = 0; i < set.id.length; i++) {
-      const id = set.id[i]!;
-      const known = rows.slots.get(id);
+  private setDrivers(rows: DriverColumns): void {
+    for (let i = 0; i < rows.id.length; i++) {
+      const id = rows.id[i]!;
+      const known = this.drivers.slots.get(id);
       if (known !== undefined) this.count(known, -1);
-      const slot = known ?? rows.slot(id);
-      rows.lngE5[slot] = set.lngE5[i]!;
-      rows.latE5[slot] = set.latE5[i]!;
-      rows.at[slot] = set.at[i]!;
-      rows.heading[slot] = set.heading[i]!;
-      rows.speed[slot] = set.speed[i]!;
-      rows.status[slot] = set.status[i]!;
+      const slot = known ?? this.drivers.slot(id);
+      this.drivers.lngE5[slot] = rows.lngE5[i]!;
+      this.drivers.latE5[slot] = rows.latE5[i]!;
+      this.drivers.at[slot] = rows.at[i]!;
+      this.drivers.heading[slot] = rows.heading[i]!;
+      this.drivers.speed[slot] = rows.speed[i]!;
+      this.drivers.status[slot] = rows.status[i]!;
       this.count(slot, 1);
     }
+  }
+
+  private setStatuses({ id, status }: StatusColumns): void {
+    for (let i = 0; i < id.length; i++) {
+      const slot = this.held(id[i]!);
+      this.count(slot, -1);
+      this.drivers.status[slot] = status[i]!;
+      this.count(slot, 1);
+    }
+  }
+
+  private moveDrivers(moved: MovedColumns): void {
+    const rows = this.drivers;
+    for (let i = 0; i < moved.id.length; i++) {
+      const slot = this.held(moved.id[i]!);
+      this.count(slot, -1);
+      rows.lngE5[slot]! += moved.lngByE5[i]!;
+      rows.latE5[slot]! += moved.latByE5[i]!;
+      rows.at[slot]! += moved.atBy[i]!;
+      rows.heading[slot] = moved.heading[i]!;
+      rows.speed[slot] = moved.speed[i]!;
+      this.count(slot, 1);
+    }
+  }
+
+  private held(id: number): number {
+    const slot = this.drivers.slots.get(id);
+    if (slot === undefined) throw new DecodeError(`a change of driver ${id}, who is not held`);
+    return slot;
   }
 
   private setRides(cut: Cut): void {

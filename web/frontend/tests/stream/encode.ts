@@ -46,8 +46,32 @@ export interface CutSpec {
 
 export function encodeCut(spec: CutSpec): ArrayBuffer {
   const rows = spec.rows ?? [];
-  const gone = spec.gone ?? [];
+  const drivers = driversSection(spec.gone ?? [], rows);
+  const rides = ridesSection(spec);
+  const feed = feedSection(spec.feed ?? []);
+  const header = new DataView(new ArrayBuffer(80));
+  const held = spec.held ?? { rows, rides: spec.rides ?? [] };
+  const lanes = hashOf(held.rows, held.rides);
+  header.setUint8(0, 1);
+  header.setUint8(1, (spec.image ? 1 : 0) | (spec.stale ? 2 : 0));
+  [drivers.length, rides.length, feed.length].forEach((word, i) => {
+    header.setUint32(4 + 4 * i, word, true);
+  });
+  [...(spec.from ?? [0, 0]), ...spec.to, spec.cutMs ?? CUT_MS].forEach((word, i) => {
+    header.setBigUint64(16 + 8 * i, BigInt(word), true);
+  });
+  const checks = [crc32(spec.epoch ?? EPOCH), lanes.a + (spec.hashOff ?? 0), lanes.b];
+  [...checks, held.rows.length, held.rides.length].forEach((word, i) => {
+    header.setUint32(56 + 4 * i, word, true);
+  });
+  return join([new Uint8Array(header.buffer), drivers, rides, feed]).buffer as ArrayBuffer;
+}
+
+/** One block of complete rows. */
+function driversSection(gone: number[], rows: Row[]): Uint8Array {
+  if (gone.length + rows.length === 0) return new Uint8Array();
   const columns = [
+    new Uint32Array([1, gone.length, rows.length, 0, 0, 0]),
     new Uint32Array(gone),
     new Uint32Array(rows.map((r) => r.id)),
     new Int32Array(rows.map((r) => r.x)),
@@ -56,33 +80,23 @@ export function encodeCut(spec: CutSpec): ArrayBuffer {
     new Uint8Array(rows.map((r) => r.heading ?? 0)),
     new Uint8Array(rows.map((r) => r.speed ?? 0)),
     new Uint8Array(rows.map((r) => r.status ?? 1)),
-  ].map((column) => new Uint8Array(column.buffer));
-  const drivers = padded(join(columns));
-  const rides = ridesSection(spec);
-  const feed = spec.feed?.length ? new TextEncoder().encode(JSON.stringify(spec.feed)) : new Uint8Array();
-  const header = new DataView(new ArrayBuffer(96));
-  const held = spec.held ?? { rows, rides: spec.rides ?? [] };
-  const lanes = hashOf(held.rows, held.rides);
-  header.setUint8(0, 1);
-  header.setUint8(1, (spec.image ? 1 : 0) | (spec.stale ? 2 : 0));
-  const words = [gone.length, rows.length, spec.ridesGone?.length ?? 0, spec.rides?.length ?? 0];
-  words.push(rides.length, spec.feed?.length ?? 0, feed.length);
-  words.forEach((word, i) => {
-    header.setUint32(4 + 4 * i, word, true);
-  });
-  [...(spec.from ?? [0, 0]), ...spec.to, spec.cutMs ?? CUT_MS].forEach((word, i) => {
-    header.setBigUint64(32 + 8 * i, BigInt(word), true);
-  });
-  const checks = [crc32(spec.epoch ?? EPOCH), lanes.a + (spec.hashOff ?? 0), lanes.b];
-  [...checks, held.rows.length, held.rides.length].forEach((word, i) => {
-    header.setUint32(72 + 4 * i, word, true);
-  });
-  return join([new Uint8Array(header.buffer), drivers, rides, feed]).buffer as ArrayBuffer;
+  ];
+  return padded(join(columns.map((column) => new Uint8Array(column.buffer))));
 }
 
 function ridesSection(spec: CutSpec): Uint8Array {
-  const gone = (spec.ridesGone ?? []).map((id) => new Uint8Array([id.length, ...ascii(id)]));
-  return join([padded(join(gone)), ...(spec.rides ?? []).map(rideRecord)]);
+  const gone = spec.ridesGone ?? [];
+  const rides = spec.rides ?? [];
+  if (gone.length + rides.length === 0) return new Uint8Array();
+  const counts = new Uint8Array(new Uint32Array([gone.length, rides.length]).buffer);
+  const ids = gone.map((id) => new Uint8Array([id.length, ...ascii(id)]));
+  return join([counts, padded(join(ids)), ...rides.map(rideRecord)]);
+}
+
+function feedSection(events: unknown[]): Uint8Array {
+  if (events.length === 0) return new Uint8Array();
+  const count = new Uint8Array(new Uint32Array([events.length]).buffer);
+  return join([count, new TextEncoder().encode(JSON.stringify(events))]);
 }
 
 function rideRecord(ride: RideSpec): Uint8Array {

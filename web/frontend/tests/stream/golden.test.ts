@@ -3,7 +3,8 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { decodeCut, type RideRecord } from "../../src/stream/decode";
+import type { DriverBlock } from "../../src/stream/blocks";
+import { decodeCut, goneDrivers, type RideRecord } from "../../src/stream/decode";
 import { Picture } from "../../src/stream/state";
 
 const FOLDER = new URL("../../../../tests/golden/frames/", import.meta.url);
@@ -54,9 +55,21 @@ function ride(row: RideRecord, picture: Picture) {
   };
 }
 
+const statuses = ({ status }: DriverBlock) => [...status.id].map((id, i) => [id, status.status[i]]);
+
+const moves = ({ moved }: DriverBlock) =>
+  [...moved.id].map((driver, i) => ({
+    driver,
+    lng_by_e5: moved.lngByE5[i],
+    lat_by_e5: moved.latByE5[i],
+    at_by_ms: moved.atBy[i],
+    heading: moved.heading[i],
+    speed: moved.speed[i],
+  }));
+
 describe("the golden frames", () => {
   it("are there", () => {
-    expect(NAMES.length).toBeGreaterThanOrEqual(6);
+    expect(NAMES.length).toBeGreaterThanOrEqual(11);
   });
 
   it("fold, one after the other, to the rows, counts and hashes that the gateway says", () => {
@@ -79,6 +92,7 @@ describe("the golden frames", () => {
     expect(cut).toMatchObject({
       image: said.image,
       stale: said.stale,
+      generation: said.generation,
       loc: said.next.loc,
       ev: said.next.ev,
       cutMs: said.at_ms,
@@ -88,8 +102,12 @@ describe("the golden frames", () => {
       ridesGone: said.rides_gone,
       feed: said.feed,
     });
-    expect([...cut.drivers.gone]).toEqual(said.gone);
-    expect([...cut.drivers.id]).toEqual(said.drivers.map(({ driver }: { driver: number }) => driver));
+    expect(cut.drivers.length).toBe(said.blocks);
+    expect([...goneDrivers(cut)]).toEqual(said.gone);
+    const ids = cut.drivers.flatMap(({ set }) => [...set.id]);
+    expect(ids).toEqual(said.drivers.map(({ driver }: { driver: number }) => driver));
+    expect(cut.drivers.flatMap(statuses)).toEqual(said.status);
+    expect(cut.drivers.flatMap(moves)).toEqual(said.moved);
     expect(cut.rides.map(({ id }) => id)).toEqual(said.rides.map(({ ride }: { ride: string }) => ride));
   });
 });

@@ -11,7 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gateway.columns import DriverColumns
+from gateway.city.blocks import one_block
+from gateway.city.columns import DriverColumns
+from gateway.city.grid import Grid
+from gateway.city.hash import Lanes, hash_drivers
 from taxi.cursor import Cursor
 from taxi.fixes import AHEAD_MS_MAX, OLD_MS_MAX
 from taxi.messages import Fix
@@ -21,13 +24,15 @@ SKEW_MS: Final = OLD_MS_MAX + AHEAD_MS_MAX
 _NEVER: Final = -1
 _Longs = npt.NDArray[np.int64]
 _Slots = npt.NDArray[np.intp]
+_Mask = npt.NDArray[np.bool_]
 
 
 class DriverTable:
     """Columns over slots; `fold` and `set_status` change them, `close` settles which rows there are."""
 
-    def __init__(self, *, expiry_ms: int, memory_ms: int) -> None:
+    def __init__(self, grid: Grid, *, expiry_ms: int, memory_ms: int) -> None:
         """`memory_ms`: how long after its expiry a row is remembered as gone (log time)."""
+        self.grid = grid
         self.expiry_ms = expiry_ms
         self.memory_ms = max(memory_ms, SKEW_MS)
         self._slot_of: dict[int, int] = {}
@@ -38,6 +43,7 @@ class DriverTable:
         self._driver = np.zeros(0, np.uint32)
         self._lng_e5 = np.zeros(0, np.int32)
         self._lat_e5 = np.zeros(0, np.int32)
+        self._tile = np.zeros(0, np.int32)
         self._at_ms = np.zeros(0, np.int64)
         self._offset = np.zeros(0, np.int64)
         self._append_ms = np.zeros(0, np.int64)
@@ -51,7 +57,7 @@ class DriverTable:
         self._gone_ev = np.zeros(0, np.int64)
 
     @property
-    def held(self) -> int:
+    def total(self) -> int:
         """Number of rows."""
         return int(np.count_nonzero(self._present))
 
@@ -88,6 +94,7 @@ class DriverTable:
         self._append_ms[slot] = append_ms[newer]
         self._lng_e5[slot] = np.rint(np.array([fix.lng for fix in fixes]) * 1e5)
         self._lat_e5[slot] = np.rint(np.array([fix.lat for fix in fixes]) * 1e5)
+        self._tile[slot] = self.grid.tile_of(self._lng_e5[slot], self._lat_e5[slot])
         turns = np.rint(np.array([fix.heading for fix in fixes]) * (256 / 360))
         self._heading[slot] = turns.astype(np.int64) & 0xFF
         self._speed[slot] = np.minimum(np.rint(np.array([fix.speed for fix in fixes]) * 2), 255)
@@ -115,17 +122,24 @@ class DriverTable:
             self._used[slot] = False
             self._free.append(slot)
 
-    def rows(self, since: Cursor | None) -> DriverColumns:
-        """The rows that changed after `since`; all of them if None."""
-        chosen = self._present
-        if since is not None:
-            chosen = chosen & ((self._offset >= since.loc) | (self._status_ev > since.ev))
+    def held(self, inside: _Mask) -> tuple[int, Lanes]:
+        """How many rows are in these tiles, and what they add up to."""
+        slots = np.flatnonzero(self._present & inside[self._tile])
+        return len(slots), hash_drivers(self._columns(slots))
+
+    def changes(self, since: Cursor | None, old: _Mask, new: _Mask) -> bytes:
+        """What changes for a client that holds the rows of the tiles `old` at `since` (None: it has none)."""
+        shown = self._present & new[self._tile]
+        if since is None:
+            return one_block(np.zeros(0, np.uint32), self._sorted(shown))
+        told = (self._offset >= since.loc) | (self._status_ev > since.ev) | ~old[self._tile]
+        left = self._used & ~shown & ((self._offset >= since.loc) | old[self._tile])
+        left &= self._present | (self._gone_loc > since.loc) | (self._gone_ev > since.ev)
+        return one_block(np.sort(self._driver[left]), self._sorted(shown & told))
+
+    def _sorted(self, chosen: _Mask) -> DriverColumns:
         slots = np.flatnonzero(chosen)
         return self._columns(slots[np.argsort(self._driver[slots])])
-
-    def unsorted(self) -> DriverColumns:
-        """All rows in no order that means anything: for a sum."""
-        return self._columns(np.flatnonzero(self._present))
 
     def _columns(self, slots: _Slots) -> DriverColumns:
         return DriverColumns(
@@ -137,12 +151,6 @@ class DriverTable:
             self._speed[slots],
             self._status[slots],
         )
-
-    def gone(self, since: Cursor) -> list[int]:
-        """Drivers whose row may have stood at `since` and is no more, ascending."""
-        gone = self._used & ~self._present
-        gone &= (self._gone_loc > since.loc) | (self._gone_ev > since.ev)
-        return sorted(self._driver[gone].tolist())
 
     def counts(self, statuses: int) -> list[int]:
         """Rows by status, from 0 to `statuses` − 1."""

@@ -7,16 +7,17 @@ wherever reading began and however it was chunked. What is taxi stands here and 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from gateway.drivers import SKEW_MS, DriverTable
-from gateway.feed import Feed
-from gateway.frame import Frame, ride_record
-from gateway.hash import Lanes, hash_drivers
-from gateway.rides import RideTable
-from gateway.window import Window
+from gateway.city.drivers import SKEW_MS, DriverTable
+from gateway.city.feed import Feed, feed_section
+from gateway.city.grid import Grid, Tiles
+from gateway.city.rides import RideTable, ride_record, rides_section
+from gateway.stream.cut import Held, Sections, seal
+from gateway.stream.picture import Area, Box
+from gateway.stream.window import Window
 from taxi import codec
 from taxi.batches import Batch, WholeBatches
 from taxi.bus import Record
@@ -52,20 +53,23 @@ class Span:
 class View:
     """Fold records, `close` the cut, then ask for frames. Between folding and closing ask nothing."""
 
-    def __init__(self, city: CityState, *, loc: int, ev: int, span: Span) -> None:
+    def __init__(self, city: CityState, *, loc: int, ev: int, span: Span, grid: Grid) -> None:
         """Reading begins at `loc` and, with the state `city`, at `ev`."""
         self.city = city
         self.span = span
+        self.grid = grid
         self.loc = loc
         self.ev = ev
         self.at_ms = city.now_ms
         """Cut time."""
         self.cursor: Cursor | None = None
         """Of the last cut closed; None before the log has an epoch."""
+        self.previous: Cursor | None = None
+        """Of the cut before it."""
         self.undecodable = 0
         """Locations that are no fixes."""
         self.undecodable_events = 0
-        self.drivers = DriverTable(expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
+        self.drivers = DriverTable(grid, expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
         self.rides = RideTable(expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
         self.batches = WholeBatches()
         self._feed = Feed(ev)
@@ -77,7 +81,6 @@ class View:
         """Batches that read no further than this say nothing of the age of what is before it."""
         self._window = Window(loc=loc, ev=ev, at_ms=city.now_ms, full_ms=0, horizon_ms=span.resume_ms)
         self._live = False
-        self._lanes = Lanes()
         self._take_over(city)
 
     def _take_over(self, city: CityState) -> None:
@@ -198,12 +201,11 @@ class View:
         self.at_ms = max(self._append_ms, self.city.now_ms, self.at_ms)
         if not self.city.epoch:
             return
-        self.cursor = Cursor(self.city.epoch, self.loc, self.ev)
+        self.previous, self.cursor = self.cursor, Cursor(self.city.epoch, self.loc, self.ev)
         self.drivers.close(self.cursor, self.at_ms)
         self.rides.close(self.cursor, self.at_ms)
         self._feed.close(self.ev, self.at_ms, self.span.boot_ms)
         self._window.forget_before(self.at_ms - self.span.boot_ms)
-        self._lanes = hash_drivers(self.drivers.unsorted()).plus(self.rides.lanes)
 
     def went_live(self, unread_ms: int) -> None:
         """The end of the log was reached. What was not read was appended before `unread_ms`."""
@@ -227,23 +229,42 @@ class View:
             and self._window.contains(cursor, self.at_ms)
         )
 
-    def diff(self, since: Cursor | None, *, stale: bool = False) -> bytes:
-        """The frame from `since` (which must be served) to the last cut; the image if None."""
+    def area(self, box: Box | None) -> Tiles | None:
+        """The tiles that show a bounding box; None is the whole city. Raises ValueError."""
+        return None if box is None else self.grid.touched(box)
+
+    def hello(self) -> dict[str, Any]:
+        """What a client is told of the grid."""
+        return {"grid": self.grid.told()}
+
+    def step(self, area: Area, *, stale: bool = False) -> bytes:
+        """The cut from the one before it, for a client that stands there with this area."""
+        return self.diff(self.previous, area, area, stale=stale)
+
+    def diff(
+        self, since: Cursor | None, old: Area, new: Area, *, stale: bool = False, generation: int = 0
+    ) -> bytes:
+        """The cut from (`since`, `old`) to (`cursor`, `new`); from None the image. `since` must be served."""
         assert self.cursor is not None
-        return Frame(
+        inside = self.grid.mask(_tiles(new))
+        before = inside if old == new else self.grid.mask(_tiles(old))
+        held, lanes = self.drivers.held(inside)
+        rides_gone = () if since is None else self.rides.gone(since)
+        lanes = lanes.plus(self.rides.lanes)
+        sections = Sections(
+            self.drivers.changes(since, before, inside),
+            rides_section(rides_gone, self.rides.rows(since)),
+            b"" if since is None else feed_section(self._feed.after(since.ev)),
+        )
+        return seal(
             since=since,
             cursor=self.cursor,
             at_ms=self.at_ms,
+            held=Held(lanes.a, lanes.b, held, self.rides.held),
+            sections=sections,
             stale=stale,
-            lanes=self._lanes,
-            drivers_held=self.drivers.held,
-            rides_held=self.rides.held,
-            gone=() if since is None else self.drivers.gone(since),
-            drivers=self.drivers.rows(since),
-            rides_gone=() if since is None else self.rides.gone(since),
-            rides=self.rides.rows(since),
-            feed=() if since is None else self._feed.after(since.ev),
-        ).encode()
+            generation=generation,
+        )
 
     def driver_counts(self) -> dict[str, int]:
         """Rows with a fix by status, as `GET /api/status` tells them."""
@@ -268,3 +289,8 @@ class View:
 
 def _e5(place: tuple[float, float]) -> tuple[int, int]:
     return round(place[0] * 1e5), round(place[1] * 1e5)
+
+
+def _tiles(area: Area) -> Tiles | None:
+    assert area is None or isinstance(area, Tiles), "an area comes from View.area"
+    return area

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gateway.columns import DriverColumns
+from gateway.city.columns import DriverColumns
 
 WORD: Final = 0xFFFFFFFF
 _Words = npt.NDArray[np.uint32]

@@ -2,6 +2,7 @@
 """The events of the last minutes as clients are shown them, each encoded once."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -61,3 +62,8 @@ def _shown(at: At) -> _Shown:
     names = ("batch", "count") if name == "BatchClosed" else _SHOWN
     body = {field: value for field in names if (value := getattr(event, field, None)) is not None}
     return _Shown(at.offset, _ENCODE([at.offset, event.at_ms, name, body]))
+
+
+def feed_section(events: Sequence[bytes]) -> bytes:
+    """Events, each a JSON array, as a section of a cut; no bytes if there is none."""
+    return b"".join((len(events).to_bytes(4, "little"), b"[", b",".join(events), b"]")) if events else b""

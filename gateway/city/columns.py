@@ -21,3 +21,21 @@ class DriverColumns(NamedTuple):
     """Half metres a second, capped at 255."""
     status: npt.NDArray[np.uint8]
     """`DriverStatus`."""
+
+    def take(self, chosen: npt.NDArray[np.intp]) -> "DriverColumns":
+        """These rows of it."""
+        return DriverColumns(
+            self.driver[chosen],
+            self.lng_e5[chosen],
+            self.lat_e5[chosen],
+            self.at[chosen],
+            self.heading[chosen],
+            self.speed[chosen],
+            self.status[chosen],
+        )
+
+
+def no_drivers() -> DriverColumns:
+    """No row at all."""
+    words, places, octets = np.zeros(0, np.uint32), np.zeros(0, np.int32), np.zeros(0, np.uint8)
+    return DriverColumns(words, places, places, words, octets, octets, octets)

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ride rows as they stand on the wire, and since which batch each does."""
 
+import struct
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
-from gateway.hash import Lanes, hash_ride
+from gateway.city.hash import Lanes, hash_ride
 from taxi.cursor import Cursor
+
+_RIDE: Final = struct.Struct("<BBHI4i5I")
+_WORD: Final = 0xFFFFFFFF
 
 
 class _Row(NamedTuple):
@@ -93,3 +98,33 @@ class RideTable:
                 break
             found.append(gone.ride)
         return [ride.encode("ascii") for ride in sorted(found)]
+
+
+def rides_section(gone: Sequence[bytes], records: Sequence[bytes]) -> bytes:
+    """Ids gone and records set as a section of a cut; no bytes if there is neither."""
+    if not gone and not records:
+        return b""
+    ids = b"".join(bytes((len(ride),)) + ride for ride in gone)
+    counts = struct.pack("<2I", len(gone), len(records))
+    return b"".join((counts, ids, bytes(-len(ids) % 4), *records))
+
+
+def ride_record(
+    ride: bytes,
+    *,
+    state: int,
+    attempt: int,
+    driver: int,
+    pickup_e5: tuple[int, int],
+    dropoff_e5: tuple[int, int],
+    times_ms: tuple[int | None, int | None, int | None, int | None, int | None],
+) -> bytes:
+    """A ride as it stands on the wire. Times: requested, assigned, arrived, started, ended."""
+    times = (low_bits(t) for t in times_ms)
+    head = _RIDE.pack(len(ride), state, attempt & 0xFFFF, driver, *pickup_e5, *dropoff_e5, *times)
+    return head + ride + bytes(-(len(head) + len(ride)) % 4)
+
+
+def low_bits(at_ms: int | None) -> int:
+    """The low 32 bits of a time, 0 for none; a time that ends in 32 zeros is told a millisecond late."""
+    return 0 if at_ms is None else at_ms & _WORD or 1
