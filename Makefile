@@ -50,7 +50,7 @@ bench: setup ## what the docs claim, measured (BENCH=name runs bench/name.py alo
 	    echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
 
 lock: ## write requirements/*.txt anew (UPGRADE=1: to the newest versions)
-	@$(FIND_PYTHON) && "$$python" -m scripts.install dev && $(BIN)/python -m scripts.lock $(if $(UPGRADE),--upgrade)
+	@$(FIND_PYTHON) && "$$python" -m scripts.install lock && $(BIN)/python -m scripts.lock $(if $(UPGRADE),--upgrade)
 
 third-party: setup ## write THIRD_PARTY.md anew
 	$(BIN)/python -m scripts.third_party

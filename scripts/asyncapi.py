@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from scripts.generated import write_or_check
 from taxi import __version__, topics
 from taxi import messages as m
 
@@ -81,10 +82,7 @@ def text() -> str:
 
 def main() -> int:
     """Write, or check."""
-    if "--check" in sys.argv[1:]:
-        return 0 if PATH.read_text() == text() else 1
-    PATH.write_text(text())
-    return 0
+    return write_or_check({PATH: text()}, sys.argv[1:])
 
 
 if __name__ == "__main__":

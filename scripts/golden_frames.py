@@ -21,6 +21,7 @@ from gateway.city.feed import feed_section
 from gateway.city.hash import Lanes, hash_drivers, hash_ride
 from gateway.city.rides import ride_record, rides_section
 from gateway.stream.cut import Held, Sections, seal
+from scripts.generated import write_or_check
 from taxi.cursor import Cursor
 from taxi.stream import ClientState, Cut, DriverRow, RideRow, decode_cut
 
@@ -318,14 +319,11 @@ def files() -> dict[str, bytes]:
 
 def main() -> int:
     """Write the folder, or compare with it."""
-    wanted = files()
-    if "--check" in sys.argv:
-        found = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
-        return 0 if found == wanted else 1
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, content in wanted.items():
-        (FOLDER / name).write_bytes(content)
-    return 0
+    wanted = {FOLDER / name: content for name, content in files().items()}
+    left_over = set(FOLDER.iterdir()) - wanted.keys()
+    if left_over:
+        print(f"delete what no frame is called any more: {sorted(left_over)}", file=sys.stderr)
+    return write_or_check(wanted, sys.argv[1:]) or int(bool(left_over))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bring .venv to what the locks say: `python -m scripts.install run|dev`, for any Python from 3.11 on.
+"""Bring .venv to what the locks say: `python -m scripts.install run|dev|lock`, for any Python from 3.11 on.
 
 Standard library only, since nothing is installed when it starts. It does only what is not done yet, so that
 every `make` target may call it first.
@@ -30,10 +30,17 @@ OLDEST_JAVA = 17
 
 # dev.txt holds run.txt and build.txt, so that one resolution covers everything a developer has. The sizes
 # are what each lock adds to those, measured on Linux, x86-64.
-COVERS = {"run": ("run",), "build": ("build",), "dev": ("run", "build", "dev"), "java": ("java",)}
-DOWNLOAD_MB = {"run": 66, "build": 59, "dev": 111, "java": 34}
+COVERS = {
+    "run": ("run",),
+    "build": ("build",),
+    "dev": ("run", "build", "dev"),
+    "java": ("java",),
+    "lock": ("lock",),
+}
+DOWNLOAD_MB = {"run": 66, "build": 59, "dev": 111, "java": 34, "lock": 26}
 FRONT_END_MB = 90
-LOCKS_FOR = {"run": ("run", "build"), "dev": ("dev",)}
+LOCKS_FOR = {"run": ("run", "build"), "dev": ("dev",), "lock": ("lock",)}
+"""What writes the locks needs nothing of what they hold: a new dependency is in none of them yet."""
 
 
 class InstallError(Exception):
@@ -63,7 +70,7 @@ class State:
 
 
 def main() -> int:
-    """Install for running the demo (`run`) or for working on the code (`dev`)."""
+    """Install for running the demo (`run`), working on the code (`dev`) or writing the locks (`lock`)."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("purpose", choices=sorted(LOCKS_FOR))
     purpose = parser.parse_args().purpose
@@ -79,10 +86,10 @@ def install(purpose: str) -> None:
     """Do what is missing, and say beforehand what will be downloaded."""
     state = State.read()
     locks = missing_locks(purpose, state)
-    front_end = FrontEnd(ROOT)
-    web_is_due = os.environ.get("TAXI_SKIP_WEB") != "1" and not front_end.is_built()
-    project = project_digest()
-    if not locks and not web_is_due and state.project == project:
+    wants_project = purpose != "lock"
+    web_is_due = wants_project and os.environ.get("TAXI_SKIP_WEB") != "1" and not FrontEnd(ROOT).is_built()
+    project_is_due = wants_project and state.project != project_digest()
+    if not (locks or web_is_due or project_is_due):
         return
     started_s = time.monotonic()
     announce(locks, state, web_is_due=web_is_due)
@@ -91,18 +98,21 @@ def install(purpose: str) -> None:
         pip("install", "--require-hashes", "--no-deps", "-r", str(ROOT / "requirements" / f"{lock}.txt"))
         state.locks |= {name: digest_of_lock(name) for name in COVERS[lock]}
         state.write()
-    build_front_end()
-    if state.project != project:
+    if wants_project:
+        build_front_end()
+    if project_is_due:
         pip("install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
         pip("check")
-        state.project = project
+        state.project = project_digest()
         state.write()
     say(f"done in {time.monotonic() - started_s:.0f} s")
 
 
 def missing_locks(purpose: str, state: State) -> list[str]:
     """Return the locks whose packages are not installed as they stand now."""
-    wanted = [*LOCKS_FOR[purpose], *([] if "java" not in state.locks and find_java() else ["java"])]
+    wanted = list(LOCKS_FOR[purpose])
+    if purpose != "lock" and ("java" in state.locks or not find_java()):
+        wanted.append("java")
     return [
         lock for lock in wanted if any(state.locks.get(name) != digest_of_lock(name) for name in COVERS[lock])
     ]

@@ -28,11 +28,10 @@ HOW = ("--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"
 
 
 def main() -> int:
-    """Install the locker at its own locked version, then write every lock."""
+    """Write every lock with the locker at its own locked version (scripts.install brings it)."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
     upgrade = ("--upgrade",) if parser.parse_args().upgrade else ()
-    run(sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "-r", "requirements/lock.txt")
     uv = str(Path(sys.executable).parent / "uv")
     for name, sources in all_locks().items():
         print(f"[lock] requirements/{name}.txt", flush=True)

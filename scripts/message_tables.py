@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from scripts import asyncapi
+from scripts.generated import write_or_check
 from taxi import codec
 from taxi import messages as m
 
@@ -157,10 +158,7 @@ def _examples() -> dict[str, str]:
 
 def main() -> int:
     """Write, or check."""
-    if "--check" in sys.argv[1:]:
-        return 0 if PATH.read_text() == text() else 1
-    PATH.write_text(text())
-    return 0
+    return write_or_check({PATH: text()}, sys.argv[1:])
 
 
 if __name__ == "__main__":

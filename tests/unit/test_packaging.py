@@ -177,6 +177,23 @@ def test_a_changed_lock_is_installed_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert install.missing_locks("run", fresh) == ["build"]
 
 
+def test_the_locks_can_be_written_when_a_new_dependency_is_in_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pip check` would miss the new one, and the locks that could bring it are not written yet."""
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(install, "pip", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(install, "make_venv", lambda: None)
+    monkeypatch.setattr(install, "STATE", tmp_path / "taxistream.json")
+    monkeypatch.setattr(install, "project_digest", lambda: "another pyproject.toml")
+    install.install("lock")
+    assert [call[0] for call in calls] == ["install"]
+    assert calls[0][-1] == str(ROOT / "requirements" / "lock.txt")
+    calls.clear()
+    install.install("lock")
+    assert calls == []
+
+
 def test_a_java_is_installed_only_where_none_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "find_java", lambda: None)
     assert "java" in install.missing_locks("run", install.State())
