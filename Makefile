@@ -4,8 +4,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 SEEDS ?= 200
-# Tests that need nothing but the processor run side by side; real brokers and browsers get it for themselves.
-QUICK := $(wildcard tests/unit tests/property)
+# Tests that need nothing but the processor. They give way (nice) to those that wait for brokers and taxis.
+COMPUTE := $(wildcard tests/unit tests/property tests/simulation)
 ARGS ?=
 
 # The Python that makes .venv; `make PYTHON=/path/to/python3` chooses another.
@@ -37,10 +37,10 @@ check: setup ## format, lint, types, import rules, for Python and TypeScript
 test: check ## every check and every test
 	@$(BIN)/python -m scripts.ensure_browser || test "$$CI" != true
 	$(BIN)/python -m scripts.front_end test
-	$(BIN)/pytest -n 2 $(QUICK)
-	@# The page's tests mostly wait for taxis, and the simulation knows no wall clock: they share the time.
-	$(BIN)/pytest tests/e2e & page=$$!; $(MAKE) --no-print-directory sim; sim=$$?; wait $$page && exit $$sim
-	$(BIN)/pytest -n 2 --dist loadgroup $(foreach each,$(QUICK) tests/simulation tests/e2e,--ignore=$(each))
+	@SEEDS=$(SEEDS) $(BIN)/python -m scripts.side_by_side \
+	    page='$(BIN)/pytest tests/e2e' \
+	    brokers='$(BIN)/pytest -n 2 --dist loadfile $(foreach each,$(COMPUTE) tests/e2e,--ignore=$(each))' \
+	    compute='nice -n 10 $(BIN)/pytest -n 2 $(COMPUTE)'
 
 sim: setup ## the whole system under SEEDS=200 seeds: faults, then heal, then every promise checked
 	SEEDS=$(SEEDS) $(BIN)/pytest -n 2 tests/simulation

@@ -7,7 +7,7 @@ from tests.bus.lab import Lab
 from tests.bus.lab_kafka import KafkaLab
 from tests.bus.lab_memory import CalmLab, HarshLabs
 
-ON_KAFKA = pytest.param("kafka", marks=[pytest.mark.kafka, pytest.mark.xdist_group("kafka")])
+ON_KAFKA = pytest.param("kafka", marks=pytest.mark.kafka)
 
 
 @pytest.fixture(params=["memory", "harsh memory", ON_KAFKA])

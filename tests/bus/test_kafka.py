@@ -17,7 +17,7 @@ from tests.bus.lab import outgoing, read_until, values
 from tests.bus.lab_kafka import KafkaLab
 from tests.kafka_server import KafkaServer
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture

@@ -10,22 +10,21 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from taxi.messages import Place
 from taxi.roads import RoadNetwork
+from tests.e2e.streets import Seen, metres_apart, metres_from_street, short_ride
 from tests.live_demo import LiveDemo, until
 
-pytestmark = [
-    pytest.mark.kafka,
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.xdist_group("live city"),
-]
+pytestmark = [pytest.mark.kafka, pytest.mark.browser, pytest.mark.slow]
 
 DRIVERS = 600
 STREET_M_MAX = 20.0
-PICKUP = (-73.98565, 40.75743)
-DROPOFF = (-73.98695, 40.75604)  # a minute's drive away
-RIDE = "web-endtoend17"  # draws are keyed by id: its first driver says yes
-REQUESTED, COMPLETED = 1, 6
+RIDE = "web-endtoend67236"
+"""Draws are keyed by the ride: its first driver says yes, and its rider is quick to get in and out."""
+VACANT = 1
+REQUESTED, ARRIVED, COMPLETED = 1, 4, 6
+AT_PICKUP_M = 60.0
+"""The corner is the middle of the crossing; a taxi stops before it, at the kerb."""
 
 
 @pytest.fixture(scope="module")
@@ -59,25 +58,29 @@ def drawn(page: Page, at_most: int = DRIVERS) -> dict[int, tuple[float, float]]:
     return {row["driver"]: (row["lng"], row["lat"]) for row in rows}
 
 
+def where(page: Page, driver: int) -> list[Place]:
+    """Where one driver is drawn; nothing if it is not."""
+    rows = page.evaluate("driver => window.taxistream.drawn([driver])", driver)
+    return [(row["lng"], row["lat"]) for row in rows]
+
+
 def state_of_ride(page: Page) -> int:
     """Of the ride asked for; 0 while the page has no row of it."""
     row = page.evaluate("id => window.taxistream.ride(id)", RIDE)
     return int(row["state"]) if row else 0
 
 
-def metres_from_street(roads: RoadNetwork, places: list[tuple[float, float]]) -> np.ndarray[Any, Any]:
-    """How far each place is from the nearest piece of any street."""
-    points = roads.plane.metres(np.array(places))
-    shape = roads.plane.metres(roads.shape)
-    inside = np.ones(len(shape) - 1, bool)
-    inside[roads.shape_start[1:-1] - 1] = False
-    start, step = shape[:-1][inside], np.diff(shape, axis=0)[inside]
-    length2 = np.maximum((step**2).sum(axis=1), 1e-9)
-    nearest = []
-    for point in points:
-        along = np.clip(((point - start) * step).sum(axis=1) / length2, 0, 1)
-        nearest.append(np.hypot(*(start + along[:, None] * step - point).T).min())
-    return np.array(nearest)
+def vacant(page: Page) -> dict[int, tuple[float, float]]:
+    """Where the page draws taxis without a rider."""
+    rows = page.evaluate("atMost => window.taxistream.drawn(undefined, atMost)", DRIVERS)
+    return {row["driver"]: (row["lng"], row["lat"]) for row in rows if row["status"] == VACANT}
+
+
+def a_short_ride(page: Page, roads: RoadNetwork) -> tuple[Place, Place] | None:
+    """Pickup and drop-off, from two looks at the vacant taxis more than a second apart."""
+    before, seen_ms = vacant(page), snapshot(page)["cutMs"]
+    until(lambda: snapshot(page)["cutMs"] > seen_ms + 1_500, 10, "the picture moves on")
+    return short_ride(roads, Seen(before, vacant(page)))
 
 
 def test_taxis_move_along_streets_and_the_page_proves_its_picture(page: Page, roads: RoadNetwork) -> None:
@@ -98,13 +101,16 @@ def test_taxis_move_along_streets_and_the_page_proves_its_picture(page: Page, ro
     expect(page.get_by_role("link", name=re.compile("OpenStreetMap"))).to_be_visible()
 
 
-def test_a_ride_is_asked_for_through_the_api_and_a_repeat_is_the_same_ride(page: Page) -> None:
+def test_a_ride_is_asked_for_through_the_api_and_a_repeat_is_the_same_ride(
+    page: Page, roads: RoadNetwork
+) -> None:
     ask = """async body => {
         const answer = await fetch("/api/rides", {method: "POST", body: JSON.stringify(body),
             headers: {"content-type": "application/json"}});
         return [answer.status, await answer.json()];
     }"""
-    body = {"ride": RIDE, "pickup": PICKUP, "dropoff": DROPOFF}
+    pickup, dropoff = until(lambda: a_short_ride(page, roads), 60, "a vacant taxi on its way to a corner")
+    body = {"ride": RIDE, "pickup": pickup, "dropoff": dropoff}
     status, answer = page.evaluate(ask, body)
     assert (status, answer["ride"]) == (202, RIDE)
     assert page.evaluate(ask, body) == [status, answer]
@@ -135,16 +141,25 @@ def test_killing_the_gateway_it_hangs_on_leaves_the_map_going(page: Page, demo: 
     until(lambda: snapshot(page)["drivers"] == DRIVERS, 60, "the page again, after a reload")
 
 
-def test_the_ride_is_driven_to_its_end_across_the_kill(page: Page, demo: LiveDemo) -> None:
+def test_the_ride_is_driven_to_its_end_across_the_kill(
+    page: Page, demo: LiveDemo, roads: RoadNetwork
+) -> None:
     states = [state_of_ride(page)]
+    stood_at: list[float] = []
 
     def note() -> bool:
-        state = state_of_ride(page)
+        row = page.evaluate("id => window.taxistream.ride(id)", RIDE)
+        state = int(row["state"]) if row else 0
         if state != states[-1]:
             states.append(state)
+        if state == ARRIVED:
+            pickup = demo.get(f"/api/rides/{RIDE}")["pickup"]
+            stood_at.extend(metres_apart(roads, at, pickup) for at in where(page, row["driver"]))
         return state == COMPLETED
 
     until(note, 420, "the ride's end")
     # Forward only, but for a refused offer: then it waits again.
     assert all(after > before or after == REQUESTED for before, after in itertools.pairwise(states))
+    assert stood_at
+    assert stood_at[-1] < AT_PICKUP_M
     assert demo.get(f"/api/rides/{RIDE}")["state"] == "COMPLETED"

@@ -17,17 +17,7 @@ from taxi.local.ports import PortPool
 TAXI = str(Path(sys.executable).with_name("taxi"))
 STAND_INS = Path(__file__).parent / "stand_ins"
 
-NEEDS_KAFKA = [
-    pytest.mark.kafka,
-    pytest.mark.usefixtures("kafka_is_here"),
-    pytest.mark.xdist_group("local-kafka"),
-]
-
-NEEDS_KAFKA = [
-    pytest.mark.kafka,
-    pytest.mark.usefixtures("kafka_is_here"),
-    pytest.mark.xdist_group("local-kafka"),
-]
+NEEDS_KAFKA = [pytest.mark.kafka, pytest.mark.usefixtures("kafka_is_here")]
 
 Taxi = Callable[..., "subprocess.CompletedProcess[str]"]
 

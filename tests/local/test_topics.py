@@ -32,7 +32,6 @@ def test_settings_and_partitions_that_differ_are_named() -> None:
 
 @pytest.mark.kafka
 @pytest.mark.usefixtures("kafka_is_here")
-@pytest.mark.xdist_group("local-kafka")
 async def test_topics_are_made_once_and_checked_ever_after(
     tmp_path: Path, ports: PortPool, taxi: Taxi
 ) -> None:
