@@ -2,76 +2,40 @@
 """Commands and fixes as they lie in their topics, read along with the batches that say they read them."""
 
 import json
-from collections import deque
 from typing import Any
 
 from audit.answers import Asked
 from audit.findings import Findings
 from audit.journal import Heard, Stretch
-from taxi.bus import Bus, OffsetOutOfRange, Offsets, Reader, Record
+from taxi.bus import Bus, Record
+from taxi.stretches import Stretches
 from taxi.topics import COMMANDS, DEAD_LETTERS, LOCATIONS
-
-_AT_ONCE = 20_000
 
 
 class Topic:
-    """One input, read forward once. What retention took, or another topic of that name, is not there."""
+    """One input. While batches tell of an earlier topic of its name, nothing of it is there."""
 
     def __init__(self, bus: Bus, topic: str, partition: int, findings: Findings) -> None:
-        self._bus = bus
-        self._topic = topic
-        self._partition = partition
+        self._stretches = Stretches(bus, topic, partition)
         self._findings = findings
-        self._reader: Reader | None = None
-        self._in_hand: deque[Record] = deque()
         self._newest_ms = 0
-        self._bounds: Offsets | None = None
         self.is_there = True
-        """False while batches tell of an earlier topic of that name."""
 
     async def take(self, stretch: Stretch) -> tuple[list[Record], bool]:
         """The records of a stretch, and whether they are all there."""
-        if not self.is_there or stretch.next <= stretch.first:
-            return [], self.is_there
-        bounds = await self._bounds_with(stretch.next)
-        if stretch.next > bounds.end:
-            text = f"{self._topic} ends at {bounds.end}, and {stretch.next} was read"
+        if not self.is_there:
+            return [], False
+        taken = await self._stretches.take(stretch.first, stretch.next)
+        if not taken.is_there:
+            text = f"{self._stretches.topic} does not reach {stretch.next}, which was read"
             self._findings.blame("input_beyond_end", text)
-            return [], False
-        try:
-            records = await self._read(stretch, bounds.start)
-        except OffsetOutOfRange:  # retention is faster than we are
-            await self.close()
-            return [], False
-        return records, bounds.start <= stretch.first
-
-    async def _bounds_with(self, offset: int) -> Offsets:
-        """Where the topic begins and ends; asked again only where it has grown."""
-        if self._bounds is None or offset > self._bounds.end:
-            self._bounds = await self._bus.offsets(self._topic, self._partition)
-        return self._bounds
-
-    async def _read(self, stretch: Stretch, start: int) -> list[Record]:
-        if self._reader is None:
-            first = max(start, stretch.first)
-            self._reader = await self._bus.reader(self._topic, self._partition, first)
-        while self._reader.position < stretch.next:
-            records = await self._reader.fetch(max_records=_AT_ONCE)
-            self._in_hand += records
-            self._check_times(records)
-        taken = []
-        while self._in_hand and self._in_hand[0].offset < stretch.next:
-            record = self._in_hand.popleft()
-            if record.offset >= stretch.first:
-                taken.append(record)
-        return taken
-
-    def _check_times(self, records: list[Record]) -> None:
-        for record in records:
+        for record in taken.records:
             if record.timestamp_ms < self._newest_ms:
-                text = f"{self._topic}@{record.offset}: {record.timestamp_ms} after {self._newest_ms}"
+                place = f"{self._stretches.topic}@{record.offset}"
+                text = f"{place}: {record.timestamp_ms} after {self._newest_ms}"
                 self._findings.blame("append_time_went_back", text)
             self._newest_ms = max(self._newest_ms, record.timestamp_ms)
+        return taken.records, taken.is_whole
 
     async def begin_anew(self) -> None:
         """Another topic of that name from here on."""
@@ -80,11 +44,7 @@ class Topic:
 
     async def close(self) -> None:
         """Let go of the reader."""
-        self._in_hand.clear()
-        self._bounds = None
-        if self._reader is not None:
-            reader, self._reader = self._reader, None
-            await reader.close()
+        await self._stretches.close()
 
 
 class LogInputs:

@@ -85,16 +85,12 @@ class Desk:
 
     async def _commit(self, cut: Cut) -> None:
         decided = decide(self._city, self._newest, cut, self._roads, self._mandate)
-        writes = [Write(EVENTS, self._partition, self._record(one)) for one in decided]
+        writes = [Write(EVENTS, self._partition, record_of(one, self._city.city)) for one in decided]
         writes += [Write(SNAPSHOTS, self._partition, part) for part in self._snapshot]
         offsets = await self._producer.transact(writes)
         self._epoch, self._skipped, self._snapshot = None, (), []
         note(self._env, self._city, decided)
         self._prepare_snapshot(offsets[len(decided) - 1] + 1)
-
-    def _record(self, one: Decided) -> Outgoing:
-        key = subject(one.event) or self._city.city
-        return Outgoing(key.encode(), codec.encode(one.event), one.trace.headers())
 
     def _prepare_snapshot(self, events_offset: int) -> None:
         """Once a minute, the state as it is committed now; it goes out with the next batch."""
@@ -113,6 +109,12 @@ class Desk:
             self._env.log.warning(
                 "put dead letters aside", count=len(unreadable), first=str(first), topic=first.topic
             )
+
+
+def record_of(one: Decided, city: str) -> Outgoing:
+    """A decided event as it goes onto the log."""
+    key = subject(one.event) or city
+    return Outgoing(key.encode(), codec.encode(one.event), one.trace.headers())
 
 
 def subject(event: m.Event) -> str:

@@ -5,8 +5,12 @@ from hashlib import blake2b
 from importlib import resources
 from typing import Final
 
+import msgspec
+
 from dispatcher.core import Mandate
+from dispatcher.limits import Limits
 from dispatcher.settings import Settings
+from taxi.messages import PolicyActivated
 from taxi.roads import city_dir
 
 _DECIDING: Final = ("dispatcher", "dispatcher.policies")
@@ -25,16 +29,32 @@ _SHARED: Final = (
 
 def mandate_of(settings: Settings) -> Mandate:
     """The mandate that the settings name. Reads the sources and the graph once."""
-    graph = (city_dir(settings.city) / "graph.npz").read_bytes()
     return Mandate(
         policy=settings.policy,
         limits=settings.limits(),
-        data_digest=blake2b(graph, digest_size=8).hexdigest(),
-        code_digest=_code_digest(),
+        data_digest=data_digest(settings.city),
+        code_digest=code_digest(),
     )
 
 
-def _code_digest() -> str:
+def mandate_on_log(policy: PolicyActivated) -> Mandate:
+    """The mandate that the log names. Raises msgspec.ValidationError for one of another version."""
+    return Mandate(
+        policy=policy.policy,
+        limits=msgspec.convert(policy.parameters, Limits),
+        seed=policy.seed,
+        data_digest=policy.data_digest,
+        code_digest=policy.code_digest,
+    )
+
+
+def data_digest(city: str) -> str:
+    """Over the city's street network."""
+    graph = (city_dir(city) / "graph.npz").read_bytes()
+    return blake2b(graph, digest_size=8).hexdigest()
+
+
+def code_digest() -> str:
     """Over every source file that has a say in a decision."""
     sum_ = blake2b(digest_size=8)
     files = [resources.files("taxi") / name for name in _SHARED]

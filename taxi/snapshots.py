@@ -52,6 +52,19 @@ class Snapshot(Struct, kw_only=True):
         return self.body.newest
 
 
+class Stored:
+    """A snapshot as it lies in the log: its parts, not yet unpacked."""
+
+    def __init__(self, parts: dict[int, SnapshotPart]) -> None:
+        self._parts = parts
+        any_part = next(iter(parts.values()))
+        self.batch, self.events_offset = any_part.batch, any_part.events_offset
+
+    def load(self) -> Snapshot | None:
+        """None where a part is missing or damaged."""
+        return _join(self._parts)
+
+
 _DECODER: Final = msgspec.json.Decoder(Body)
 
 
@@ -98,6 +111,13 @@ async def newest(
         records *= 4
 
 
+async def every(bus: Bus, partition: int) -> list[Stored]:
+    """All snapshots that are left, whole or not, in the order of the log."""
+    bounds = await bus.offsets(SNAPSHOTS, partition)
+    groups = _grouped(await _read(bus, partition, bounds.start, bounds.stable), lambda _: True)
+    return [Stored(parts) for parts in groups]
+
+
 async def _read(bus: Bus, partition: int, start: int, end: int) -> list[Record]:
     reader = await bus.reader(SNAPSHOTS, partition, start)
     records: list[Record] = []
@@ -110,6 +130,18 @@ async def _read(bus: Bus, partition: int, start: int, end: int) -> list[Record]:
 
 
 def _newest_in(records: list[Record], wanted: Callable[[SnapshotPart], bool]) -> Snapshot | None:
+    for parts in reversed(_grouped(records, wanted)):
+        snapshot = _join(parts)
+        if snapshot is not None:
+            return snapshot
+    return None
+
+
+def _grouped(records: list[Record], wanted: Callable[[SnapshotPart], bool]) -> list[dict[int, SnapshotPart]]:
+    """The parts of each snapshot by their number, in the order of the log.
+
+    Not in the order of batches: where the log was made anew, they are counted from 1 again.
+    """
     groups: dict[tuple[int, str, int], dict[int, SnapshotPart]] = {}
     written: dict[tuple[int, str, int], int] = {}
     for record in records:
@@ -121,12 +153,7 @@ def _newest_in(records: list[Record], wanted: Callable[[SnapshotPart], bool]) ->
             key = part.batch, part.digest, part.events_offset
             groups.setdefault(key, {})[part.part] = part
             written[key] = record.offset
-    # In the order of the log: where it was made anew, batches are counted from 1 again.
-    for key in sorted(groups, key=written.__getitem__, reverse=True):
-        snapshot = _join(groups[key])
-        if snapshot is not None:
-            return snapshot
-    return None
+    return [groups[key] for key in sorted(groups, key=written.__getitem__)]
 
 
 def _join(parts: dict[int, SnapshotPart]) -> Snapshot | None:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`taxi audit`: whether the log keeps what is promised."""
+"""`taxi audit|replay`: whether the log keeps what is promised, and whether it would be decided alike."""
 
 import asyncio
 import importlib
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +12,13 @@ import typer
 
 from taxi.cli.connect import connected
 from taxi.cli.output import DATA_DIR, DataDirOption, JsonOption, console, print_json
+from taxi.local.errors import WRONG_USE, LocalError
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(audit)
+    app.command()(replay)
 
 
 def audit(
@@ -69,3 +73,76 @@ def _show(report: dict[str, Any]) -> None:
             out.print(f"    {text}", style="dim")
     if not report["violations_total"]:
         out.print("✓ no violation", style="green")
+
+
+def replay(
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Decide every batch again and compare byte for byte.")
+    ] = False,
+    data_dir: DataDirOption = DATA_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide recorded batches again, from their recorded input, with the code that is here.
+
+    Begins at the oldest snapshot whose input is still there. Exit 1 on the first difference, 2 if nothing
+    could be verified or another version of the code decided.
+    """
+    if not verify:
+        raise LocalError("`taxi replay` does nothing else yet.", do="Use --verify.", code=WRONG_USE)
+    reports, code = asyncio.run(_verify(data_dir))
+    if as_json:
+        print_json(reports[0] if len(reports) == 1 else {"cities": reports})
+    else:
+        for report in reports:
+            _show_verdict(report)
+    raise typer.Exit(code)
+
+
+async def _verify(data_dir: Path) -> tuple[list[dict[str, Any]], int]:
+    shell: Any = importlib.import_module("replay.shell")
+    mandate: Any = importlib.import_module("dispatcher.mandate")
+    from taxi.roads import RoadNetwork  # noqa: PLC0415 - `taxi --help` does without
+
+    async with connected(data_dir) as (settings, bus):
+        verdict = await shell.verify(
+            bus,
+            0,
+            RoadNetwork.load(settings.city).prepare(),
+            code_digest=mandate.code_digest(),
+            data_digest=mandate.data_digest(settings.city),
+        )
+    return [shell.report(verdict, 0)], verdict.exit_code
+
+
+def _show_verdict(report: dict[str, Any]) -> None:
+    out = console()
+    if report["verified"]:
+        first, last = report["first"], report["last"]
+        out.print(f"batches {first['batch']} … {last['batch']}: {report['verified']} decided again alike")
+        out.print(f"log time {_time(first['at_ms'])} … {_time(last['at_ms'])}, digest {report['digest']}")
+    for why, count in report["why"].items():
+        out.print(f"· {count} batches not verifiable: {why}", style="yellow")
+    difference = report["difference"]
+    if difference is not None:
+        out.print(f"✗ batch {difference['batch']}, event {difference['place']} differs", style="bold red")
+        for side in ("recorded", "decided"):
+            out.print(f"  {side:<9} {difference[side]['value'] if difference[side] else 'nothing'}")
+        out.print(f"  differs in {', '.join(_unlike(difference))}")
+    elif report["verified"]:
+        out.print("✓ no difference", style="green")
+    else:
+        out.print("nothing could be verified", style="bold red")
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(sep=" ", timespec="milliseconds")
+
+
+def _unlike(difference: dict[str, Any]) -> list[str]:
+    """Which fields differ."""
+    recorded, decided = difference["recorded"], difference["decided"]
+    if recorded is None or decided is None:
+        return ["their number of events"]
+    one, two = json.loads(recorded["value"]), json.loads(decided["value"])
+    names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
+    return names or [name for name in ("key", "headers", "value") if recorded[name] != decided[name]]

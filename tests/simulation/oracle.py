@@ -9,6 +9,7 @@ from typing import Any
 
 from audit.shell import audit
 from dispatcher.core import Mandate
+from replay.shell import FIXES_GONE, NO_SNAPSHOT, verify
 from taxi import topics
 from taxi.bus.memory import MemoryBroker
 from taxi.roads import RoadNetwork
@@ -21,7 +22,6 @@ from tests.simulation.oracle_fold import (
     LocationFold,
     ride_rows,
 )
-from tests.simulation.oracle_replay import Replay
 from tests.simulation.still_bus import StillBus, at_once
 
 LIVE_MS = 5_000
@@ -116,18 +116,25 @@ class Oracle:
     # --- what the dispatcher decided ----------------------------------------------------------------
 
     def every_batch_is_decided_alike_again(self) -> Iterator[Violation]:
-        replay = Replay(
-            self.broker.partition(topics.EVENTS, 0),
-            self.broker.partition(topics.COMMANDS, 0),
-            self.broker.partition(topics.LOCATIONS, 0),
-            self.roads,
-            self.mandate,
+        """`taxi replay --verify`, which uses the dispatcher's own decisions and fold on purpose.
+
+        It asks whether they are a pure function of the log, whoever took them and whatever it went through.
+        """
+        verdict = at_once(
+            verify(
+                StillBus(self.broker),
+                0,
+                self.roads,
+                code_digest=self.mandate.code_digest,
+                data_digest=self.mandate.data_digest,
+            )
         )
-        for batch in self.events.batches:
-            difference = replay.difference(batch)
-            if difference is not None:
-                yield "a batch is decided otherwise", batch[-1].body["batch"], *difference
-                return
+        if verdict.difference is not None:
+            yield "a batch is decided otherwise", *verdict.difference
+        elif verdict.verified + verdict.not_verifiable.total() != len(self.events.batches):
+            yield "a batch was passed over by the replay", verdict.verified, verdict.not_verifiable
+        elif set(verdict.not_verifiable) - {FIXES_GONE, NO_SNAPSHOT}:
+            yield "a batch can't be verified", verdict.not_verifiable
 
     def one_letter_for_each_unreadable_message(self) -> Iterator[Violation]:
         """At least one: a crash may repeat it."""

@@ -35,10 +35,11 @@ class StillReader:
 
 
 class StillBus:
-    """For reading alone."""
+    """For reading alone. `everything`: also what retention took."""
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, broker: MemoryBroker, *, everything: bool = True) -> None:
         self._broker = broker
+        self._everything = everything
 
     async def reader(self, topic: str, partition: int, offset: int, *, committed: bool = True) -> StillReader:
         del committed
@@ -46,7 +47,7 @@ class StillBus:
 
     async def offsets(self, topic: str, partition: int) -> Offsets:
         place = self._broker.partition(topic, partition)
-        return Offsets(0, place.stable, place.end)
+        return Offsets(0 if self._everything else place.start, place.stable, place.end)
 
     async def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:
         return self._broker.partition(topic, partition).offset_at(timestamp_ms)
