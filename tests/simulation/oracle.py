@@ -218,8 +218,10 @@ class Oracle:
         return self.events.batches[-1][-1].body if self.events.batches else {}
 
     def tally(self) -> Counter[str]:
-        """What events there were."""
-        return Counter(event.kind for event in self.events.events)
+        """What events there were, and for which reasons."""
+        bodies = [event.body for event in self.events.events if event.kind != "CommandRejected"]
+        reasons = Counter(f"{body['type']}: {body['reason']}" for body in bodies if body.get("reason"))
+        return Counter(event.kind for event in self.events.events) + reasons
 
 
 def _is_message(value: bytes | None) -> bool:

@@ -16,6 +16,7 @@ SOMETIMES: Final = (
     # what services go through
     "stopped cleanly",
     "killed at a line",
+    "the machine slept",
     "frozen at a line",
     # what clients go through
     "ready image",
