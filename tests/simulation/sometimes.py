@@ -44,6 +44,13 @@ SOMETIMES: Final = (
     "DriverWentOffline",
     "CommandRejected",
     "InputSkipped",
+    "RideReassigned",
+    "DriverRepositioned",
+    "a chain of several",
+    "a waiting ride given by order",
+    "a ride swapped again",
+    "RideReleased: refused",
+    "CommandRejected: too_late",
 )
 
 
