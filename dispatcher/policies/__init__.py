@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Matching policies: plug-ins that pair waiting rides with idle drivers (docs/policies.md).
+"""Matching policies: plug-ins that pair waiting rides with idle drivers.
 
 A policy is a pure function of the market it is given: no clock, no chance but hashes, integers for
-costs, ties by id, and no memory: what it must remember is in the city's state. Then replaying a batch
-gives the same decisions.
+costs, ties by id. Then replaying a batch gives the same offers.
 """
 
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from dispatcher.policies.batched import Batched
 from dispatcher.policies.fifo import Fifo
 from dispatcher.policies.greedy import Greedy
-from dispatcher.policies.market import Chain, Decision, Drive, Market, Offer
+from dispatcher.policies.market import Market, Match
 
-__all__ = ["POLICIES", "Chain", "Decision", "Drive", "Market", "Offer", "Policy"]
+__all__ = ["POLICIES", "Market", "Match", "Policy"]
 
 
 class Policy(Protocol):
@@ -22,9 +20,9 @@ class Policy(Protocol):
 
     name: str
 
-    def decide(self, market: Market) -> Iterable[Decision]:
-        """What to do now: no ride and no driver twice."""
+    def match(self, market: Market) -> Iterable[Match]:
+        """Offers to make now, each ride and each driver at most once."""
 
 
-POLICIES: Final[dict[str, Policy]] = {policy.name: policy for policy in (Batched(), Greedy(), Fifo())}
+POLICIES: Final[dict[str, Policy]] = {policy.name: policy for policy in (Greedy(), Fifo())}
 """By name, as in TAXI_POLICY."""

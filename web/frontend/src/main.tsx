@@ -4,6 +4,7 @@ import { render } from "preact";
 import { listenToKeys } from "./app/keys";
 import { Session } from "./app/session";
 import { Store } from "./app/store";
+import { followAddress } from "./app/token";
 import { expose } from "./app/window";
 import { readConfig } from "./config";
 import { Scene } from "./map/scene";
@@ -20,7 +21,6 @@ const SHEET_PADDING = { top: 88, bottom: 288, left: 0, right: 0 };
 
 const config = readConfig();
 const store = new Store();
-const session = new Session(config, store);
 
 const app = document.getElementById("app")!;
 const box = document.createElement("div");
@@ -36,28 +36,38 @@ const measure = () => {
 small.addEventListener("change", measure);
 measure();
 
-try {
-  const scene = new Scene(box, config, (trouble) => {
-    store.mapTrouble.value = trouble;
-  });
-  session.scene = scene;
+const scene = draw();
+const session = new Session(config, store, scene);
+if (scene) {
   scene.map.onClick((place) => session.pick(place));
   effect(() =>
     scene.map.setPadding(store.small.value ? SHEET_PADDING : { top: 0, bottom: 0, left: 0, right: 0 }),
   );
   setInterval(() => {
-    store.emptyView.value =
-      (store.held.value?.drivers ?? 0) > 0 && scene.within(scene.map.view().bounds) === 0;
+    const elsewhere = (store.held.value?.drivers ?? 0) > 0 || store.view.value !== null;
+    store.emptyView.value = elsewhere && scene.within(scene.map.view().bounds) === 0;
   }, LOOK_AROUND_MS);
-} catch (error) {
-  console.warn("no map:", error);
-  store.mapTrouble.value = "missing";
 }
 
 effect(() => {
   box.dataset["health"] = store.health.value;
+  store.note(store.health.value);
 });
 render(<Page session={session} config={config} />, panels);
 listenToKeys(session);
 expose(session);
 session.start();
+followAddress();
+
+/** The map with its taxis; without one the figures are still live. */
+function draw(): Scene | null {
+  try {
+    return new Scene(box, config, (trouble) => {
+      store.mapTrouble.value = trouble;
+    });
+  } catch (error) {
+    console.warn("no map:", error);
+    store.mapTrouble.value = "missing";
+    return null;
+  }
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Asking for a ride, step by step. A pure reduction; the request itself is `session.ts`'s. */
 
-import type { RideRecord } from "../stream/decode";
+import type { RideRecord } from "../stream";
 
 export type Place = readonly [lng: number, lat: number];
 

@@ -11,56 +11,71 @@ import { type Happening, tell } from "../city/story";
 import { type Line, lines } from "../city/words";
 import type { Config } from "../config";
 import type { Scene } from "../map/scene";
-import { Connection, type Listener, type Ready } from "../stream/connection";
-import type { Cursor } from "../stream/cursor";
-import type { Cut } from "../stream/decode";
-import { hashText } from "../stream/hash";
-import type { Link } from "../stream/link";
-import { type Outcome, Picture } from "../stream/state";
+import {
+  type CityStream,
+  type Cut,
+  connect,
+  hashText,
+  isServing,
+  type Lanes,
+  type Link,
+  type LinkListener,
+  type Picture,
+  type Ready,
+} from "../stream";
 import { canKill, killPart, requestRide } from "./api";
 import { type AskEvent, ask, type Place } from "./ask";
+import { Look } from "./look";
+import { Pauses } from "./pauses";
 import type { Store } from "./store";
+import { token } from "./token";
 
 const FEED_KEPT = 200;
 const TICK_MS = 100;
 /** In how many steps of two ticks the waiting events are told. */
 const TELLING_TICKS = 7;
 
-export class Session implements Listener {
-  readonly picture = new Picture();
-  scene: Scene | null = null;
+export class Session implements LinkListener {
+  readonly stream: CityStream;
   /** Cuts applied, and those whose hash was not the log's, since the page opened. */
   cuts = 0;
   hashMismatches = 0;
   resumes = 0;
   resets = 0;
   readonly ledger = new Ledger();
+  readonly pauses = new Pauses();
   private readonly pulse = new Pulse();
   private readonly rates = new Rates();
   private readonly pulseHistory = new History();
   private readonly fleetHistory = new History();
-  private readonly connection: Connection;
   private readonly untold: Line[] = [];
+  private readonly look: Look;
   private ticks = 0;
   private lastCutAt = 0;
+  private lastCutMs = 0;
 
   constructor(
     config: Config,
     readonly store: Store,
+    /** Null where the browser can't draw one. */
+    readonly scene: Scene | null,
   ) {
-    this.connection = new Connection(config.city, this, {
-      open: () => new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws`, "taxi.v1"),
-      after: (ms, then) => {
-        const timer = setTimeout(then, ms);
-        return () => clearTimeout(timer);
-      },
-      random: Math.random,
+    this.look = new Look(scene?.map ?? null);
+    this.stream = connect(`${location.origin.replace(/^http/, "ws")}/ws`, {
+      city: config.city,
+      view: this.look.first(),
+      token,
+      listener: this,
     });
+    scene?.map.onMove(() => this.look.moved(this.stream));
+  }
+
+  get picture(): Picture {
+    return this.stream.picture;
   }
 
   start(): void {
-    this.connection.start();
-    window.addEventListener("online", () => this.connection.start());
+    window.addEventListener("online", () => this.stream.start());
     setInterval(() => this.tick(), TICK_MS);
     void canKill().then((yes) => {
       this.store.canKill.value = yes;
@@ -69,21 +84,17 @@ export class Session implements Listener {
 
   // --- what the stream says
 
-  cursor(): Cursor | null {
-    return this.picture.cursor;
-  }
-
-  forget(): void {
-    this.picture.cursor = null;
-  }
-
   ready(ready: Ready): void {
     if (ready.mode === "resume") this.resumes++;
     this.happen({ type: "ready", gateway: ready.gateway, fresh: ready.mode === "image" });
+    this.look.know(ready.grid, this.stream);
   }
 
-  reset(_reason: string): void {
+  reset(reason: string): void {
     this.resets++;
+    // A picture that was wrong is told of as such, from the cut that showed it until the one that heals it.
+    if (reason !== "mismatch")
+      this.happen({ type: "reset", reason, lastCutAt: this.lastCutAt, tally: this.ledger.tally() });
   }
 
   link(link: Link, retryInMs: number | null): void {
@@ -91,21 +102,17 @@ export class Session implements Listener {
     batch(() => {
       this.store.link.value = link;
       this.store.retryAt.value = retryInMs === null ? null : now + retryInMs;
-      if (link.state !== "live" && this.lastCutAt > 0) {
+      if (!isServing(link.state) && this.lastCutAt > 0) {
         this.happen({ type: "lost", lastCutAt: this.lastCutAt, tally: this.ledger.tally() });
       }
     });
   }
 
-  cut(cut: Cut, epoch: string): Outcome {
+  cut(cut: Cut): void {
     const now = performance.now();
-    const before = this.picture.cutMs;
-    const outcome = this.picture.apply(cut, epoch);
-    batch(() => {
-      if (outcome.kind === "applied") this.verified(cut, now, cut.cutMs > before);
-      else if (outcome.kind === "differs") this.differs(cut, outcome.own, now);
-    });
-    return outcome;
+    const moved = cut.cutMs > this.lastCutMs;
+    this.lastCutMs = cut.cutMs;
+    batch(() => this.verified(cut, now, moved));
   }
 
   private verified(cut: Cut, now: number, moved: boolean): void {
@@ -116,6 +123,8 @@ export class Session implements Listener {
     this.ledger.take(cut.feed);
     this.happen({ type: "verified", at: now, tally: this.ledger.tally() });
     this.lastCutAt = now;
+    this.pauses.verified(now);
+    store.view.value = this.stream.view;
     store.verifiedAt.value = now;
     const difference = store.difference.value;
     if (difference && difference.healedAt === null) store.difference.value = { ...difference, healedAt: now };
@@ -126,12 +135,13 @@ export class Session implements Listener {
     this.followRide();
   }
 
-  private differs(cut: Cut, own: { a: number; b: number }, now: number): void {
+  differs(cut: Cut, own: Lanes): void {
+    const at = performance.now();
     this.hashMismatches++;
     const told = hashText(cut.hashA, cut.hashB);
     const text = hashText(own.a, own.b);
     console.error(`hash differs at ${cut.loc}:${cut.ev}: own ${text}, the log's ${told}`);
-    this.store.difference.value = { cutMs: cut.cutMs, own: text, told, at: now, healedAt: null };
+    this.store.difference.value = { cutMs: cut.cutMs, own: text, told, at, healedAt: null };
   }
 
   private figures(cut: Cut, byStatus: readonly number[]): void {

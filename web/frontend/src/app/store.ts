@@ -8,7 +8,7 @@ import type { Rate } from "../city/rates";
 import { NOTHING_YET } from "../city/story";
 import type { Group, Line } from "../city/words";
 import type { MapTrouble } from "../map/scene";
-import type { Link } from "../stream/link";
+import { atRest, type Link, type View } from "../stream";
 import type { Ask } from "./ask";
 
 /** The newest cut, as far as panels care. */
@@ -36,12 +36,16 @@ const HEALED_SHOWN_MS = 6_000;
 
 export type Health = "starting" | "fine" | "reconnecting" | "stale" | "differs" | "refused";
 
+const HEALTHS_KEPT = 50;
+
 export class Store {
   /** Monotonic milliseconds, ten times a second: what makes ages tick. */
   readonly now = signal(performance.now());
-  readonly link = signal<Link>({ state: "waiting", tries: 0 });
+  readonly link = signal<Link>(atRest(false));
   readonly retryAt = signal<number | null>(null);
   readonly held = signal<Held | null>(null);
+  /** What the rows are of; null is the whole city. */
+  readonly view = signal<View>(null);
   readonly verifiedAt = signal<number | null>(null);
   readonly telling = signal(NOTHING_YET);
   readonly difference = signal<Difference | null>(null);
@@ -60,6 +64,9 @@ export class Store {
   readonly mapTrouble = signal<MapTrouble>(null);
   readonly emptyView = signal(false);
   readonly small = signal(false);
+
+  /** Each change of health with the time it came, for `window.taxistream`. */
+  readonly healths: { readonly health: Health; readonly at: number }[] = [];
 
   readonly ageMs = computed(() =>
     this.verifiedAt.value === null ? null : this.now.value - this.verifiedAt.value,
@@ -80,4 +87,10 @@ export class Store {
     if (loss && this.now.value - loss.at > UNNOTICED_MS) return "reconnecting";
     return this.held.value.stale ? "stale" : "fine";
   });
+
+  /** Keep a change of health. */
+  note(health: Health): void {
+    this.healths.push({ health, at: performance.now() });
+    if (this.healths.length > HEALTHS_KEPT) this.healths.shift();
+  }
 }

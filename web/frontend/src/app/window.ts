@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** `window.taxistream`: what the page knows, for tests and the curious. Reading it changes nothing. */
 
-import { cursorText } from "../stream/cursor";
-import { hashText } from "../stream/hash";
+import { cursorText, hashText } from "../stream";
 import type { Session } from "./session";
 
 export interface Drawn {
@@ -23,6 +22,9 @@ function snapshot(session: Session) {
     health: store.health.value,
     gateway,
     cursor: picture.cursor && cursorText(picture.cursor),
+    /** West, south, east, north of what the rows are of; null is the whole city. */
+    view: session.stream.view,
+    trusted: session.stream.trusted,
     cutMs: picture.cutMs,
     hash: hashText(picture.hash.a, picture.hash.b),
     cuts: session.cuts,
@@ -30,6 +32,8 @@ function snapshot(session: Session) {
     resumes: session.resumes,
     resets: session.resets,
     ...ledger.tally(),
+    longestPauseMs: session.pauses.longest(),
+    healths: [...store.healths],
     lagMs: store.rate.value?.lagMs ?? null,
     drivers: picture.drivers.n,
     byStatus: [...picture.counts],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Keeps count of the feed: offsets grow, and each closed batch says how many events it had. */
 
-import type { FeedEvent } from "../stream/decode";
+import type { FeedEvent } from "../stream";
 
 export interface Tally {
   /** Events that were announced by their batch and never came. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Waits and served share over what this page has seen, at most the last 15 minutes. */
 
-import type { Picture } from "../stream/state";
+import type { Picture } from "../stream";
 import { gaveUp, isWaiting } from "./rides";
 
 export const WINDOW_MS = 15 * 60_000;

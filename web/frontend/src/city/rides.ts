@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** States of rides and drivers, as numbers that stand on the wire (docs/protocol.md), and what they are called. */
 
-import type { RideRecord } from "../stream/decode";
+import type { RideRecord } from "../stream";
 
 export const RIDE = {
   requested: 1,

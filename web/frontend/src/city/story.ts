@@ -5,21 +5,33 @@ import type { Tally } from "./ledger";
 
 export interface Story {
   readonly lost: string;
-  /** The button was pressed here; otherwise the line went by itself. */
+  /** The button was pressed here; otherwise the line went by itself, if it went at all. */
   readonly killed: boolean;
+  readonly lineLost: boolean;
   readonly resumedOn: string;
   readonly fresh: boolean;
+  /** Why the picture had to be a fresh one, as the gateway said it. */
+  readonly reason: string | null;
   readonly tookMs: number;
   readonly missed: number;
   readonly repeated: number;
   readonly toldAt: number;
 }
 
+export interface Loss {
+  readonly gateway: string;
+  readonly at: number;
+  readonly before: Tally;
+  readonly lineLost: boolean;
+  /** Why the gateway can't go on from where this page stands. */
+  readonly reason: string | null;
+}
+
 export interface Telling {
   /** The gateway whose killing was asked for, until the story is told. */
   readonly killing: string | null;
   /** Set while there is no verified line: from the last cut that was applied. */
-  readonly loss: { readonly gateway: string; readonly at: number; readonly before: Tally } | null;
+  readonly loss: Loss | null;
   readonly gateway: string;
   readonly fresh: boolean;
   readonly story: Story | null;
@@ -29,6 +41,7 @@ export type Happening =
   | { readonly type: "kill"; readonly gateway: string }
   | { readonly type: "spared" }
   | { readonly type: "lost"; readonly lastCutAt: number; readonly tally: Tally }
+  | { readonly type: "reset"; readonly reason: string; readonly lastCutAt: number; readonly tally: Tally }
   | { readonly type: "ready"; readonly gateway: string; readonly fresh: boolean }
   | { readonly type: "verified"; readonly at: number; readonly tally: Tally };
 
@@ -41,8 +54,11 @@ export function tell(now: Telling, event: Happening): Telling {
     case "spared":
       return { ...now, killing: null };
     case "lost":
-      if (now.loss || now.gateway === "") return now;
-      return { ...now, loss: { gateway: now.gateway, at: event.lastCutAt, before: event.tally } };
+      if (now.gateway === "") return now;
+      return { ...now, loss: { ...(now.loss ?? lossOf(now, event)), lineLost: true } };
+    case "reset":
+      if (now.gateway === "") return now;
+      return { ...now, loss: { ...(now.loss ?? lossOf(now, event)), reason: event.reason } };
     case "ready":
       return { ...now, gateway: event.gateway, fresh: event.fresh };
     case "verified":
@@ -50,16 +66,22 @@ export function tell(now: Telling, event: Happening): Telling {
   }
 }
 
+function lossOf({ gateway }: Telling, { lastCutAt, tally }: { lastCutAt: number; tally: Tally }): Loss {
+  return { gateway, at: lastCutAt, before: tally, lineLost: false, reason: null };
+}
+
 function ending(
   now: Telling,
-  loss: NonNullable<Telling["loss"]>,
+  loss: Loss,
   { at, tally }: Happening & { type: "verified" },
 ): Pick<Telling, "killing" | "loss" | "story"> {
   const story = {
     lost: loss.gateway,
     killed: now.killing === loss.gateway,
+    lineLost: loss.lineLost,
     resumedOn: now.gateway,
     fresh: now.fresh,
+    reason: loss.reason,
     tookMs: at - loss.at,
     missed: tally.missed - loss.before.missed,
     repeated: tally.repeated - loss.before.repeated,

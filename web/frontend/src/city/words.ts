@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Feed events as short sentences with a glyph. Names stand in bold, so a sentence is a list of parts. */
 
-import type { FeedEvent, FeedIds } from "../stream/decode";
+import type { FeedEvent, FeedIds } from "../stream";
 import { count, taxi } from "./format";
 import type { Glyph } from "./rides";
 
@@ -81,6 +81,35 @@ function batch(offers: number): Form | null {
 function other(type: string): Form {
   const words = type.replace(/(?<!^)([A-Z])/g, " $1").toLowerCase();
   return { glyph: "batch", group: "system", say: (e) => [words, because(e)] };
+}
+
+const RESETS: Record<string, string> = {
+  epoch: "the log began anew",
+  expired: "away for longer than a gateway remembers",
+  ahead: "the log lost its end",
+  overflow: "this page fell too far behind",
+};
+
+/** Why a picture had to be a fresh one. */
+export function resetWords(reason: string): string {
+  return RESETS[reason] ?? reason;
+}
+
+export function capital(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** What a story begins with: who was lost, and why the picture is a fresh one. */
+export function cause({ lost, killed, lineLost, reason }: Cause): string {
+  const why = reason === null ? [] : [resetWords(reason)];
+  return lineLost ? [`${lost} ${killed ? "killed" : "lost"}`, ...why].join(", ") : capital(why.join(""));
+}
+
+interface Cause {
+  readonly lost: string;
+  readonly killed: boolean;
+  readonly lineLost: boolean;
+  readonly reason: string | null;
 }
 
 /** Rides asked for in a page have long random names: enough of one to know it again. */

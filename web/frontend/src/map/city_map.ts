@@ -75,6 +75,12 @@ export class CityMap {
     this.ground.on("click", ({ lngLat, point }) => then([lngLat.lng, lngLat.lat], point));
   }
 
+  /** The map shows another part of the city. */
+  onMove(then: () => void): void {
+    this.ground.on("move", then);
+    this.ground.on("resize", then);
+  }
+
   onLoad(then: () => void): void {
     this.ground.once("idle", then);
   }

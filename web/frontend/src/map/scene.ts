@@ -3,8 +3,8 @@
 
 import { isWaiting } from "../city/rides";
 import type { Config } from "../config";
-import { type Cut, goneDrivers, toldDrivers } from "../stream/decode";
-import type { Picture } from "../stream/state";
+import type { Picture } from "../stream";
+import { type Cut, goneDrivers, toldDrivers } from "../stream";
 import { type Camera, CityMap, type Place } from "./city_map";
 import { LogClock } from "./clock";
 import { type Box, Instances, inside, type Rider } from "./instances";

@@ -5,6 +5,7 @@ import type { Session } from "../app/session";
 import type { Store } from "../app/store";
 import { count } from "../city/format";
 import type { Story } from "../city/story";
+import { cause } from "../city/words";
 import { Icon, IconButton } from "./glyphs";
 
 export function Tools({ session }: { session: Session }) {
@@ -46,10 +47,12 @@ export function EmptyView({ session }: { session: Session }) {
   const { store } = session;
   if (!store.emptyView.value || store.ask.value.step !== "off") return null;
   const drivers = store.held.value?.drivers ?? 0;
+  // Asked for only what the map shows, nobody knows how many drive elsewhere.
+  const others = store.view.value === null ? `${count(drivers)} drive` : "Others drive";
   return (
     <div class="panel middle">
       <p class="mid">No taxi in this view</p>
-      <p class="label">{count(drivers)} drive elsewhere in the city.</p>
+      <p class="label">{others} elsewhere in the city.</p>
       <button type="button" class="btn" onClick={() => session.scene?.map.wholeCity()}>
         <Icon name="whole" />
         Show the whole city
@@ -90,7 +93,7 @@ export function Announcer({ store }: { store: Store }) {
 }
 
 function announced(story: Story): string {
-  const lost = `${story.lost} ${story.killed ? "killed" : "lost"}`;
+  const lost = cause(story);
   if (story.fresh) return `${lost}, fresh picture from ${story.resumedOn}`;
   return `${lost}, resumed on ${story.resumedOn}. ${story.missed} missed, ${story.repeated} repeated`;
 }

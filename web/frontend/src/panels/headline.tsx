@@ -5,6 +5,7 @@ import type { Session } from "../app/session";
 import type { Difference, Store } from "../app/store";
 import { age, brief, clock, count, cutName } from "../city/format";
 import type { Story } from "../city/story";
+import { capital, cause, resetWords } from "../city/words";
 import { Icon, Tick } from "./glyphs";
 
 const STORY_FIRST_MS = 20_000;
@@ -35,7 +36,7 @@ function Line({ store }: { store: Store }) {
   const verified = store.telling.value.loss === null;
   return (
     <>
-      <span class="l1">{count(held.drivers)} taxis</span>
+      <span class="l1">{taxisHeld(held.drivers, store)}</span>
       <span class="sep">·</span>
       <span class="l3">
         the same picture for everyone<span class="sep">·</span>
@@ -45,8 +46,13 @@ function Line({ store }: { store: Store }) {
   );
 }
 
+/** Within a view nobody knows how many there are in all. */
+export function taxisHeld(drivers: number, store: Store): string {
+  return `${count(drivers)} ${drivers === 1 ? "taxi" : "taxis"}${store.view.value === null ? "" : " in view"}`;
+}
+
 function Told({ story }: { story: Story }) {
-  const lost = `${story.lost} ${story.killed ? "killed" : "lost"} → `;
+  const lost = `${cause(story)} → `;
   if (story.fresh) {
     const told = `fresh picture from ${story.resumedOn} in ${brief(story.tookMs)}; events in between not shown`;
     return (
@@ -115,7 +121,7 @@ function Banner({ tone, icon, title, note }: BannerProps) {
 
 function bannerOf(store: Store): BannerProps | null {
   const held = store.held.value;
-  const seen = held ? `${count(held.drivers)} taxis, as of ${clock(held.cutMs)}` : "";
+  const seen = held ? `${taxisHeld(held.drivers, store)}, as of ${clock(held.cutMs)}` : "";
   const difference = store.differenceTold.value;
   switch (store.health.value) {
     case "starting":
@@ -130,13 +136,41 @@ function bannerOf(store: Store): BannerProps | null {
         note: `${seen} · the line is up, Kafka is silent`,
       };
     case "reconnecting":
-      return { tone: "warn", icon: "noLine", title: lostTitle(store), note: retryNote(store) };
+      return (
+        resetOf(store) ?? { tone: "warn", icon: "noLine", title: lostTitle(store), note: retryNote(store) }
+      );
     case "differs":
       return difference && differs(difference, store);
-    case "refused": {
-      const note = "it speaks another version or another city · reload the page";
-      return { tone: "bad", icon: "noLine", title: "The gateway turned this page away", note };
+    case "refused":
+      return { tone: "bad", icon: "noLine", ...turnedAway(store) };
+  }
+}
+
+/** The line is up, and the picture on it will be another one. */
+function resetOf(store: Store): BannerProps | null {
+  const loss = store.telling.value.loss;
+  if (loss?.reason == null) return null;
+  const title = `${capital(resetWords(loss.reason))}: a fresh picture is on its way`;
+  const note = `what you see is as of ${clock(store.held.value?.cutMs ?? 0)} · last verified ${age(store.ageMs.value ?? 0)} ago`;
+  return { tone: "warn", icon: "clock", title, note };
+}
+
+function turnedAway(store: Store): { title: string; note: string } {
+  const refusal = store.link.value.refusal;
+  const title = "The gateway turned this page away";
+  switch (refusal?.code) {
+    case 4401: {
+      const note = `${refusal.reason || "no valid token"} · open the page with #token=… at the end of its address`;
+      return { title: "The gateway asks for a token", note };
     }
+    case 4403:
+      return { title, note: `${refusal.reason || "the token does not allow this"} · it needs another token` };
+    case 4404:
+      return { title, note: `${refusal.reason || "it does not know this city"} · nothing is lost` };
+    case 4426:
+      return { title, note: `${refusal.reason || "it speaks another version"} · reload the page` };
+    default:
+      return { title, note: `${refusal?.reason || "it gave no reason"} · reload the page` };
   }
 }
 

@@ -83,7 +83,7 @@ function Fleet({ session }: { session: Session }) {
       <div class="row spread">
         <h2 class="title">Fleet</h2>
         <span class="label">
-          <b class="str">{held ? count(held.drivers) : "–"}</b> taxis
+          <b class="str">{held ? count(held.drivers) : "–"}</b> {store.view.value ? "in view" : "taxis"}
         </span>
       </div>
       <div class="fleetbar" aria-hidden="true">

@@ -6,7 +6,7 @@ import type { Session } from "../app/session";
 import { clock, taxi } from "../city/format";
 import { type Glyph as GlyphName, hasEnded, RIDE } from "../city/rides";
 import { shortRide } from "../city/words";
-import type { RideRecord } from "../stream/decode";
+import type { RideRecord } from "../stream";
 import { Glyph, Icon, IconButton } from "./glyphs";
 
 export function RidePanel({ session }: { session: Session }) {

@@ -65,7 +65,18 @@ export interface Cut {
   readonly bytes: number;
 }
 
+/** Throws a DecodeError, and nothing else, for bytes that are no cut. */
 export function decodeCut(buffer: ArrayBuffer): Cut {
+  try {
+    return decode(buffer);
+  } catch (error) {
+    // A section may end before its own counts do, and a feed be no JSON.
+    if (error instanceof RangeError || error instanceof SyntaxError) throw new DecodeError(error.message);
+    throw error;
+  }
+}
+
+function decode(buffer: ArrayBuffer): Cut {
   if (buffer.byteLength < HEADER_BYTES) throw new DecodeError(`${buffer.byteLength} bytes are no cut`);
   const view = new DataView(buffer);
   if (view.getUint8(0) !== VERSION) throw new DecodeError(`version ${view.getUint8(0)}`);
@@ -164,9 +175,19 @@ function readRide(section: Uint8Array, at: number): RideRecord {
 function readFeed(section: Uint8Array): FeedEvent[] {
   if (section.length === 0) return [];
   const n = new DataView(section.buffer, section.byteOffset, section.length).getUint32(0, true);
-  const events = JSON.parse(new TextDecoder().decode(section.subarray(4))) as FeedEvent[];
+  const events: unknown = JSON.parse(new TextDecoder().decode(section.subarray(4)));
+  if (!Array.isArray(events) || !events.every(isEvent))
+    throw new DecodeError("the feed is no list of events");
   if (events.length !== n) throw new DecodeError(`${events.length} feed events, ${n} announced`);
   return events;
+}
+
+function isEvent(event: unknown): event is FeedEvent {
+  if (!Array.isArray(event)) return false;
+  const [offset, atMs, type, ids] = event;
+  return (
+    Number.isInteger(offset) && Number.isInteger(atMs) && typeof type === "string" && ids instanceof Object
+  );
 }
 
 function ascii(bytes: Uint8Array, at: number, length: number): string {

@@ -1,32 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The life of the line to a gateway, as a table: state × what happened → what to do and where that leads.
+ * The life of the line to a gateway, as a table: state × what happened → where that leads and what to do.
  * Pure: sockets, timers and chance are `connection.ts`'s.
+ *
+ *   waiting ──► connecting ──► greeting ──► live ──drain──► reaching ──► crossing ──► live, on the successor
+ *    ▲  ▲ (asking: for a token)              │                 ▲  └─lost─► leaving ─┘ ▲
+ *    └──┴──────────── lost ──────────────────┘                 └──────────────────────┘
+ *
+ * From `reaching` on there are two lines: this one, which still serves, and its successor. In `crossing` hello
+ * was said at the successor: what comes on this line is set aside, for the case that the successor goes down.
  */
 
-export type LinkState = "waiting" | "connecting" | "greeting" | "live" | "refused";
+export type LinkState =
+  | "waiting"
+  | "asking"
+  | "connecting"
+  | "greeting"
+  | "live"
+  /** The gateway goes; a further successor is tried soon. */
+  | "leaving"
+  | "reaching"
+  | "crossing"
+  /** The successor does not want this client: this line serves to its end. */
+  | "ending"
+  | "refused"
+  | "left";
 
 export type LinkEvent =
+  /** Time for the next try. */
   | { readonly type: "retry" }
+  /** The answer to the question for a token; `other` than the one that was refused. */
+  | { readonly type: "token"; readonly other: boolean }
+  | { readonly type: "no token" }
   | { readonly type: "opened" }
   | { readonly type: "ready" }
   | { readonly type: "verified" }
   | { readonly type: "drain" }
-  /** A cut is missing, bytes make no sense, or nothing came for 3 s. */
+  /** A cut is missing, bytes make no sense, or nothing came for 3 s. `forget`: the rows are no picture any more. */
   | { readonly type: "broken"; readonly forget: boolean }
-  | { readonly type: "closed"; readonly code: number; readonly reason: string };
+  | { readonly type: "closed"; readonly code: number; readonly reason: string }
+  | { readonly type: "successor opened" }
+  | { readonly type: "successor ready" }
+  | { readonly type: "successor broken" }
+  | { readonly type: "successor closed"; readonly code: number; readonly reason: string }
+  | { readonly type: "leave" };
 
 export type Effect =
-  | { readonly do: "open" }
-  | { readonly do: "hello" }
-  | { readonly do: "close" }
+  | { readonly do: "open" | "hello" | "close" }
+  /** Open a successor; say hello there and set aside what comes here; give it up. */
+  | { readonly do: "reach" | "greet" | "drop" }
+  /** Take up again what was set aside. */
+  | { readonly do: "resume" }
+  /** The successor is the line from now on; what was set aside is void. */
+  | { readonly do: "promote" }
   | { readonly do: "forget" }
+  | { readonly do: "ask" }
   | { readonly do: "retry"; readonly inMs: number };
 
 export interface Link {
   readonly state: LinkState;
-  /** Tries since the last verified cut. */
+  /** Tries that failed since the last verified cut. */
   readonly tries: number;
+  /** Another token must be had before the next try. */
+  readonly wantsToken: boolean;
+  /** Another token was asked for since the last verified cut: it is not asked for twice. */
+  readonly asked: boolean;
+  /** Why it was refused. */
+  readonly refusal: { readonly code: number; readonly reason: string } | null;
 }
 
 export const FIRST_RETRY_MS = 100;
@@ -34,53 +74,159 @@ export const BACKOFF_MS = 200;
 export const BACKOFF_MS_MAX = 30_000;
 export const SILENCE_MS = 3_000;
 
+/** Before the first try. `wantsToken`: there is somebody to ask for one. */
+export function atRest(wantsToken: boolean): Link {
+  return { state: "waiting", tries: 0, wantsToken, asked: false, refusal: null };
+}
+
+/** Close codes (docs/protocol.md). */
+const TOLD_WHEN = [4001, 4029];
+const TOO_SLOW = 4002;
+const OWN_FAULT = [4008, 4010];
+const TOKEN = 4401;
+
 type Step = (link: Link, event: LinkEvent, random: number) => [Link, readonly Effect[]];
 type Row = Partial<Record<LinkEvent["type"], Step>>;
 
 const stay: Step = (link) => [link, []];
+/** Go to a state and do these things. */
+const to =
+  (state: LinkState, ...effects: readonly Effect[]): Step =>
+  (link) => [{ ...link, state }, effects];
 
-const open: Step = ({ tries }) => [{ state: "connecting", tries: tries + 1 }, [{ do: "open" }]];
+const next: Step = (link) =>
+  link.wantsToken
+    ? [{ ...link, state: "asking" }, [{ do: "ask" }]]
+    : [{ ...link, state: "connecting" }, [{ do: "open" }]];
 
-const hello: Step = ({ tries }) => [{ state: "greeting", tries }, [{ do: "hello" }]];
+/** The first token is for a try that is due; one in place of another is tried like anything after a loss. */
+const answered: Step = (link, event, random) => {
+  if (event.type !== "token" || !event.other) return [{ ...link, state: "refused" }, []];
+  const has = { ...link, wantsToken: false, refusal: null };
+  if (link.refusal === null) return [{ ...has, state: "connecting" }, [{ do: "open" }]];
+  return [{ ...has, state: "waiting" }, [{ do: "retry", inMs: backoffMs(link.tries, random) }]];
+};
 
-const live: Step = ({ tries }) => [{ state: "live", tries }, []];
+const unanswered: Step = (link, _event, random) => later(link, [], random);
 
 /** The picture was checked on this line: the next loss starts counting afresh. */
-const settle: Step = () => [{ state: "live", tries: 0 }, []];
+const settle: Step = (link) => [{ ...link, state: "live", tries: 0, asked: false }, []];
 
-/** The gateway goes away soon: another line now, from where we stand. */
-const move: Step = () => [{ state: "connecting", tries: 1 }, [{ do: "close" }, { do: "open" }]];
-
-const lose: Step = ({ tries }, event, random) => {
+const lose: Step = (link, event, random) => {
   const forget: Effect[] = event.type === "broken" && event.forget ? [{ do: "forget" }] : [];
-  const effects: Effect[] = [{ do: "close" }, ...forget, { do: "retry", inMs: backoffMs(tries, random) }];
-  return [{ state: "waiting", tries }, effects];
+  return later(link, [{ do: "close" }, ...forget], random);
 };
+
+/** The gateway goes before it greeted: another one, at once. */
+const turn: Step = (link) => [{ ...link, state: "connecting" }, [{ do: "close" }, { do: "open" }]];
 
 const ended: Step = (link, event, random) => {
   if (event.type !== "closed") return [link, []];
-  if (event.code >= 4400 && event.code < 4500) return [{ ...link, state: "refused" }, []];
-  const told = event.code === 4001 ? Number.parseInt(event.reason, 10) : Number.NaN;
-  const inMs = Number.isNaN(told) ? backoffMs(link.tries, random) : told;
-  const forget: Effect[] = event.code === 4008 || event.code === 4010 ? [{ do: "forget" }] : [];
-  return [{ ...link, state: "waiting" }, [...forget, { do: "retry", inMs }]];
+  const { code, reason } = event;
+  if (code === TOKEN && !link.asked) return ask({ ...link, state: "asking", refusal: { code, reason } });
+  if (isRefusal(code)) return [{ ...link, state: "refused", refusal: { code, reason } }, []];
+  const told = TOLD_WHEN.includes(code) ? Number.parseInt(reason, 10) : Number.NaN;
+  if (!Number.isNaN(told)) return [lost(link), [{ do: "retry", inMs: told }]];
+  const slowly = code === TOO_SLOW || OWN_FAULT.includes(code);
+  const forget: Effect[] = OWN_FAULT.includes(code) ? [{ do: "forget" }] : [];
+  return later(slowly ? { ...link, tries: Math.max(link.tries, 1) } : link, forget, random);
 };
 
+/** This line is gone while its successor was being won: what is left is an ordinary line. */
+const outlived =
+  (state: "connecting" | "greeting"): Step =>
+  (link, event) => {
+    const forget: Effect[] = event.type === "broken" && event.forget ? [{ do: "forget" }] : [];
+    return [{ ...link, state }, [...forget, { do: "promote" }]];
+  };
+
+/** The successor is gone; this line serves on, and another successor is tried. */
+const bereft: Step = (link, event, random) => {
+  const resume: Effect[] = [{ do: "drop" }, { do: "resume" }];
+  if (event.type === "successor closed" && isRefusal(event.code)) {
+    const { code, reason } = event;
+    const refusal = { code, reason };
+    if (code !== TOKEN || link.asked) return [{ ...link, state: "ending", refusal }, resume];
+    const [asking, asks] = ask({ ...link, state: "leaving", refusal });
+    return [asking, [...resume, ...asks]];
+  }
+  const [, effects] = later(link, resume, random);
+  return [{ ...link, state: "leaving", tries: link.tries + 1 }, effects];
+};
+
+const cross: Step = (link) => [{ ...link, state: "live" }, [{ do: "promote" }]];
+
+const drained: Step = (link) => [{ ...link, state: "reaching", tries: 0 }, [{ do: "reach" }]];
+
+const refused: Step = (link) => [{ ...link, state: "refused" }, [{ do: "close" }]];
+
+const reachWithToken: Step = (link, event) =>
+  event.type === "token" && event.other
+    ? [{ ...link, state: "reaching", wantsToken: false, refusal: null }, [{ do: "reach" }]]
+    : [{ ...link, state: "ending" }, []];
+
 const TABLE: Record<LinkState, Row> = {
-  waiting: { retry: open },
-  connecting: { opened: hello, closed: ended, broken: lose },
-  greeting: { ready: live, closed: ended, broken: lose, drain: move },
-  live: { verified: settle, ready: stay, closed: ended, broken: lose, drain: move },
+  waiting: { retry: next },
+  asking: { token: answered, "no token": unanswered },
+  connecting: { opened: to("greeting", { do: "hello" }), closed: ended, broken: lose },
+  greeting: { ready: to("live"), closed: ended, broken: lose, drain: turn },
+  live: { verified: settle, closed: ended, broken: lose, drain: drained },
+  leaving: {
+    retry: to("reaching", { do: "reach" }),
+    token: reachWithToken,
+    closed: ended,
+    broken: lose,
+  },
+  reaching: {
+    "successor opened": to("crossing", { do: "greet" }),
+    "successor closed": bereft,
+    "successor broken": bereft,
+    closed: outlived("connecting"),
+    broken: outlived("connecting"),
+  },
+  crossing: {
+    "successor ready": cross,
+    "successor closed": bereft,
+    "successor broken": bereft,
+    closed: outlived("greeting"),
+    broken: outlived("greeting"),
+  },
+  ending: { closed: refused, broken: refused },
   refused: {},
+  left: {},
 };
 
 /** What an event means in a state; one that means nothing there changes nothing. `random` is in [0, 1). */
 export function step(link: Link, event: LinkEvent, random: number): [Link, readonly Effect[]] {
+  if (event.type === "leave") return [{ ...link, state: "left" }, [{ do: "close" }, { do: "drop" }]];
   return (TABLE[link.state][event.type] ?? stay)(link, event, random);
 }
 
-/** At once the first time (spread over 100 ms, so that a thousand pages don't come together), then full jitter. */
+/** The wait after the n-th failed try: at most 100 ms after the first, so that a kill is hardly seen, yet spread. */
 export function backoffMs(tries: number, random: number): number {
-  if (tries === 0) return random * FIRST_RETRY_MS;
-  return random * Math.min(BACKOFF_MS * 2 ** (tries - 1), BACKOFF_MS_MAX);
+  if (tries <= 1) return random * FIRST_RETRY_MS;
+  return random * Math.min(BACKOFF_MS * 2 ** (tries - 2), BACKOFF_MS_MAX);
+}
+
+/** Whether pictures come on this line (or were just now being asked for on another one). */
+export function isServing(state: LinkState): boolean {
+  return ["live", "leaving", "reaching", "crossing", "ending"].includes(state);
+}
+
+function lost(link: Link): Link {
+  return { ...link, state: "waiting", tries: link.tries + 1 };
+}
+
+function later(link: Link, before: readonly Effect[], random: number): [Link, readonly Effect[]] {
+  const waiting = lost(link);
+  return [waiting, [...before, { do: "retry", inMs: backoffMs(waiting.tries, random) }]];
+}
+
+function ask(link: Link): [Link, readonly Effect[]] {
+  return [{ ...link, tries: link.tries + 1, wantsToken: true, asked: true }, [{ do: "ask" }]];
+}
+
+/** 4400 … 4499: do not come back. */
+function isRefusal(code: number): boolean {
+  return code >= 4400 && code < 4500;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { crc32, cursorText } from "../../src/stream/cursor";
 import { DecodeError, decodeCut } from "../../src/stream/decode";
+import { Picture } from "../../src/stream/state";
 import { encodeCut } from "./encode";
 
 const ROWS = [
@@ -73,6 +75,96 @@ describe("decodeCut", () => {
     expect(() => decodeCut(message)).toThrow(/version 2/);
   });
 });
+
+/** A small generator of its own (mulberry32), so that a failure can be told by its seed. */
+function chance(seed: number): () => number {
+  let a = seed;
+  return () => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const FRAMES = new URL("../../../../tests/golden/frames/", import.meta.url);
+const GOLDEN = readdirSync(FRAMES)
+  .filter((name) => name.endsWith(".bin"))
+  .map((name) => Uint8Array.from(readFileSync(new URL(name, FRAMES))));
+
+/** A golden frame with bytes overwritten, cut off, doubled or put in between. */
+function garbled(random: () => number): Uint8Array {
+  const below = (n: number) => Math.floor(random() * n);
+  let bytes = GOLDEN[below(GOLDEN.length)]!.slice();
+  for (let times = 1 + below(4); times > 0; times--) {
+    const at = below(bytes.length);
+    const kind = below(5);
+    if (kind === 0) bytes[at] = below(256);
+    else if (kind === 1) bytes.fill(255, at, at + 4);
+    else if (kind === 2) bytes = bytes.slice(0, at);
+    else if (kind === 3) bytes = Uint8Array.from([...bytes.slice(0, at), ...bytes.slice(at >> 1)]);
+    else
+      new DataView(bytes.buffer).setUint32(
+        Math.min(at & ~3, Math.max(0, bytes.length - 4)),
+        1 << below(31),
+        true,
+      );
+    if (bytes.length < 4) break;
+  }
+  return bytes;
+}
+
+describe("bytes that are no cut", () => {
+  it("are refused with a DecodeError, soon, whatever they are", () => {
+    const slowestMs = { seed: 0, ms: 0 };
+    let refused = 0;
+    for (let seed = 1; seed <= 4_000; seed++) {
+      const bytes = garbled(chance(seed));
+      const started = performance.now();
+      try {
+        decodeCut(bytes.buffer as ArrayBuffer);
+      } catch (error) {
+        expect(error, `seed ${seed}`).toBeInstanceOf(DecodeError);
+        refused++;
+      }
+      const ms = performance.now() - started;
+      if (ms > slowestMs.ms) Object.assign(slowestMs, { seed, ms });
+    }
+    expect(refused).toBeGreaterThan(1_000);
+    expect(slowestMs.ms, `seed ${slowestMs.seed}`).toBeLessThan(500);
+  });
+
+  it("make no wrong picture that its hash does not give away, whichever bit of an image is flipped", () => {
+    let wrong = 0;
+    for (const image of GOLDEN.filter((bytes) => bytes[1]! & 1)) {
+      const right = rowsOf(image);
+      for (let bit = 80 * 8; bit < image.length * 8; bit++) {
+        const bytes = image.slice();
+        bytes[bit >> 3]! ^= 1 << (bit & 7);
+        const rows = rowsOf(bytes);
+        if (rows === "told wrong") wrong++;
+        else if (rows !== "refused") expect(rows, `bit ${bit}`).toEqual(right);
+      }
+    }
+    expect(wrong).toBeGreaterThan(500);
+  });
+});
+
+/** All rows that a client holds after an image; or that it refused it, or saw that it is wrong. */
+function rowsOf(bytes: Uint8Array): unknown {
+  const picture = new Picture();
+  try {
+    const cut = decodeCut(bytes.slice().buffer as ArrayBuffer);
+    if (picture.apply({ ...cut, epochCheck: crc32("e") }, "e").kind === "differs") return "told wrong";
+  } catch (error) {
+    if (error instanceof DecodeError) return "refused";
+    throw error;
+  }
+  const { slots, lngE5, latE5, at, heading, speed, status } = picture.drivers;
+  const columns = [lngE5, latE5, at, heading, speed, status];
+  const drivers = [...slots].map(([id, slot]) => [id, ...columns.map((column) => column[slot])]);
+  return { drivers, rides: [...picture.rides.values()].map(({ words }) => [...words]) };
+}
 
 describe("a cursor", () => {
   it("is written as the protocol says", () => {
