@@ -12,7 +12,7 @@ from gateway.app import Site, build
 from gateway.metrics import METRICS
 from gateway.settings import Settings
 from gateway.shell import Gateway
-from gateway.transport import WebListener, bind, listening
+from gateway.stream.transport import WebListener, bind, listening
 from taxi.roads import UnknownCityError
 from taxi.runtime import admin
 from taxi.runtime.env import Env
@@ -32,7 +32,7 @@ class RealGateway:
         self._process = process
         settings = process.env.settings
         origins = tuple(origin.strip() for origin in settings.allowed_origins.split(",") if origin.strip())
-        async with listening(_bound(settings), origins) as listener:
+        async with listening(_bound(settings), origins, settings.trusted_proxies) as listener:
             yield dataclasses.replace(process.env, listener=listener)
 
     async def main(self, env: Env[Settings]) -> None:
@@ -51,6 +51,7 @@ class RealGateway:
         name = settings.name or "gateway"
         return Site(
             desk=gateway.desk,
+            guard=gateway.guard,
             door=listener.door,
             pid=os.getpid(),
             parts_dir=Path(settings.parts_dir) if settings.parts_dir else None,

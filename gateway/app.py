@@ -22,8 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import openapi, parts
 from gateway.desk import BODY_BYTES_MAX, Desk
+from gateway.guard import Guard
 from gateway.problems import Problem, forbidden
+from gateway.stream.tokens import Role
 from taxi import __version__
+from web.page import HEADERS as PAGE_HEADERS
 
 _LOCAL_NAMES: Final = {"localhost", "127.0.0.1", "::1"}
 _ANSWER_FIRST_S: Final = 0.1
@@ -37,6 +40,7 @@ class Site:
     """What is served."""
 
     desk: Desk
+    guard: Guard
     door: ASGIApp
     """The application behind `/ws`."""
     pid: int
@@ -51,16 +55,16 @@ def build(site: Site) -> Starlette:
     routes: list[BaseRoute] = [
         WebSocketRoute("/ws", site.door),
         Route("/api/status", _status(site)),
-        Route("/api/rides", _request_ride(site.desk), methods=["POST"]),
-        Route("/api/rides/{ride}", _ride(site.desk), methods=["GET"]),
-        Route("/api/rides/{ride}", _cancel_ride(site.desk), methods=["DELETE"]),
+        Route("/api/rides", _request_ride(site), methods=["POST"]),
+        Route("/api/rides/{ride}", _ride(site), methods=["GET"]),
+        Route("/api/rides/{ride}", _cancel_ride(site), methods=["DELETE"]),
         Route("/openapi.json", _openapi),
     ]
     if site.parts_dir is not None:
-        routes.append(Route("/api/parts", _parts(site.parts_dir)))
-        routes.append(Route("/api/parts/{name}/kill", _kill(site.parts_dir), methods=["POST"]))
+        routes.append(Route("/api/parts", _parts(site, site.parts_dir)))
+        routes.append(Route("/api/parts/{name}/kill", _kill(site, site.parts_dir), methods=["POST"]))
     return Starlette(
-        routes=[*routes, *site.beside],
+        routes=[*routes, *(_guarded(route, site.guard) for route in site.beside)],
         middleware=[Middleware(SafeHeaders)],
         exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _bug},
     )
@@ -70,7 +74,8 @@ def build(site: Site) -> Starlette:
 
 
 def _status(site: Site) -> Endpoint:
-    async def status(_: Request) -> Response:
+    async def status(request: Request) -> Response:
+        site.guard.check(request, Role.VIEWER)
         body = site.desk.status()
         body["gateway"]["pid"] = site.pid
         body["version"] = __version__
@@ -81,27 +86,31 @@ def _status(site: Site) -> Endpoint:
     return status
 
 
-def _request_ride(desk: Desk) -> Endpoint:
+def _request_ride(site: Site) -> Endpoint:
     async def request_ride(request: Request) -> Response:
+        site.guard.check(request, Role.RIDER)
+        site.guard.check_rate(request)
         media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media_type != "application/json":
             raise Problem(415, "Unsupported Media Type", "the body is application/json")
-        answer = await desk.request_ride(await _body(request), request.headers)
+        answer = await site.desk.request_ride(await _body(request), request.headers)
         return JSONResponse(answer, 202, {"Location": answer["status"]})
 
     return request_ride
 
 
-def _cancel_ride(desk: Desk) -> Endpoint:
+def _cancel_ride(site: Site) -> Endpoint:
     async def cancel_ride(request: Request) -> Response:
-        return JSONResponse(await desk.cancel_ride(request.path_params["ride"], request.headers), 202)
+        site.guard.check(request, Role.RIDER)
+        return JSONResponse(await site.desk.cancel_ride(request.path_params["ride"], request.headers), 202)
 
     return cancel_ride
 
 
-def _ride(desk: Desk) -> Endpoint:
+def _ride(site: Site) -> Endpoint:
     async def ride(request: Request) -> Response:
-        return JSONResponse(desk.ride(request.path_params["ride"]))
+        site.guard.check(request, Role.VIEWER)
+        return JSONResponse(site.desk.ride(request.path_params["ride"]))
 
     return ride
 
@@ -110,15 +119,17 @@ async def _openapi(_: Request) -> Response:
     return JSONResponse(openapi.document())
 
 
-def _parts(folder: Path) -> Endpoint:
-    async def all_parts(_: Request) -> Response:
+def _parts(site: Site, folder: Path) -> Endpoint:
+    async def all_parts(request: Request) -> Response:
+        site.guard.check(request, Role.VIEWER)
         return JSONResponse({"parts": [parts.shown(part) for part in parts.read_parts(folder)]})
 
     return all_parts
 
 
-def _kill(folder: Path) -> Endpoint:
+def _kill(site: Site, folder: Path) -> Endpoint:
     async def kill(request: Request) -> Response:
+        site.guard.check(request, Role.OPERATOR)
         _check_local(request)
         part = parts.find_running(folder, request.path_params["name"])
 
@@ -130,6 +141,20 @@ def _kill(folder: Path) -> Endpoint:
         return JSONResponse(answer, 202, background=BackgroundTask(after_the_answer))
 
     return kill
+
+
+def _guarded(route: BaseRoute, guard: Guard) -> BaseRoute:
+    """Metrics are for operators; on the admin port they are as open as that."""
+    if not isinstance(route, Route) or route.path != "/metrics":
+        return route
+    inner = route.endpoint
+
+    async def metrics(request: Request) -> Response:
+        guard.check(request, Role.OPERATOR)
+        answer: Response = await inner(request)
+        return answer
+
+    return Route(route.path, metrics)
 
 
 # --- what a request may look like ----------------------------------------------------------------------
@@ -162,6 +187,18 @@ def _check_local(request: Request) -> None:
         raise forbidden("only from the page itself")
 
 
+_SAFE: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+_NOTHING: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""No answer but the page and its scripts (a worker among them) may load or run anything."""
+
+
 class SafeHeaders:
     """Adds what every answer should carry; what a route set itself stays."""
 
@@ -172,18 +209,17 @@ class SafeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_data = scope["path"].startswith(("/api/", "/openapi.json"))
+        path: str = scope["path"]
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "same-origin")
-                headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-                if is_data:
-                    headers.setdefault(
-                        "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
-                    )
+                for name, value in _SAFE.items():
+                    headers.setdefault(name, value)
+                is_script = path.startswith("/static/")
+                policy = PAGE_HEADERS["Content-Security-Policy"] if is_script else _NOTHING
+                headers.setdefault("Content-Security-Policy", policy)
+                if not path.startswith(("/static/", "/cities/")):
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.city.grid import Grid
 from gateway.city.view import LogBroken, Span, View
-from gateway.session import Ends
+from gateway.stream.session import Ends
 from taxi import codec, snapshots
 from taxi.bus import Bus, Offsets, Reader, Record
 from taxi.city import CityState

@@ -18,6 +18,10 @@ _PLACE: Final = {
     "minItems": 2,
     "maxItems": 2,
 }
+_LOCKED: Final = {
+    401: "A token is needed, or this one does not count (only where the gateway asks for tokens).",
+    403: "The token does not allow this.",
+}
 
 
 def document() -> dict[str, Any]:
@@ -32,7 +36,10 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": _paths(),
-        "components": {"schemas": requested | _schemas()},
+        "components": {
+            "schemas": requested | _schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
     }
 
 
@@ -52,6 +59,7 @@ def _paths() -> dict[str, Any]:
                     400: "The body is no JSON.",
                     413: "The body is larger than 16 KiB.",
                     415: "The body is not application/json.",
+                    429: "Too many from this address: after so many seconds again.",
                     422: "A place outside the city, or of the wrong type.",
                     503: "The log does not answer: send the same request again.",
                 },
@@ -81,7 +89,11 @@ def _paths() -> dict[str, Any]:
                 "killPart",
                 "Kill a process of a local demo with SIGKILL (only there, only from its own page).",
                 "Killed",
-                {403: "From elsewhere.", 404: "No such part.", 409: "It is not running just now."},
+                {
+                    403: "From elsewhere, or the token does not allow it.",
+                    404: "No such part.",
+                    409: "It is not running just now.",
+                },
                 status=202,
             ),
         },
@@ -92,10 +104,11 @@ def _operation(
     name: str, summary: str, answer: str, problems: dict[int, str], *, status: int = 200
 ) -> dict[str, Any]:
     responses: dict[str, Any] = {str(status): {"description": summary, "content": _json(answer)}}
-    for code, why in problems.items():
+    for code, why in sorted((_LOCKED | problems).items()):
         problem = {"application/problem+json": {"schema": {"$ref": f"{_SCHEMAS}/Problem"}}}
         responses[str(code)] = {"description": why, "content": problem}
-    return {"operationId": name, "summary": summary, "responses": responses}
+    security: list[dict[str, list[str]]] = [{}, {"token": []}]
+    return {"operationId": name, "summary": summary, "responses": responses, "security": security}
 
 
 def _json(schema: str) -> dict[str, Any]:

@@ -9,8 +9,11 @@ from gateway.boot import Booted, ask_ends, booted
 from gateway.city.grid import Grid
 from gateway.city.view import LogBroken, Span, View
 from gateway.desk import Desk
-from gateway.hub import BEAT_MS, Hub
+from gateway.guard import Guard
 from gateway.settings import Settings
+from gateway.stream.drain import drain
+from gateway.stream.hub import BEAT_MS, Hub, Terms
+from gateway.stream.tokens import Keys
 from gateway.tail import Pace, Tail
 from taxi.bus import BusError, OffsetOutOfRange, Unavailable
 from taxi.roads import RoadNetwork
@@ -49,7 +52,9 @@ class Gateway:
         self._moved_s = self._sent_s = now_s
         self._stale = False
         self._counted = {LOCATIONS: 0, EVENTS: 0, "dropped": 0}
-        self.hub = Hub(env, lambda: ask_ends(env.bus))
+        keys = Keys(settings.token_secret)
+        self.hub = Hub(env, _terms(settings, keys), lambda: ask_ends(env.bus))
+        self.guard = Guard(env, keys)
         roads = roads or RoadNetwork.load(settings.city)
         self._grid = Grid.over(roads.city.bbox)
         self.desk = Desk(env, roads, lambda: self._shown)
@@ -67,7 +72,7 @@ class Gateway:
     async def _leave(self, work: "asyncio.Task[None]") -> None:
         self._say("draining")
         self._listener.close()
-        await self.hub.drain(self._env.settings.drain_ms)
+        await drain(self.hub, self._env)
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
@@ -180,7 +185,7 @@ class Gateway:
         metrics = self._env.metrics
         metrics.count("gateway_cuts_total")
         metrics.gauge("gateway_drivers", view.drivers.total)
-        metrics.gauge("gateway_clients", len(self.hub.clients))
+        metrics.gauge("gateway_lag_seconds", (self._env.now_ms() - view.at_ms) / 1000)
         now = {LOCATIONS: view.undecodable, EVENTS: view.undecodable_events, "dropped": view.batches.dropped}
         for topic in (LOCATIONS, EVENTS):
             if now[topic] > self._counted[topic]:
@@ -224,6 +229,19 @@ class Gateway:
             if tail.behind_s is not None and now_s - tail.behind_s > _BEHIND_S_MAX:
                 return "behind the log"
         return None
+
+
+def _terms(settings: Settings, keys: Keys) -> Terms:
+    return Terms(
+        city=settings.city,
+        gateway=settings.name or "gateway",
+        cut_interval_ms=settings.cut_interval_ms,
+        clients_max=settings.clients_max,
+        address_clients_max=settings.address_clients_max,
+        limit_loopback=settings.limit_loopback,
+        drain_per_s=settings.drain_per_s,
+        keys=keys,
+    )
 
 
 async def main(env: Env[Settings], roads: RoadNetwork | None = None) -> None:

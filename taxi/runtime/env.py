@@ -39,10 +39,19 @@ class Health(Protocol):
 class Connection(Protocol):
     """A message-level WebSocket connection, server side. One `send` is one message."""
 
-    peer: str
+    @property
+    def peer(self) -> str:
+        """The other side's address."""
+
+    @property
+    def form(self) -> str:
+        """How `write` wants a message: connections of one form take the same bytes."""
 
     def send(self, message: bytes | str) -> None:
         """Queue a message. Never waits, never raises on a closed connection."""
+
+    def write(self, wire: Any, /) -> None:
+        """As `send`, but of a message already in the connection's form."""
 
     def backlog(self) -> int:
         """Bytes accepted by `send` that the transport has not passed on yet."""

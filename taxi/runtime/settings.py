@@ -63,7 +63,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 msgspec.convert({field: value}, cls, strict=False)
             except msgspec.ValidationError as error:
                 why = str(error).split(" - at ")[0]
-                raise SettingsError(f"{variable(field)}={value!r}: {why}.") from None
+                shown = "…" if field.endswith(("secret", "password")) else repr(value)
+                raise SettingsError(f"{variable(field)}={shown}: {why}.") from None
         return msgspec.convert(given, cls, strict=False)
 
 
@@ -89,7 +90,8 @@ KNOWN: frozenset[str] = frozenset(
         # the gateway
         *("TAXI_HOST", "TAXI_PORT", "TAXI_REUSE_PORT", "TAXI_CUT_INTERVAL_MS", "TAXI_PARTS_DIR"),
         *("TAXI_ALLOWED_ORIGINS", "TAXI_CLIENTS_MAX", "TAXI_ROW_EXPIRY_MS", "TAXI_RESUME_MS"),
-        "TAXI_DRAIN_MS",
+        *("TAXI_DRAIN_PER_S", "TAXI_TRUSTED_PROXIES", "TAXI_TOKEN_SECRET", "TAXI_LIMIT_LOOPBACK"),
+        *("TAXI_ADDRESS_CLIENTS_MAX", "TAXI_ADDRESS_RIDES_PER_MINUTE"),
     }
 )
 """Variables of one service that may stand in the environment of another. A test holds this complete."""

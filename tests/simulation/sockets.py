@@ -24,6 +24,8 @@ class Closed:
 class Socket:
     """One side of a connection. The server's side is a `taxi.runtime.env.Connection`."""
 
+    form = "message"
+
     def __init__(self, network: "SocketNetwork", node: Node, peer: str) -> None:
         self.peer = peer
         self.node = node
@@ -41,6 +43,9 @@ class Socket:
         if self.closed is None and not self.is_deaf and self.node.state is not State.DEAD:
             self.other._unread_bytes += len(message)
             self._deliver(message)
+
+    def write(self, wire: bytes | str) -> None:
+        self.send(wire)
 
     def backlog(self) -> int:
         return max(0, self.other._unread_bytes - KERNEL_BYTES)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP beside the stream: what is answered, and a problem document for everything that is wrong."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,18 @@ import httpx
 import psutil
 import pytest
 from openapi_spec_validator import validate
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from gateway import openapi
 from gateway.app import Site, build, paths
 from gateway.desk import BODY_BYTES_MAX
+from gateway.stream.tokens import Grant, Keys, Role
 from taxi import __version__, codec, topics
 from taxi import messages as m
 from tests.unit.gateway.lab import EPOCH, HERE, THERE, Lab
+from web import page
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
 GOOD = {"ride": "r-1", "pickup": HERE, "dropoff": THERE}
@@ -30,9 +37,18 @@ async def nothing(*_: Any) -> None:
     """The socket's door is tested elsewhere."""
 
 
-def site(lab: Lab, parts_dir: Path | None = None) -> Any:
+def site(lab: Lab, parts_dir: Path | None = None, beside: Sequence[BaseRoute] = ()) -> Any:
     gateway = lab.gateways["gateway-1"][0]
-    return build(Site(desk=gateway.desk, door=nothing, pid=4711, parts_dir=parts_dir, beside=[]))
+    return build(
+        Site(
+            desk=gateway.desk,
+            guard=gateway.guard,
+            door=nothing,
+            pid=4711,
+            parts_dir=parts_dir,
+            beside=beside,
+        )
+    )
 
 
 def client(app: Any, peer: str = "127.0.0.1", host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
@@ -308,15 +324,131 @@ def test_a_bug_is_not_shown_to_the_world(lab: Lab, monkeypatch: pytest.MonkeyPat
     lab.run(story())
 
 
-def test_every_answer_carries_safe_headers(lab: Lab) -> None:
+def test_every_answer_carries_safe_headers_and_a_strict_policy(lab: Lab, tmp_path: Path) -> None:
+    async def ok(_: Request) -> Response:
+        return Response("x")
+
     async def story() -> None:
         lab.batch()
         await lab.gateway()
-        async with client(site(lab)) as web:
-            for path in ("/api/status", "/nowhere", "/openapi.json"):
+        beside = [Route(path, ok) for path in ("/healthz", "/metrics", "/static/worker.js", "/cities/x.json")]
+        app = site(lab, tmp_path, [*beside, *page.routes("manhattan")])
+        async with client(app) as web:
+            for path in (
+                *(
+                    "/",
+                    "/api/status",
+                    "/api/rides",
+                    "/api/rides/x",
+                    "/api/parts",
+                    "/nowhere",
+                    "/openapi.json",
+                ),
+                *("/healthz", "/metrics", "/static/worker.js", "/cities/x.json", "/static/none.js"),
+            ):
                 headers = (await web.get(path)).headers
-                assert headers["x-content-type-options"] == "nosniff"
-            assert "default-src 'none'" in (await web.get("/api/status")).headers["content-security-policy"]
+                assert headers["x-content-type-options"] == "nosniff", path
+                assert headers["x-frame-options"] == "DENY", path
+                assert headers["referrer-policy"] == "same-origin", path
+                assert headers["cross-origin-resource-policy"] == "same-origin", path
+                assert headers["cross-origin-opener-policy"] == "same-origin", path
+                assert "geolocation=()" in headers["permissions-policy"], path
+                policy = dict(
+                    part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";")
+                )
+                assert policy["default-src"] == "'none'", path
+                assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'", (
+                    path
+                )
+                assert not {"'unsafe-inline'", "'unsafe-eval'", "*", "http:", "https:"} & set(
+                    " ".join(policy.values()).split()
+                )
+            assert "script-src" not in (await web.get("/api/status")).headers["content-security-policy"]
+
+    lab.run(story())
+
+
+# --- who may do what -------------------------------------------------------------------------------------
+
+SECRET = "s" * 32
+
+
+def bearer(lab: Lab, role: Role, *, for_ms: int = 60_000, city: str | None = None) -> dict[str, str]:
+    token = Keys(SECRET).mint(Grant(role, lab.now_ms() + for_ms, city), lab.now_ms())
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_where_tokens_are_asked_for_each_role_may_do_what_is_written(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "parts.json").write_text('{"parts":[]}')
+
+    async def ok(_: Request) -> Response:
+        return Response("x")
+
+    async def story() -> None:
+        lab.batch()
+        await lab.gateway(token_secret=SECRET)
+        asked = [
+            ("GET", "/api/status", Role.VIEWER, 200),
+            ("GET", "/api/rides/none", Role.VIEWER, 404),
+            ("GET", "/api/parts", Role.VIEWER, 200),
+            ("POST", "/api/rides", Role.RIDER, 202),
+            ("DELETE", "/api/rides/r-1", Role.RIDER, 202),
+            ("POST", "/api/parts/gateway-9/kill", Role.OPERATOR, 404),
+            ("GET", "/metrics", Role.OPERATOR, 200),
+        ]
+        app = site(lab, tmp_path, [Route("/metrics", ok), Route("/healthz", ok)])
+        async with client(app) as web:
+            for method, path, needed, status in asked:
+                body: dict[str, Any] = {"json": GOOD} if method == "POST" else {}
+                naked = await web.request(method, path, **body)
+                assert_problem(naked, 401)
+                assert naked.headers["www-authenticate"].startswith("Bearer")
+                for role in Role:
+                    answer = await web.request(method, path, headers=bearer(lab, role), **body)
+                    assert answer.status_code == (status if role >= needed else 403), (path, role)
+                    if role < needed:
+                        assert_problem(answer, 403)
+            for path in ("/healthz", "/openapi.json"):
+                assert (await web.get(path)).status_code == 200
+
+    lab.run(story())
+
+
+def test_tokens_that_do_not_count(lab: Lab) -> None:
+    async def story() -> None:
+        lab.batch()
+        await lab.gateway(token_secret=SECRET)
+        async with client(site(lab)) as web:
+            for headers in (
+                {"Authorization": "Basic dTpw"},
+                {"Authorization": "Bearer nonsense"},
+                bearer(lab, Role.OPERATOR, for_ms=0),
+            ):
+                assert_problem(await web.get("/api/status", headers=headers), 401)
+            elsewhere = bearer(lab, Role.OPERATOR, city="atlantis")
+            assert_problem(await web.get("/api/status", headers=elsewhere), 403)
+            here = bearer(lab, Role.VIEWER, city="grid")
+            assert (await web.get("/api/status", headers=here)).status_code == 200
+        assert lab.spy().counts["gateway_refused_total 401"] == 3
+        assert lab.spy().counts["gateway_refused_total 403"] == 1
+
+    lab.run(story())
+
+
+def test_one_address_may_ask_for_so_many_rides_and_is_told_when_to_ask_again(lab: Lab) -> None:
+    async def story() -> None:
+        lab.batch()
+        await lab.gateway(address_rides_per_minute=3)
+        async with client(site(lab), peer="203.0.113.9") as web, client(site(lab)) as at_home:
+            for number in range(3):
+                assert (await web.post("/api/rides", json=GOOD | {"ride": f"r-{number}"})).status_code == 202
+            refused = await web.post("/api/rides", json=GOOD | {"ride": "r-9"})
+            assert_problem(refused, 429)
+            await asyncio.sleep(int(refused.headers["retry-after"]))
+            assert (await web.post("/api/rides", json=GOOD | {"ride": "r-9"})).status_code == 202
+            for number in range(10, 30):
+                answer = await at_home.post("/api/rides", json=GOOD | {"ride": f"r-{number}"})
+                assert answer.status_code == 202
 
     lab.run(story())
 

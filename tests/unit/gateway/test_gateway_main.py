@@ -13,7 +13,7 @@ import gateway
 from gateway.__main__ import RealGateway
 from gateway.metrics import METRICS
 from gateway.settings import Settings
-from gateway.transport import bind, listening
+from gateway.stream.transport import bind, listening
 from taxi.runtime.admin import Readiness
 from taxi.runtime.metrics import PrometheusMetrics
 from taxi.runtime.service import CannotStartError, Process
@@ -54,6 +54,6 @@ def test_an_unknown_city_is_named() -> None:
 
 
 def test_every_metric_is_explained_and_none_is_only_promised() -> None:
-    sources = [path.read_text(encoding="utf-8") for path in Path(gateway.__path__[0]).glob("*.py")]
+    sources = [path.read_text(encoding="utf-8") for path in Path(gateway.__path__[0]).rglob("*.py")]
     used = {name for text in sources for name in re.findall(r'\.(?:count|gauge|observe)\(\s*"(\w+)"', text)}
     assert used == set(METRICS)

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.session import Close, Ends, Hello, IllegalTransitionError, Phase, Serve, Session, judge
+from gateway.stream.messages import Close
+from gateway.stream.session import Ends, IllegalTransitionError, Phase, Serve, Session, Wish, judge
+from gateway.stream.tokens import EVERYTHING
 from gateway.tail import Pace
 from taxi.cursor import OFFSET_MAX, Cursor
 from taxi.stream import near
@@ -67,9 +69,9 @@ def test_a_session_moves_only_as_drawn() -> None:
     session = Session("s", 0.0)
     with pytest.raises(IllegalTransitionError):
         session.live(1.0)
-    session.greet(Hello(NOW), 1.0)
+    session.greet(NOW, None, EVERYTHING, 1.0)
     with pytest.raises(IllegalTransitionError):
-        session.greet(Hello(NOW), 1.0)
+        session.greet(NOW, None, EVERYTHING, 1.0)
     session.live(2.0)
     session.hold(3.0, Ends(1, 1))
     assert session.phase is Phase.HELD
@@ -79,10 +81,33 @@ def test_a_session_moves_only_as_drawn() -> None:
         session.live(6.0)
 
 
+def test_of_the_views_asked_for_only_the_last_is_served() -> None:
+    session = Session("s", 0.0)
+    session.greet(NOW, "here", EVERYTHING, 0.0)
+    session.live(1.0)
+    for generation, place in enumerate(("there", "elsewhere"), start=1):
+        session.want(Wish(place, generation))
+    wish = session.wish
+    assert wish == Wish("elsewhere", 2)
+    session.sent(NOW, wish.area)
+    assert (session.wish is None, session.area) == (True, "elsewhere")
+
+
+def test_who_must_begin_anew_is_held_for_an_image_and_may_still_ask_for_views() -> None:
+    session = Session("s", 0.0)
+    session.greet(NOW, None, EVERYTHING, 0.0)
+    assert not session.was_ready
+    session.live(1.0)
+    session.begin_anew("mismatch", 2.0)
+    assert (session.phase, session.reset, session.was_ready) == (Phase.HELD, "mismatch", True)
+    session.live(3.0)
+    assert session.reset is None
+
+
 def test_waiting_and_making_wait_have_their_limits() -> None:
     session = Session("s", 0.0)
     assert session.overdue(100.0) is None
-    session.greet(Hello(NOW), 0.0)
+    session.greet(NOW, None, EVERYTHING, 0.0)
     assert session.overdue(9.9) is None
     refusal = session.overdue(10.0)
     assert refusal is not None
@@ -94,7 +119,7 @@ def test_waiting_and_making_wait_have_their_limits() -> None:
     refusal = session.overdue(50.0)
     assert refusal is not None
     assert refusal.code is Close.TOO_SLOW
-    session.sent(NOW)
+    session.sent(NOW, None)
     assert session.overdue(50.0) is None
 
 

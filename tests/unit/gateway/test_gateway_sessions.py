@@ -83,7 +83,9 @@ REFUSED = [
     ("\ud800", 4400),
     ('{"type":"hello","v":2,"something":"else"}', 4426),
     ('{"type":"hello","v":1,"city":"atlantis"}', 4404),
-    ('{"type":"hello","v":1,"city":"grid","view":[0,0,1,1]}', 4404),
+    ('{"type":"hello","v":1,"city":"grid","view":[0,0,1]}', 4400),
+    ('{"type":"hello","v":1,"city":"grid","view":[1,0,0,1]}', 4400),
+    ('{"type":"view","generation":1,"bbox":null}', 4010),
 ]
 
 
@@ -121,14 +123,78 @@ def test_who_says_nothing_is_sent_away_after_five_seconds(lab: Lab) -> None:
     lab.run(story())
 
 
-@pytest.mark.parametrize("message", ["{}", b"\x00", '{"type":"hello","v":1,"city":"grid"}'])
-def test_nothing_is_expected_after_hello(lab: Lab, message: bytes | str) -> None:
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [("{}", 4008), (b"\x00", 4008), ('{"type":"hello","v":1,"city":"grid"}', 4010)],
+)
+def test_after_hello_there_are_views_and_mismatches_and_nothing_else(
+    lab: Lab, message: bytes | str, code: int
+) -> None:
     async def story() -> None:
         lab.batch()
         await lab.gateway()
         browser = await lab.watch()
         browser.socket.send(message)
-        assert (await browser.closed())[0] == 4010
+        assert (await browser.closed())[0] == code
+
+    lab.run(story())
+
+
+def test_a_view_shows_the_drivers_of_its_tiles_and_all_rides(lab: Lab) -> None:
+    async def story() -> None:
+        lab.fix(1, HERE)
+        lab.fix(2, THERE)
+        lab.batch(partial(m.RideRequested, ride="r1", rider="x", pickup=HERE, dropoff=THERE))
+        await lab.gateway()
+        corner = [HERE[0], HERE[1], HERE[0], HERE[1]]
+        browser = await lab.watch(view=corner)
+        assert (set(browser.state.drivers), set(browser.state.rides)) == ({1}, {"r1"})
+        browser.socket.send(json.dumps({"type": "view", "generation": 5, "bbox": None}))
+        while not (cut := await browser.cut()).generation:
+            pass
+        assert (cut.generation, cut.is_image) == (5, False)
+        assert set(browser.state.drivers) == {1, 2}
+        browser.socket.send(json.dumps({"type": "view", "generation": 6, "bbox": corner}))
+        while not (cut := await browser.cut()).generation:
+            pass
+        assert set(browser.state.drivers) == {1}
+
+    lab.run(story())
+
+
+def test_a_client_goes_on_elsewhere_with_the_view_it_had(lab: Lab) -> None:
+    async def story() -> None:
+        lab.fix(1, HERE)
+        lab.fix(2, THERE)
+        lab.batch()
+        await lab.gateway("gateway-1")
+        corner = [HERE[0], HERE[1], HERE[0], HERE[1]]
+        browser = await lab.watch(view=corner)
+        lab.kill("gateway-1")
+        await lab.gateway("gateway-2")
+        again = await lab.watch(browser.state, view=corner)
+        assert again.said[0]["mode"] == "resume"
+        assert set(again.state.drivers) == {1}
+
+    lab.run(story())
+
+
+def test_a_wrong_picture_is_reported_and_heals(lab: Lab) -> None:
+    async def story() -> None:
+        lab.fix(1)
+        lab.batch()
+        await lab.gateway()
+        browser = await lab.watch()
+        cursor, lanes = str(browser.state.cursor), [1, 2]
+        del browser.state.drivers[1]
+        wrong = {"type": "mismatch", "cursor": cursor, "own": lanes, "told": list(browser.cuts[-1].hash)}
+        browser.socket.send(json.dumps(wrong))
+        while not browser.state.drivers:
+            await browser.cut()
+        assert [said["type"] for said in browser.said] == ["ready", "reset", "ready"]
+        assert browser.said[1]["reason"] == browser.said[2]["reason"] == "mismatch"
+        [line] = [line for line in lab.spy().said if "picture is wrong" in line]
+        assert line.count(cursor) == 2
 
     lab.run(story())
 
@@ -359,11 +425,12 @@ def test_a_log_that_was_cut_short_resets_everyone(lab: Lab) -> None:
 def test_a_gateway_that_is_stopped_sends_its_clients_elsewhere(lab: Lab) -> None:
     async def story() -> None:
         lab.batch()
-        await lab.gateway("gateway-1", drain_ms=1000)
+        await lab.gateway("gateway-1", drain_per_s=4)
         browsers = [await lab.watch() for _ in range(4)]
         lab.tasks["gateway-1"].cancel()
         ends = await asyncio.gather(*(browser.closed() for browser in browsers))
         assert {code for code, _ in ends} == {4001}
+        assert all(100 <= int(reason) <= 1000 for _, reason in ends)
         assert all(browser.said[-1]["type"] == "drain" for browser in browsers)
         assert not lab.sockets.listeners["gateway-1"].is_open
         assert lab.spy().reason == "draining"

@@ -15,10 +15,12 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, PerMessageDeflate
 from websockets.typing import Subprotocol
 
-from gateway.session import MESSAGE_BYTES_MAX
-from gateway.transport import SocketConnection, WebListener, bind, framed, listening
+from gateway.stream.frames import DEFLATE, PLAIN, Parcel
+from gateway.stream.messages import MESSAGE_BYTES_MAX
+from gateway.stream.transport import SocketConnection, WebListener, bind, listening
 from taxi.stream import SUBPROTOCOL
 
 
@@ -32,21 +34,25 @@ class Place:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.listener.port}/ws"
 
-    async def pair(self, origin: str | None = None) -> tuple[SocketConnection, ClientConnection]:
+    async def pair(
+        self, origin: str | None = None, compression: str | None = "deflate"
+    ) -> tuple[SocketConnection, ClientConnection]:
         """Both ends of a new connection."""
         arrival = asyncio.create_task(self.listener.accept())
         headers = {"Origin": origin} if origin else {}
         subprotocols = [Subprotocol("other"), Subprotocol(SUBPROTOCOL)]
-        client = await connect(self.url, subprotocols=subprotocols, additional_headers=headers)
+        client = await connect(
+            self.url, subprotocols=subprotocols, additional_headers=headers, compression=compression
+        )
         return await arrival, client
 
 
 @contextlib.asynccontextmanager
-async def place(allowed: tuple[str, ...] = (), port: int = 0) -> AsyncIterator[Place]:
+async def place(allowed: tuple[str, ...] = (), port: int = 0, trusted: str = "") -> AsyncIterator[Place]:
     async def hello(_: object) -> PlainTextResponse:
         return PlainTextResponse("hello")
 
-    async with listening(bind("127.0.0.1", port, reuse_port=True), allowed) as listener:
+    async with listening(bind("127.0.0.1", port, reuse_port=True), allowed, trusted) as listener:
         routes = [WebSocketRoute("/ws", listener.door), Route("/", hello)]
         listener.attach(Starlette(routes=routes))
         listener.open()
@@ -84,19 +90,64 @@ def test_messages_of_every_size_arrive_whole_and_in_order() -> None:
     run(story)
 
 
-def test_one_message_to_many_is_framed_once() -> None:
+def test_a_message_made_once_reaches_many_whatever_they_negotiated() -> None:
     async def story() -> None:
         async with place() as here:
-            pairs = [await here.pair() for _ in range(3)]
-            message = b"cut" * 100
-            made = []
+            pairs = [await here.pair(compression=how) for how in ("deflate", "deflate", None, None)]
+            parcel = Parcel(b"cut" * 1000)
             for ours, _ in pairs:
-                ours.send(message)
-                made.append(ours._framer(message))
-            assert all(one is made[0] for one in made)
+                ours.write(parcel.wire(ours.form, len(pairs)))  # type: ignore[arg-type]  # bytes, of either form
+            assert [ours.form for ours, _ in pairs] == [DEFLATE, DEFLATE, PLAIN, PLAIN]
             for _, theirs in pairs:
-                assert await theirs.recv() == message
+                assert await theirs.recv() == b"cut" * 1000
                 await theirs.close()
+
+    run(story)
+
+
+def test_neither_side_keeps_a_window_between_messages() -> None:
+    async def story() -> None:
+        async with place() as here:
+            ours, theirs = await here.pair()
+            [extension] = theirs.protocol.extensions
+            assert isinstance(extension, PerMessageDeflate)
+            assert extension.local_no_context_takeover
+            assert extension.remote_no_context_takeover
+            await theirs.send("compressed by the client, " * 20)
+            assert await ours.receive() == "compressed by the client, " * 20
+            for size in (10_000, 300_000):
+                ours.write(Parcel(b"ab" * size, is_large=True).wire(ours.form, 1))  # type: ignore[arg-type]
+                assert await theirs.recv() == b"ab" * size
+            await theirs.close()
+
+    run(story)
+
+
+def test_who_has_a_smaller_window_than_ours_gets_plain_frames() -> None:
+    async def story() -> None:
+        async with place() as here:
+            arrival = asyncio.create_task(here.listener.accept())
+            small = ClientPerMessageDeflateFactory(server_max_window_bits=10, client_max_window_bits=True)
+            theirs = await connect(here.url, extensions=[small], compression=None)
+            ours = await arrival
+            assert ours.form == PLAIN
+            ours.send(b"x" * 5000)
+            assert await theirs.recv() == b"x" * 5000
+            await theirs.close()
+
+    run(story)
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    async def story() -> None:
+        async with place() as here:
+            ours, theirs = await here.pair()
+            await theirs.send("x" * (1 << 20))
+            assert await ours.receive() is None
+            with pytest.raises(ConnectionClosed) as closed:
+                await theirs.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1009
 
     run(story)
 
@@ -106,7 +157,6 @@ def test_what_a_client_says_is_received_until_it_leaves() -> None:
         async with place() as here:
             ours, theirs = await here.pair()
             assert theirs.subprotocol == SUBPROTOCOL
-            assert theirs.protocol.extensions == []
             await theirs.send("hello")
             await theirs.send(b"\x00")
             assert await ours.receive() == "hello"
@@ -115,6 +165,85 @@ def test_what_a_client_says_is_received_until_it_leaves() -> None:
             assert await ours.receive() is None
             assert await ours.receive() is None
             ours.send(b"into the void")
+
+    run(story)
+
+
+def test_messages_that_come_at_once_are_received_one_by_one() -> None:
+    async def story() -> None:
+        async with place() as here:
+            ours, theirs = await here.pair()
+            for number in range(500):
+                await theirs.send(str(number))
+            assert [await ours.receive() for _ in range(500)] == [str(number) for number in range(500)]
+            await theirs.send("last words")
+            await theirs.close()
+            assert await ours.receive() == "last words"
+            assert await ours.receive() is None
+
+    run(story)
+
+
+def test_a_client_that_vanishes_without_a_word_is_gone() -> None:
+    async def story() -> None:
+        async with place() as here:
+            ours, theirs = await here.pair()
+            waiting = asyncio.create_task(ours.receive())
+            theirs.transport.abort()
+            assert await waiting is None
+            ours.send(b"into the void")
+            ours.write(b"into the void")
+            assert ours.backlog() == 0
+            ours.close(4001, "250")
+
+    run(story)
+
+
+def test_who_waits_in_receive_is_woken_by_a_close_of_our_own() -> None:
+    async def story() -> None:
+        async with place() as here:
+            ours, theirs = await here.pair()
+            waiting = asyncio.create_task(ours.receive())
+            await asyncio.sleep(0)
+            ours.close(4401, "the token has expired")
+            assert await waiting is None
+            with pytest.raises(ConnectionClosed):
+                await theirs.recv()
+
+    run(story)
+
+
+def test_the_applications_call_ends_and_the_socket_lives_on() -> None:
+    async def story() -> None:
+        async with place() as here:
+            ours, theirs = await here.pair()
+            server = here.listener._server
+            assert server is not None
+            await until(lambda: not server.server_state.tasks)
+            ours.send("still here")
+            assert await theirs.recv() == "still here"
+            await theirs.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "told", "peer"),
+    [
+        ("", "203.0.113.9", "127.0.0.1"),
+        ("127.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("127.0.0.0/8", "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        ("127.0.0.1,203.0.113.9", "198.51.100.1, 203.0.113.9", "198.51.100.1"),
+        ("10.0.0.0/8", "203.0.113.9", "127.0.0.1"),
+    ],
+)
+def test_a_proxy_is_believed_only_where_it_is_trusted(trusted: str, told: str, peer: str) -> None:
+    async def story() -> None:
+        async with place(trusted=trusted) as here:
+            arrival = asyncio.create_task(here.listener.accept())
+            theirs = await connect(here.url, additional_headers={"X-Forwarded-For": told})
+            assert (await arrival).peer == peer
+            await theirs.close()
 
     run(story)
 
@@ -243,8 +372,3 @@ def test_two_gateways_share_one_port_and_one_of_them_is_enough() -> None:
 def test_a_port_that_another_program_holds_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         bind("127.0.0.1", taken.getsockname()[1], reuse_port=True)
-
-
-def test_a_short_frame_is_what_the_rfc_says() -> None:
-    assert framed(b"\x01\x02") == b"\x82\x02\x01\x02"
-    assert framed("hi") == b"\x81\x02hi"

@@ -1,109 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """One client's session as plain data: what it said, where it stands, what is due. No socket, no clock.
 
-GREETING ──hello──► HELD ──caught up──► LIVE
-│                │  ▲                │
-│                │  └──view rebuilt──┤
-└───────close────┴────────close──────┴──► CLOSED
+GREETING ──hello──► HELD ──served──► LIVE
+│                 │  ▲                │
+│                 │  └─rebuilt, wrong─┤
+└──────close──────┴───────close───────┴──► CLOSED
 """
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-from msgspec import Struct
-
+from gateway.stream.limits import Meter, Rate
+from gateway.stream.messages import Close, Refusal
+from gateway.stream.picture import Area
+from gateway.stream.tokens import EVERYTHING, Grant
 from taxi.cursor import Cursor
 
-VERSION: Final = 1
-MESSAGE_BYTES_MAX: Final = 4096
 HELLO_S_MAX: Final = 5.0
 HELD_S_MAX: Final = 10.0
 BLOCKED_S_MAX: Final = 30.0
+MESSAGES: Final = Rate(per_s=5.0, burst=10)
+"""Of one connection."""
 
 
-class Close(int, Enum):
-    """Close codes (docs/protocol.md). 4400–4499: do not come back."""
-
-    AWAY = 4001
-    """Draining, or not caught up: reconnect after the milliseconds in the reason."""
-    TOO_SLOW = 4002
-    PROTOCOL = 4008
-    UNEXPECTED = 4010
-    """A message that has no place there."""
-    TOO_MANY = 4029
-    BAD_HELLO = 4400
-    UNKNOWN_CITY = 4404
-    UNSUPPORTED = 4426
-    BUG = 1011
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a session ends."""
-
-    code: Close
-    reason: str
-    """At most 123 bytes, as the WebSocket protocol has it."""
-
-
-@dataclass(frozen=True)
-class Hello:
-    """What a client asks for."""
-
-    cursor: Cursor | None
-
-
-class _Version(Struct):
-    type: str
-    v: int
-
-
-class _Hello(Struct):
-    city: str
-    cursor: str | None = None
-    view: Any = None
-
-
-_VERSION: Final = msgspec.json.Decoder(_Version)
-_HELLO: Final = msgspec.json.Decoder(_Hello)
-
-
-def read_hello(message: bytes | str, city: str) -> Hello | Refusal:
-    """The first message of a client, or why it is none."""
-    if isinstance(message, bytes):
-        return Refusal(Close.BAD_HELLO, "hello is JSON text")
-    if len(message) > MESSAGE_BYTES_MAX:
-        return Refusal(Close.BAD_HELLO, f"more than {MESSAGE_BYTES_MAX} bytes")
-    try:
-        version = _VERSION.decode(message)
-        if version.type != "hello":
-            return Refusal(Close.BAD_HELLO, "the first message is hello")
-        if version.v != VERSION:
-            return Refusal(Close.UNSUPPORTED, f"this gateway speaks version {VERSION}")
-        hello = _HELLO.decode(message)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        return Refusal(Close.BAD_HELLO, _short(str(error)))
-    return _checked(hello, city)
-
-
-def _checked(hello: _Hello, city: str) -> Hello | Refusal:
-    if hello.city != city:
-        return Refusal(Close.UNKNOWN_CITY, f"this gateway shows {city}")
-    if hello.view is not None:
-        return Refusal(Close.UNKNOWN_CITY, "the view is the whole city")
-    try:
-        return Hello(None if hello.cursor is None else Cursor.parse(hello.cursor))
-    except ValueError as error:
-        return Refusal(Close.BAD_HELLO, str(error))
-
-
-def _short(reason: str) -> str:
-    return reason.encode()[:120].decode(errors="ignore")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Serve:
     """What the client gets next: one frame from `since` (an image if None), and why it must forget."""
 
@@ -111,7 +32,7 @@ class Serve:
     reset: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ends:
     """How far both logs go, read_committed."""
 
@@ -156,7 +77,15 @@ _NEXT: Final = {
 }
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A view that was asked for and not served yet."""
+
+    area: Area
+    generation: int
+
+
+@dataclass(slots=True)
 class Session:
     """Times are seconds of the loop's clock."""
 
@@ -164,51 +93,82 @@ class Session:
     since_s: float
     """When this phase began."""
     phase: Phase = Phase.GREETING
+    grant: Grant = EVERYTHING
     cursor: Cursor | None = None
-    """Of the last cut sent, or as the client said it; None: it has nothing."""
+    """Of the last cut sent to it alone, or as it said; None: it has nothing."""
+    area: Area = None
+    """What its rows are of."""
+    wish: Wish | None = None
+    """The last view asked for; those before it are never served."""
+    reset: str | None = None
+    """Why it must begin anew, wherever it stands."""
     ends: Ends | None = None
     """How far the logs went after this client came."""
     blocked_s: float | None = None
     """Since when nothing could be sent, because it does not read."""
+    was_ready: bool = False
+    """It was told `ready` before, so it may ask for views, also while it is held again."""
+    messages: Meter | None = None
 
-    def greet(self, hello: Hello, now_s: float) -> None:
+    # --- what it says -----------------------------------------------------------------------------
+
+    def greet(self, cursor: Cursor | None, area: Area, grant: Grant, now_s: float) -> None:
         """It said hello: it waits for a frame from its cursor."""
         self._move(Phase.HELD, now_s)
-        self.cursor = hello.cursor
+        self.cursor, self.area, self.grant = cursor, area, grant
+
+    def may_speak(self, now_s: float) -> float:
+        """0, or the seconds after which it might have said another thing."""
+        self.messages = self.messages or Meter(MESSAGES)
+        return self.messages.take(now_s)
+
+    def want(self, wish: Wish) -> None:
+        """It moves on. Only the last one counts."""
+        self.wish = wish
 
     def know(self, ends: Ends) -> None:
         """How far the logs went, asked after it came."""
         self.ends = ends
 
+    # --- what it gets -----------------------------------------------------------------------------
+
     def live(self, now_s: float) -> None:
         """It was told `ready`; cuts follow."""
         self._move(Phase.LIVE, now_s)
+        self.was_ready, self.reset = True, None
 
     def hold(self, now_s: float, ends: Ends) -> None:
         """The view was rebuilt: how to go on is to be judged anew."""
         self._move(Phase.HELD, now_s)
         self.ends = ends
 
-    def close(self, now_s: float) -> None:
-        """It ended; closing twice is fine."""
-        if self.phase is not Phase.CLOSED:
-            self._move(Phase.CLOSED, now_s)
+    def begin_anew(self, reason: str, now_s: float) -> None:
+        """Its picture is wrong: an image is due."""
+        self._move(Phase.HELD, now_s)
+        self.reset = reason
 
-    def sent(self, cursor: Cursor) -> None:
-        """A frame that leads to `cursor` was handed to the transport."""
-        self.cursor, self.blocked_s = cursor, None
+    def sent(self, cursor: Cursor, area: Area) -> None:
+        """A frame that leads there, and to what was wished for, was handed to the transport."""
+        self.cursor, self.area, self.wish, self.blocked_s = cursor, area, None, None
 
     def blocked(self, now_s: float) -> None:
         """Its buffer still holds an earlier frame."""
         if self.blocked_s is None:
             self.blocked_s = now_s
 
+    # --- how it ends ------------------------------------------------------------------------------
+
+    def close(self, now_s: float) -> None:
+        """It ended; closing twice is fine."""
+        if self.phase is not Phase.CLOSED:
+            self._move(Phase.CLOSED, now_s)
+
     def overdue(self, now_s: float) -> Refusal | None:
         """Whether it has waited, or made wait, for too long."""
         if self.phase is Phase.HELD and now_s - self.since_s >= HELD_S_MAX:
             return Refusal(Close.AWAY, "not caught up")
         if self.blocked_s is not None and now_s - self.blocked_s >= BLOCKED_S_MAX:
-            return Refusal(Close.TOO_SLOW, "nothing was read for 30 s")
+            return Refusal(Close.TOO_SLOW, f"nothing was read for {BLOCKED_S_MAX:g} s")
         return None
 
     def _move(self, phase: Phase, now_s: float) -> None:
