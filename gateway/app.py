@@ -135,7 +135,7 @@ def _kill(site: Site, folder: Path) -> Endpoint:
 
         async def after_the_answer() -> None:
             await asyncio.sleep(_ANSWER_FIRST_S)
-            parts.kill(part)
+            part.kill()
 
         answer = {"part": part.name, "pid": part.pid}
         return JSONResponse(answer, 202, background=BackgroundTask(after_the_answer))

@@ -39,6 +39,17 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     restarts: int
 
+    def is_alive(self) -> bool:
+        """Whether that very process still runs."""
+        return is_alive(self.pid, self.created)
+
+    def kill(self) -> bool:
+        """SIGKILL, if it is still that process."""
+        alive = self.is_alive()
+        if alive:
+            os.kill(self.pid, signal.SIGKILL)
+        return alive
+
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
     """The supervisor itself."""
@@ -109,9 +120,7 @@ def look(data_dir: Path) -> list[Part]:
         return []
     supervised = is_alive(known.demo.pid, known.demo.created)
     return [
-        part
-        if supervised or is_alive(part.pid, part.created)
-        else msgspec.structs.replace(part, state=State.STOPPED, pid=0)
+        part if supervised or part.is_alive() else msgspec.structs.replace(part, state=State.STOPPED, pid=0)
         for part in known.parts
     ]
 
@@ -125,16 +134,15 @@ def kill(data_dir: Path, name: str) -> Part:
     if part is None:
         names = ", ".join(part.name for part in parts)
         raise LocalError(f"There is no part {name!r}.", do=f"There are {names}.", code=WRONG_USE)
-    if not is_alive(part.pid, part.created):
+    if not part.kill():
         raise LocalError(f"{name} is not running ({part.state}).", do="Try again in a moment.", code=FAILED)
-    os.kill(part.pid, signal.SIGKILL)
     return part
 
 
 def clear_leftovers(data_dir: Path) -> list[str]:
     """Kill what a demo that ended badly left behind. Only while holding the folder. Returns the names."""
     known = read(data_dir)
-    left = [part for part in known.parts if is_alive(part.pid, part.created)] if known else []
+    left = [part for part in known.parts if part.is_alive()] if known else []
     for part in left:
         process = psutil.Process(part.pid)
         process.kill()

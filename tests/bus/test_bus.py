@@ -5,7 +5,17 @@ import asyncio
 
 import pytest
 
-from taxi.bus import BusError, Fenced, OffsetOutOfRange, Outgoing, Unavailable, Unknown, Write
+from taxi.bus import (
+    Bus,
+    BusError,
+    Fenced,
+    OffsetOutOfRange,
+    Outgoing,
+    TransactionalProducer,
+    Unavailable,
+    Unknown,
+    Write,
+)
 from tests.bus.lab import Lab, everything, outgoing, read_until, values, written
 
 
@@ -85,15 +95,18 @@ async def test_offsets_tell_start_stable_and_end(lab: Lab) -> None:
 
 async def test_offset_at_finds_the_first_record_that_is_as_young(lab: Lab) -> None:
     topic, bus = await lab.topic(append_time=True), await lab.bus()
-    await written(bus, topic, b"a")
-    await asyncio.sleep(0.02)
-    await written(bus, topic, b"b")
-    first, second = await everything(bus, topic)
-    assert first.timestamp_ms < second.timestamp_ms
+    await written(bus, topic, b"old")
+    got = await everything(bus, topic)
+    while got[-1].timestamp_ms == got[0].timestamp_ms:
+        await written(bus, topic, b"perhaps younger")
+        got = await everything(bus, topic)
+    first, last = got[0], got[-1]
     assert await bus.offset_at(topic, 0, 0) == 0
-    assert await bus.offset_at(topic, 0, first.timestamp_ms + 1) == 1
-    assert await bus.offset_at(topic, 0, second.timestamp_ms) == 1
-    assert await bus.offset_at(topic, 0, second.timestamp_ms + 1) == 2, "none is as young: the end"
+    assert await bus.offset_at(topic, 0, first.timestamp_ms + 1) == last.offset
+    assert await bus.offset_at(topic, 0, last.timestamp_ms) == last.offset
+    assert await bus.offset_at(topic, 0, last.timestamp_ms + 1) == last.offset + 1, (
+        "none is as young: the end"
+    )
 
 
 async def test_timestamps_are_those_of_the_append_where_the_topic_says_so(lab: Lab) -> None:
@@ -217,7 +230,9 @@ async def test_a_successor_may_start_in_the_middle_of_a_transaction(lab: Lab) ->
     for turn in range(8):
         old = await bus.transactional_producer("city")
         both = writes(topic, b"%d-a" % turn, b"%d-b" % turn)
-        done, _new = await asyncio.gather(old.transact(both), _later(turn, other), return_exceptions=True)
+        grown = (await bus.offsets(topic, 0)).end + turn % 4
+        new = _successor(other, topic, grown)
+        done, _new = await asyncio.gather(old.transact(both), new, return_exceptions=True)
         end = (await bus.offsets(topic, 0)).end
         seen = values(await read_until(await bus.reader(topic, 0, 0), end))
         mine = [w.record.value for w in both if w.record.value in seen]
@@ -230,9 +245,11 @@ async def test_a_successor_may_start_in_the_middle_of_a_transaction(lab: Lab) ->
             assert isinstance(done, Unknown)
 
 
-async def _later(turn: int, bus: object) -> object:
-    await asyncio.sleep(0.002 * turn)
-    return await bus.transactional_producer("city")  # type: ignore[attr-defined]
+async def _successor(bus: Bus, topic: str, grown: int) -> TransactionalProducer:
+    """Starts once the log has grown so far: at once, after the first record, after both, after the marker."""
+    while (await bus.offsets(topic, 0)).end < grown:
+        pass
+    return await bus.transactional_producer("city")
 
 
 async def test_transactions_of_different_ids_do_not_disturb_each_other(lab: Lab) -> None:

@@ -26,6 +26,9 @@ from gateway.desk import BODY_BYTES_MAX
 from gateway.stream.tokens import Grant, Keys, Role
 from taxi import __version__, codec, topics
 from taxi import messages as m
+from taxi.local.parts import Demo as DemoPart
+from taxi.local.parts import Part, Parts, State
+from taxi.local.parts import write as write_parts
 from tests.unit.gateway.lab import EPOCH, HERE, THERE, Lab
 from web import page
 
@@ -484,14 +487,17 @@ class Demo:
         self.write(psutil.Process(self.process.pid).create_time())
 
     def write(self, created: float) -> None:
-        part = {
-            "name": "gateway-1",
-            "pid": self.process.pid,
-            "created": created,
-            "state": "ready",
-            "restarts": 2,
-        }
-        (self.folder / "parts.json").write_text(json.dumps({"demo": {}, "parts": [part]}))
+        demo = DemoPart(pid=1, created=0, started_ms=1, url="", bootstrap_servers="")
+        part = Part(
+            name="gateway-1",
+            pid=self.process.pid,
+            created=created,
+            port=None,
+            admin_port=None,
+            state=State.READY,
+            restarts=2,
+        )
+        write_parts(self.folder, Parts(demo=demo, parts=[part]))
 
     def end(self) -> None:
         self.process.kill()
