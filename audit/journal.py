@@ -14,6 +14,7 @@ KNOWN: Final = frozenset(
         *("EpochStarted", "PolicyActivated", "InputSkipped", "BatchClosed", "CommandRejected"),
         *("DriverCameOnline", "DriverWentOffline", "DriverLost", "DriverFound"),
         *("RideRequested", "RideOffered", "OfferDeclined", "OfferExpired", "RideAssigned", "RideReleased"),
+        *("RideReassigned", "DriverRepositioned"),
         *("DriverArrived", "TripStarted", "TripCompleted", "RideCancelled", "RideNoShow", "RideExpired"),
     }
 )

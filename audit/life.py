@@ -23,6 +23,7 @@ MOVES: Final[dict[str, tuple[frozenset[str], str]]] = {
     "OfferDeclined": (frozenset({"offered"}), "requested"),
     "OfferExpired": (frozenset({"offered"}), "requested"),
     "RideAssigned": (frozenset({"offered"}), "assigned"),
+    "RideReassigned": (frozenset({"requested", "assigned"}), "assigned"),
     "RideReleased": (BEFORE_PICKUP, "requested"),
     "DriverArrived": (frozenset({"assigned"}), "arrived"),
     "TripStarted": (frozenset({"arrived"}), "on trip"),
@@ -46,6 +47,8 @@ class Ride:
     driver: int | None = None
     attempt: int = 0
     expires_ms: int = 0
+    refused: set[int] = field(default_factory=set)
+    """Drivers who let it go: none of them may have it again."""
 
 
 @dataclass
@@ -72,6 +75,8 @@ class Life:
         self._ended: dict[str, int] = {}
         """Ride → when it ended, oldest first: nobody takes it up again."""
         self._touched: dict[int, None] = {}
+        self._chains: dict[int, list[int]] = {}
+        """Chain of this batch → how many moves each of its moves says it has."""
         self._shifts = {
             "DriverCameOnline": self._online,
             "DriverWentOffline": self._offline,
@@ -90,6 +95,8 @@ class Life:
             driver = self._driver(event["driver"])
             if not self._shifts[kind](driver):
                 self._findings.blame("illegal_transition", event, "of", driver)
+        elif kind == "DriverRepositioned":
+            self._must_be_idle(event)
         elif kind == "PolicyActivated":
             self.deadlines.limits = event["parameters"]
             self.deadlines.renew(self.rides)
@@ -106,6 +113,10 @@ class Life:
             if len(rides) > 1:
                 self._findings.blame("driver_on_two_rides", number, *rides, f"in batch {closed['batch']}")
         self._touched.clear()
+        for chain, said in self._chains.items():
+            if set(said) != {len(said)}:
+                self._findings.blame("chain_not_whole", chain, said, f"in batch {closed['batch']}")
+        self._chains.clear()
         self.deadlines.close(self.rides, closed)
         for name in list(
             takewhile(lambda ride: self._ended[ride] <= closed["at_ms"] - _ENDED_MS, self._ended)
@@ -136,7 +147,12 @@ class Life:
         self._check_driver(event, ride)
         if event["type"] == "RideOffered":
             self._offer(event, ride)
-        ride.state, ride.since_ms, ride.since_batch = after, event["at_ms"], event["batch"]
+        elif event["type"] == "RideReassigned":
+            self._order(event, ride)
+        if ride.state != after:  # whoever is fetched by another driver is so since the first one
+            ride.state, ride.since_ms, ride.since_batch = after, event["at_ms"], event["batch"]
+        if after == "requested" and ride.driver is not None:
+            ride.refused.add(ride.driver)
         if after not in BEFORE_PICKUP and after != "on trip":
             self._part(event["ride"], ride)
         if after in OPEN:
@@ -156,32 +172,54 @@ class Life:
             self._findings.blame("illegal_transition", event, "of a ride that is not open")
             return None
         ride = Ride(next(iter(sorted(allowed))), event["at_ms"], event["at_ms"], event["batch"])
-        ride.attempt = event.get("attempt", 0) - (event["type"] == "RideOffered")
+        begins = event["type"] in {"RideOffered", "RideReassigned"}
+        ride.attempt = event.get("attempt", 0) - begins
         self._findings.open_rides += 1
         self.rides[event["ride"]] = ride
-        if event.get("driver") is not None and event["type"] != "RideOffered":
-            self._join(event["ride"], ride, event["driver"])
+        held_by = event.get("from_driver" if event["type"] == "RideReassigned" else "driver")
+        if held_by is not None and event["type"] != "RideOffered":
+            self._join(event["ride"], ride, held_by)
         return ride
 
     def _check_driver(self, event: Body, ride: Ride) -> None:
         """Whoever acts on a ride must be the one who has it, in the attempt at hand."""
-        named = event.get("driver")
+        chosen_anew = event["type"] == "RideReassigned"
+        named = event.get("from_driver" if chosen_anew else "driver")
         if ride.driver is not None and named not in {None, ride.driver}:
             self._findings.blame("ride_with_two_drivers", event, "while its driver is", ride.driver)
         meant = event.get("attempt", ride.attempt)
-        if event["type"] != "RideOffered" and meant != ride.attempt:
+        if event["type"] not in {"RideOffered", "RideReassigned"} and meant != ride.attempt:
             self._findings.blame("illegal_transition", event, "in attempt", ride.attempt)
 
     def _offer(self, event: Body, ride: Ride) -> None:
+        self._must_be_idle(event)
+        self._next_attempt(event, ride)
+        ride.expires_ms = event["expires_ms"]
+        self._join(event["ride"], ride, event["driver"])
+
+    def _order(self, event: Body, ride: Ride) -> None:
+        """To a driver who is idle, or on the way to a ride that another driver gets in the same batch."""
+        driver = self._driver(event["driver"])
+        held = [self.rides[name].state for name in driver.rides]
+        if driver.is_lost or driver.leaving or not driver.on_shift or set(held) - {"assigned"}:
+            self._findings.blame("illegal_transition", event, "to", driver)
+        self._chains.setdefault(event.get("chain", 0), []).append(event.get("moves", 1))
+        self._next_attempt(event, ride)
+        self._join(event["ride"], ride, event["driver"])
+
+    def _must_be_idle(self, event: Body) -> None:
         driver = self._driver(event["driver"])
         if driver.rides:
             self._findings.blame("driver_on_two_rides", event, "while on", *driver.rides)
         if driver.is_lost or not driver.on_shift:
             self._findings.blame("illegal_transition", event, "to", driver)
+
+    def _next_attempt(self, event: Body, ride: Ride) -> None:
+        if event["driver"] in ride.refused:
+            self._findings.blame("refused_driver_again", event, "refused by", *sorted(ride.refused))
         if event["attempt"] != ride.attempt + 1:
             self._findings.blame("illegal_transition", event, "after attempt", ride.attempt)
-        ride.attempt, ride.expires_ms = event["attempt"], event["expires_ms"]
-        self._join(event["ride"], ride, event["driver"])
+        ride.attempt = event["attempt"]
 
     def _join(self, name: str, ride: Ride, number: int) -> None:
         self._part(name, ride)

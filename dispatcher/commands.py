@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from dispatcher.batch import Batch
 from dispatcher.cut import ReadCommand
+from dispatcher.tariff import fare_cents
 from taxi import messages as m
 from taxi.city import REMEMBERED_MS, Ride
 from taxi.states import ENDED, RideState
@@ -83,12 +84,23 @@ def _go_offline(batch: Batch, command: m.GoOffline) -> None:
 
 def _answer(batch: Batch, command: m.AnswerOffer) -> None:
     ride = _ride_of(batch, command)
+    if ride is not None and ride.ordered and ride.state is RideState.ASSIGNED and not command.accept:
+        _refuse(batch, ride)
+        return
     if ride is None or ride.state is not RideState.OFFERED:
         batch.reject("stale_offer", command.ride[:_SUBJECT_MAX])
         return
     kind = m.RideAssigned if command.accept else m.OfferDeclined
     eta = {"eta_s": ride.eta_s} if command.accept else {}
     batch.emit(kind, ride=ride.ride, driver=command.driver, attempt=ride.attempt, **eta)
+
+
+def _refuse(batch: Batch, ride: Ride) -> None:
+    """The driver won't take over: this ride alone waits again, whatever its chain became."""
+    if ride.driver_since_ms + batch.limits.refuse_ms < batch.now_ms:
+        batch.reject("too_late", ride.ride)
+    else:
+        batch.emit(m.RideReleased, ride=ride.ride, driver=ride.driver, attempt=ride.attempt, reason="refused")
 
 
 def _report(batch: Batch, command: m.ReportProgress) -> None:
@@ -104,12 +116,22 @@ def _report(batch: Batch, command: m.ReportProgress) -> None:
         case "picked_up":
             batch.emit(m.TripStarted, **who, attempt=ride.attempt)
         case "dropped_off":
-            trip_s = (batch.now_ms - ride.started_ms) // 1000
-            batch.emit(m.TripCompleted, **who, attempt=ride.attempt, trip_s=trip_s)
+            batch.emit(m.TripCompleted, **who, attempt=ride.attempt, **_trip(batch, ride))
         case _ if ride.arrived_ms + batch.limits.no_show_ms <= batch.now_ms:
             batch.emit(m.RideNoShow, **who)
         case _:
             batch.reject("too_early", ride.ride)
+
+
+def _trip(batch: Batch, ride: Ride) -> dict[str, int]:
+    """How long it took, how far it was, what it costs."""
+    trip_s = (batch.now_ms - ride.started_ms) // 1000
+    trip_m = round(batch.roads.length_m(batch.roads.route(*_ends(batch, ride))))
+    return {"trip_s": trip_s, "trip_m": trip_m, "fare_cents": fare_cents(trip_m, trip_s)}
+
+
+def _ends(batch: Batch, ride: Ride) -> tuple[int, int]:
+    return batch.roads.nearest_node(*ride.pickup)[0], batch.roads.nearest_node(*ride.dropoff)[0]
 
 
 _STAGES: Final = {

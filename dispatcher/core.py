@@ -17,6 +17,8 @@ from dispatcher.cut import LOCATIONS_RECREATED, Cut
 from dispatcher.limits import Limits
 from dispatcher.market import open_market
 from dispatcher.policies import POLICIES
+from dispatcher.policies.market import Chain, Drive, Market, Offer
+from dispatcher.policies.tuning import Tuning
 from dispatcher.timers import run_timers
 from taxi import messages as m
 from taxi.city import CityState
@@ -28,16 +30,16 @@ from taxi.roads import RoadNetwork
 class Mandate:
     """By what this dispatcher decides. Goes on the log as `PolicyActivated` when it differs."""
 
-    policy: str = "greedy"
+    policy: str = "batched"
     limits: Limits = field(default_factory=Limits)
+    tuning: Tuning = field(default_factory=Tuning)
     seed: int = 0
     data_digest: str = ""
     code_digest: str = ""
 
     def parameters(self) -> dict[str, float | int | str | bool]:
         """As they stand in the event."""
-        parameters: dict[str, float | int | str | bool] = msgspec.structs.asdict(self.limits)
-        return parameters
+        return {**msgspec.structs.asdict(self.limits), **msgspec.structs.asdict(self.tuning)}
 
     def is_active(self, policy: m.PolicyActivated | None) -> bool:
         """Whether the log already says so."""
@@ -66,7 +68,7 @@ def decide(
     for command in cut.commands:
         run_command(batch, command)
     if is_due:
-        _match(batch, mandate)
+        _match(batch, mandate, before_ms)
     _close(batch, cut)
     return batch.events
 
@@ -89,20 +91,58 @@ def _begin(batch: Batch, cut: Cut, mandate: Mandate) -> None:
         )
 
 
-def _match(batch: Batch, mandate: Mandate) -> None:
-    market = open_market(batch.city, batch.newest, batch.roads, batch.now_ms, batch.limits.patience_ms)
-    if market is None:
-        return
-    for match in POLICIES[mandate.policy].match(market):
+def _match(batch: Batch, mandate: Mandate, before_ms: int) -> None:
+    """What the policy wants done, as events; chains are numbered from 1."""
+    market = open_market(batch, before_ms, mandate.tuning)
+    chains = 0
+    for decision in POLICIES[mandate.policy].decide(market):
+        match decision:
+            case Offer():
+                _offer(batch, decision, market)
+            case Chain():
+                chains += 1
+                _order(batch, decision, chains)
+            case Drive():
+                _send_ahead(batch, decision, mandate.tuning)
+
+
+def _offer(batch: Batch, offer: Offer, market: Market) -> None:
+    batch.emit(
+        m.RideOffered,
+        ride=offer.ride,
+        attempt=batch.city.rides[offer.ride].attempt + 1,
+        expires_ms=batch.now_ms + batch.limits.offer_timeout_ms,
+        market_rides=len(market.rides.names),
+        market_drivers=len(market.numbers),
+        **offer.choice.fields(),
+    )
+
+
+def _order(batch: Batch, chain: Chain, number: int) -> None:
+    """The whole chain: an event for each of its moves, in an order in which each driver is free."""
+    for move in chain.moves:
+        ride = batch.city.rides[move.ride]
         batch.emit(
-            m.RideOffered,
-            ride=match.ride,
-            driver=match.driver,
-            attempt=batch.city.rides[match.ride].attempt + 1,
-            eta_s=match.eta_s,
-            expires_ms=batch.now_ms + batch.limits.offer_timeout_ms,
-            candidates=match.candidates,
+            m.RideReassigned,
+            ride=move.ride,
+            attempt=ride.attempt + 1,
+            from_driver=ride.driver,
+            chain=number,
+            moves=len(chain.moves),
+            saves_s=chain.saves_s,
+            **move.choice.fields(),
         )
+
+
+def _send_ahead(batch: Batch, drive: Drive, tuning: Tuning) -> None:
+    batch.emit(
+        m.DriverRepositioned,
+        driver=drive.driver,
+        to=batch.roads.place(drive.node),
+        eta_s=drive.eta_s,
+        until_ms=batch.now_ms + drive.eta_s * 1000 + tuning.reposition_slack_ms,
+        zone=drive.zone,
+    )
 
 
 def _close(batch: Batch, cut: Cut) -> None:

@@ -12,6 +12,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     policy_interval_ms: int = 2_000
     """Matching runs when log time passes a multiple of it."""
     offer_timeout_ms: int = 12_000
+    refuse_ms: int = 5_000
+    """For how long a driver may refuse a ride that was given by order."""
     patience_ms: int = 600_000
     """A ride that nobody accepted for this long expires."""
     no_show_ms: int = 300_000

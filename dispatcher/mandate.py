@@ -9,6 +9,7 @@ import msgspec
 
 from dispatcher.core import Mandate
 from dispatcher.limits import Limits
+from dispatcher.policies.tuning import Tuning
 from dispatcher.settings import Settings
 from taxi.messages import PolicyActivated
 from taxi.roads import city_dir
@@ -21,8 +22,10 @@ _SHARED: Final = (
     "newest.py",
     "roads.py",
     "roads_city.py",
+    "roads_places.py",
     "roads_projection.py",
     "roads_tables.py",
+    "roads_zones.py",
     "states.py",
 )
 
@@ -42,6 +45,7 @@ def mandate_on_log(policy: PolicyActivated) -> Mandate:
     return Mandate(
         policy=policy.policy,
         limits=msgspec.convert(policy.parameters, Limits),
+        tuning=msgspec.convert(policy.parameters, Tuning),
         seed=policy.seed,
         data_digest=policy.data_digest,
         code_digest=policy.code_digest,
@@ -49,9 +53,12 @@ def mandate_on_log(policy: PolicyActivated) -> Mandate:
 
 
 def data_digest(city: str) -> str:
-    """Over the city's street network."""
-    graph = (city_dir(city) / "graph.npz").read_bytes()
-    return blake2b(graph, digest_size=8).hexdigest()
+    """Over the city's street network and zones."""
+    sum_ = blake2b(digest_size=8)
+    for name in ("graph.npz", "zones.npz"):
+        path = city_dir(city) / name
+        sum_.update(path.read_bytes() if path.is_file() else b"")
+    return sum_.hexdigest()
 
 
 def code_digest() -> str:

@@ -1,44 +1,105 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the city's state to what a policy sees: who waits, who is free, how far they are apart."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from dispatcher.policies.market import FAR_S, Market
-from taxi.city import CityState
-from taxi.newest import NewestFixes
-from taxi.roads import RoadNetwork
+from dispatcher.batch import Batch
+from dispatcher.policies.market import Cars, Fetching, Market, Rides, Riding
+from dispatcher.policies.tuning import Tuning
+from taxi.city import Driver, Ride
+from taxi.messages import Place
 from taxi.states import DriverStatus, RideState
 
 
-def open_market(
-    city: CityState, newest: NewestFixes, roads: RoadNetwork, now_ms: int, patience_ms: int
-) -> Market | None:
-    """The market as of `now_ms`; None where nobody waits or nobody is free.
+def open_market(batch: Batch, before_ms: int, tuning: Tuning) -> Market:
+    """The market as of the batch's time.
 
     Whoever has no patience left (an offer was declined in this very batch) is offered nothing more.
     """
-    since_ms = now_ms - patience_ms
+    city, now_ms = batch.city, batch.now_ms
+    since_ms = now_ms - batch.limits.patience_ms
     waiting = [
         ride
         for ride in city.rides.values()
         if ride.state is RideState.REQUESTED and ride.requested_ms > since_ms
     ]
-    free = sorted(number for number in newest.drivers if city.status(number) is DriverStatus.IDLE)
-    if not waiting or not free:
-        return None
-    waiting.sort(key=lambda ride: (ride.requested_ms, ride.ride))
-    places = [(newest.drivers[number].lng, newest.drivers[number].lat) for number in free]
-    from_nodes, _ = roads.nearest_nodes(np.array(places))
-    to_nodes, _ = roads.nearest_nodes(np.array([ride.pickup for ride in waiting]))
-    eta_s = roads.travel_time_s(from_nodes[None, :], to_nodes[:, None])
-    column = {number: i for i, number in enumerate(free)}
-    for row, ride in enumerate(waiting):
-        for number in ride.refused:
-            if number in column:
-                eta_s[row, column[number]] = FAR_S
+    idle = sorted(n for n in batch.newest.drivers if city.status(n) is DriverStatus.IDLE)
     return Market(
-        rides=tuple(ride.ride for ride in waiting),
-        waited_s=np.array([(now_ms - ride.requested_ms) // 1000 for ride in waiting], np.int32),
-        drivers=np.array(free, np.int64),
-        eta_s=eta_s,
+        rides=_rides(batch, waiting),
+        cars=_cars(batch, idle),
+        times=batch.roads,
+        now_ms=now_ms,
+        before_ms=before_ms,
+        pickup_m=lambda nodes: batch.roads.plane.metres(batch.roads.nodes[nodes]),
+        tuning=tuning,
+        zones=batch.roads.zones,
+        find_fetching=lambda: _fetching(batch),
+        find_riding=lambda: _riding(batch),
     )
+
+
+def _rides(batch: Batch, rides: list[Ride]) -> Rides:
+    rides.sort(key=lambda ride: (ride.requested_ms, ride.ride))
+    return Rides(
+        names=tuple(ride.ride for ride in rides),
+        waited_s=np.array([(batch.now_ms - ride.requested_ms) // 1000 for ride in rides], np.int32),
+        pickup=_nodes(batch, (ride.pickup for ride in rides)),
+        dropoff=_nodes(batch, (ride.dropoff for ride in rides)),
+        refused=tuple(ride.refused for ride in rides),
+        swaps=np.array([ride.swaps for ride in rides], np.int32),
+    )
+
+
+def _nodes(batch: Batch, places: Iterable[Place]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    points = np.array(list(places), np.float64).reshape(-1, 2)
+    nodes: np.ndarray[tuple[int], np.dtype[np.int32]] = batch.roads.nearest_nodes(points)[0]
+    return nodes
+
+
+def _cars(batch: Batch, numbers: list[int]) -> Cars:
+    seen = [batch.newest.drivers[number] for number in numbers]
+    points = np.array([(fix.lng, fix.lat) for fix in seen], np.float64).reshape(-1, 2)
+    turning = batch.roads.places.turning(points, np.array([fix.heading for fix in seen], np.int32))
+    return Cars(
+        numbers=np.array(numbers, np.int64),
+        node=turning.node,
+        rest_s=turning.rest_s,
+        points_m=batch.roads.plane.metres(batch.roads.nodes[turning.node]),
+        bound=_bound(batch, [batch.city.drivers[number] for number in numbers]),
+    )
+
+
+def _bound(batch: Batch, drivers: list[Driver]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    node = np.full(len(drivers), -1, np.int32)
+    going = [
+        i for i, driver in enumerate(drivers) if driver.bound_for and driver.bound_until_ms > batch.now_ms
+    ]
+    node[going] = _nodes(batch, (place for i in going if (place := drivers[i].bound_for)))
+    return node
+
+
+def _fetching(batch: Batch) -> Fetching:
+    """A driver whose shift ends with the ride keeps it; one without a position can't be compared."""
+    city = batch.city
+    rides = [
+        ride
+        for ride in city.rides.values()
+        if ride.state is RideState.ASSIGNED
+        and ride.driver in batch.newest.drivers
+        and not city.drivers[ride.driver].leaving
+    ]
+    columns = _rides(batch, rides)
+    return Fetching(columns, _cars(batch, [ride.driver for ride in rides if ride.driver is not None]))
+
+
+def _riding(batch: Batch) -> Riding:
+    """When each trip should be over, by the time the whole way takes."""
+    rides = sorted(
+        (ride for ride in batch.city.rides.values() if ride.state is RideState.ON_TRIP),
+        key=lambda ride: ride.ride,
+    )
+    pickup, dropoff = _nodes(batch, (r.pickup for r in rides)), _nodes(batch, (r.dropoff for r in rides))
+    gone_s = np.array([(batch.now_ms - ride.started_ms) // 1000 for ride in rides], np.int32)
+    return Riding(dropoff, np.maximum(batch.roads.travel_time_s(pickup, dropoff) - gone_s, 0))

@@ -7,7 +7,7 @@ from typing import Final
 from dispatcher.batch import Decided
 from dispatcher.settings import Settings
 from taxi import messages as m
-from taxi.city import CityState
+from taxi.city import CityState, Ride
 from taxi.runtime.env import Env
 from taxi.states import RideState
 
@@ -15,6 +15,9 @@ METRICS: Final = {
     "dispatcher_batch_seconds": "From the cut of a batch to its commit.",
     "dispatcher_events_total": "Events committed, by type.",
     "dispatcher_rejections_total": "Commands refused, by reason.",
+    "dispatcher_eta_error_seconds": "How much later or earlier than promised a driver arrived, either way.",
+    "dispatcher_late_seconds_total": "By how much drivers were later than promised, summed.",
+    "dispatcher_early_seconds_total": "By how much drivers were earlier than promised, summed.",
     "dispatcher_waiting_rides": "Rides that wait for a driver.",
     "dispatcher_lag_seconds": "How far log time is behind the clock.",
     "dispatcher_dead_letters_total": "Messages that could not be read, by topic.",
@@ -31,8 +34,18 @@ def note(env: Env[Settings], city: CityState, decided: list[Decided]) -> None:
     for event, trace, parent in decided:
         if isinstance(event, m.CommandRejected):
             metrics.count("dispatcher_rejections_total", reason=event.reason)
+        if isinstance(event, m.DriverArrived):
+            _note_eta(env, city.rides[event.ride])
         if event.command_id is not None:
             env.tracer.record(m.tag_of(event), trace, parent, event.at_ms, now_ms)
     waiting = sum(ride.state is RideState.REQUESTED for ride in city.rides.values())
     metrics.gauge("dispatcher_waiting_rides", waiting)
     metrics.gauge("dispatcher_lag_seconds", max(0, now_ms - city.now_ms) / 1000)
+
+
+def _note_eta(env: Env[Settings], ride: Ride) -> None:
+    """The promise was made when this driver took the ride."""
+    error_s = (ride.arrived_ms - ride.driver_since_ms) / 1000 - ride.eta_s
+    env.metrics.observe("dispatcher_eta_error_seconds", abs(error_s))
+    name = "dispatcher_late_seconds_total" if error_s > 0 else "dispatcher_early_seconds_total"
+    env.metrics.count(name, abs(error_s))

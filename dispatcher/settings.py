@@ -15,11 +15,12 @@ _LIMITS = Limits()
 class Settings(settings.Settings, frozen=True, kw_only=True):
     """The dispatcher's settings. Time limits are log time and go on the log."""
 
-    policy: Literal["greedy", "fifo"] = "greedy"
+    policy: Literal["batched", "greedy", "fifo"] = "batched"
     """How rides and drivers are matched."""
     batch_interval_ms: Milliseconds = 2_000
     """How often matching runs, and a batch closes at the latest."""
     offer_timeout_ms: Milliseconds = _LIMITS.offer_timeout_ms
+    refuse_ms: Milliseconds = _LIMITS.refuse_ms
     patience_ms: Milliseconds = _LIMITS.patience_ms
     no_show_ms: Milliseconds = _LIMITS.no_show_ms
     lost_ms: Milliseconds = _LIMITS.lost_ms
@@ -30,6 +31,7 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
         return Limits(
             policy_interval_ms=self.batch_interval_ms,
             offer_timeout_ms=self.offer_timeout_ms,
+            refuse_ms=self.refuse_ms,
             patience_ms=self.patience_ms,
             no_show_ms=self.no_show_ms,
             lost_ms=self.lost_ms,

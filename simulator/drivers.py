@@ -41,6 +41,12 @@ class Drivers:
         after_s = between(*habits.answer_s, self._seed, "answer after", ride, attempt)
         return Answer(mind < habits.accept_share, int(after_s * 1000))
 
+    def refuses(self, ride: str, attempt: int) -> int | None:
+        """How many milliseconds after an order whoever got it refuses; None for one who drives."""
+        if draw(self._seed, "refuse", ride, attempt) >= self._habits.refuse_share:
+            return None
+        return int(between(*self._habits.refuse_s, self._seed, "refuse after", ride, attempt) * 1000)
+
     def shift_part(self, rows: Rows, now_ms: int) -> npt.NDArray[np.int8]:
         """0 before this hour's break (or in an hour without one), BREAK in it, 2 after it.
 

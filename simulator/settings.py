@@ -37,6 +37,9 @@ class Habits(Struct, frozen=True, kw_only=True):
     decline_share: Share = 0.05
     """The rest forgets to answer."""
     answer_s: tuple[Seconds, Seconds] = (1.0, 5.0)
+    refuse_share: Share = 0.03
+    """Drivers who refuse a ride that was given by order."""
+    refuse_s: tuple[Seconds, Seconds] = (1.0, 4.0)
     board_s: tuple[Seconds, Seconds] = (20.0, 60.0)
     """From the driver's arrival to the start of the trip."""
     alight_s: tuple[Seconds, Seconds] = (15.0, 25.0)

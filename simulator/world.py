@@ -56,6 +56,9 @@ _REPORTS: Final = {
 """Where the log stands → how far the driver must have come to report what is next."""
 
 
+_ANSWER: Final = -1
+_REFUSE: Final = -2
+
 _NO_TAXI_YET: Final = (RideState.REQUESTED, RideState.OFFERED, RideState.ASSIGNED)
 
 
@@ -87,14 +90,17 @@ class World:
         self._riders = riders
         self._look_back_ms = int(habits.look_back_s * 1000)
         self._no_show_ms = int(habits.no_show_s * 1000)
+        self._rest_ms = int(habits.park_s[1] * 1000)
         self._jobs: dict[int, Job] = {}
         self._offers: dict[int, tuple[str, int]] = {}
+        self._sent_until_ms: dict[int, int] = {}
+        """Row → the deadline of the last drive it was asked to make while idle: each is made once."""
         self._online = np.zeros(len(fleet), bool)
         self._busy = np.zeros(len(fleet), bool)
         self._missing = np.ones(len(fleet), bool)
         self._asked: dict[int, str] = {}
         self._timers: list[tuple[int, int, str, int, int]] = []
-        """(due ms, row or −1 for a rider, ride, attempt, stage or −1 for an answer)."""
+        """(due ms, row or −1 for a rider, ride, attempt, stage or _ANSWER or _REFUSE)."""
         self._rides_until_ms: int | None = None
         self._turns = habits.ticks_per_s
         self._asks_most = len(fleet) // (2 * self._turns) + 1
@@ -138,8 +144,19 @@ class World:
             self._offers.pop(row, None)
         if not self._online[row]:
             self.fleet.stand(row)
-        elif self.fleet.mode[row] == Mode.STAND:
-            self.fleet.cruise(row)
+        else:
+            self._go_ahead(row, now_ms)
+            if self.fleet.mode[row] == Mode.STAND:
+                self.fleet.cruise(row)
+
+    def _go_ahead(self, row: int, now_ms: int) -> None:
+        """Idle, and asked to drive to where riders are expected: there it waits for one."""
+        driver = self.state.drivers[row + 1]
+        if driver.bound_for is None or driver.bound_until_ms <= now_ms:
+            return
+        if self._sent_until_ms.get(row) != driver.bound_until_ms:
+            self._sent_until_ms[row] = driver.bound_until_ms
+            self.fleet.send(row, self._node(driver.bound_for))
 
     def _expect(self, ride: Ride) -> None:
         """A rider waits: note when the impatient ones give up."""
@@ -155,7 +172,7 @@ class World:
         self._offers[row] = offer
         answer = self._drivers.answer(*offer)
         if answer is not None:
-            heappush(self._timers, (now_ms + answer.after_ms, row, *offer, -1))
+            heappush(self._timers, (now_ms + answer.after_ms, row, *offer, _ANSWER))
 
     def _work(self, row: int, ride: Ride, now_ms: int) -> None:
         """A ride of one's own: begin where the log stands, or go on; never back to where one has been."""
@@ -163,10 +180,17 @@ class World:
         if job is None or (job.ride, job.attempt) != (ride.ride, ride.attempt):
             job = self._jobs[row] = Job(ride.ride, ride.attempt, logged)
             self._enter(row, job, ride, now_ms)
+            self._think_over(row, ride)
         elif job.stage < logged:
             job.stage = logged
             self._enter(row, job, ride, now_ms)
         self._report(row, job, ride)
+
+    def _think_over(self, row: int, ride: Ride) -> None:
+        """A ride that was given by order may be refused, soon or never."""
+        after_ms = self._drivers.refuses(ride.ride, ride.attempt) if ride.ordered else None
+        if after_ms is not None and ride.state is RideState.ASSIGNED:
+            heappush(self._timers, (ride.driver_since_ms + after_ms, row, ride.ride, ride.attempt, _REFUSE))
 
     # --- what drivers do --------------------------------------------------------------------------
 
@@ -195,7 +219,7 @@ class World:
         job = self._jobs.get(row)
         ride = self.state.rides.get(job.ride) if job else None
         if job is None or ride is None:
-            self.fleet.cruise(row)
+            self.fleet.park(row, now_ms + self._rest_ms)
             return
         if job.stage is Stage.BOARDING and not self._riders.comes(job.ride):
             self._say(row, job, "no_show")
@@ -254,8 +278,10 @@ class World:
     def _ring(self, _due_ms: int, row: int, ride: str, attempt: int, stage: int, now_ms: int) -> None:
         if row < 0:
             self._give_up(ride, now_ms)
-        elif stage < 0:
+        elif stage == _ANSWER:
             self._answer(row, ride, attempt)
+        elif stage == _REFUSE:
+            self._refuse(row, ride, attempt)
         elif self._jobs.get(row) == Job(ride, attempt, Stage(stage)):
             self._advance(row, now_ms)
 
@@ -273,6 +299,19 @@ class World:
                 accept=answer.accept,
             )
         )
+
+    def _refuse(self, row: int, ride: str, attempt: int) -> None:
+        """Refuse an order, if it still stands and the pickup is not reached."""
+        if self._jobs.get(row) == Job(ride, attempt, Stage.TO_PICKUP):
+            self._commands.append(
+                AnswerOffer(
+                    command_id=f"{row + 1}:{ride}:{attempt}:refuse",
+                    driver=row + 1,
+                    ride=ride,
+                    attempt=attempt,
+                    accept=False,
+                )
+            )
 
     def _give_up(self, ride: str, now_ms: int) -> None:
         """An impatient rider still sees no taxi."""

@@ -45,6 +45,13 @@ class Ride(Struct, kw_only=True):
     expires_ms: int = 0
     """When the offer lapses."""
     assigned_ms: int = 0
+    """Since when a driver comes, whoever it is."""
+    driver_since_ms: int = 0
+    """Since when it is this one."""
+    ordered: bool = False
+    """This one comes by order (`RideReassigned`), not by accepting an offer."""
+    swaps: int = 0
+    """How often the driver was changed."""
     arrived_ms: int = 0
     started_ms: int = 0
     ended_ms: int = 0
@@ -65,6 +72,10 @@ class Driver(Struct, kw_only=True):
     lost_ms: int = 0
     """Since when there is no signal; 0: there is."""
     ride: str | None = None
+    bound_for: m.Place | None = None
+    """Where an idle driver was asked to drive to."""
+    bound_until_ms: int = 0
+    """From then on that counts as done."""
 
 
 class Touched(NamedTuple):
@@ -101,6 +112,8 @@ class CityState(Struct, kw_only=True):
     rides: dict[str, Ride] = field(default_factory=dict)
     commands: dict[str, int] = field(default_factory=dict)
     """Ids of accepted and rejected commands → log time, oldest first."""
+    displaced: list[str] = field(default_factory=list)
+    """Rides whose driver this batch gave to another one, and which have not got theirs yet."""
     totals: Totals = field(default_factory=Totals)
 
     def apply(self, event: m.AnyEvent) -> Touched:
@@ -160,6 +173,7 @@ MOVES: Final[dict[type[m.Event], tuple[tuple[RideState, ...], RideState]]] = {
     m.OfferDeclined: ((RideState.OFFERED,), RideState.REQUESTED),
     m.OfferExpired: ((RideState.OFFERED,), RideState.REQUESTED),
     m.RideAssigned: ((RideState.OFFERED,), RideState.ASSIGNED),
+    m.RideReassigned: ((RideState.REQUESTED, RideState.ASSIGNED), RideState.ASSIGNED),
     m.RideReleased: ((RideState.OFFERED, *_TAKEN), RideState.REQUESTED),
     m.DriverArrived: ((RideState.ASSIGNED,), RideState.ARRIVED),
     m.TripStarted: ((RideState.ARRIVED,), RideState.ON_TRIP),
@@ -173,13 +187,18 @@ MOVES: Final[dict[type[m.Event], tuple[tuple[RideState, ...], RideState]]] = {
 
 def _move(city: CityState, event: Any) -> Ride:
     """Take the event's ride to its next state; the driver it names must be the ride's own."""
-    ride = city.rides.get(event.ride)
-    allowed, after = MOVES[type(event)]
-    if ride is None or ride.state not in allowed:
-        raise IllegalTransitionError(f"{event} while the ride is {ride.state.name if ride else 'unknown'}")
+    ride = _movable(city, event)
     if ride.driver is not None and getattr(event, "driver", ride.driver) not in (ride.driver, None):
         raise IllegalTransitionError(f"{event} while its driver is {ride.driver}")
-    ride.state = after
+    ride.state = MOVES[type(event)][1]
+    return ride
+
+
+def _movable(city: CityState, event: Any) -> Ride:
+    """The event's ride, in a state in which the event may happen."""
+    ride = city.rides.get(event.ride)
+    if ride is None or ride.state not in MOVES[type(event)][0]:
+        raise IllegalTransitionError(f"{event} while the ride is {ride.state.name if ride else 'unknown'}")
     return ride
 
 
@@ -232,6 +251,7 @@ def _given_back(city: CityState, event: Any) -> Touched:
     ride = _move(city, event)
     driver = _free(city, ride)
     ride.driver, ride.expires_ms, ride.assigned_ms, ride.arrived_ms = None, 0, 0, 0
+    ride.driver_since_ms, ride.ordered = 0, False
     ride.refused.append(event.driver)
     return _touched(ride, driver)
 
@@ -239,7 +259,51 @@ def _given_back(city: CityState, event: Any) -> Touched:
 def _assigned(city: CityState, event: m.RideAssigned) -> Touched:
     ride = _move(city, event)
     ride.assigned_ms, ride.eta_s, ride.expires_ms = event.at_ms, event.eta_s, 0
+    ride.driver_since_ms = event.at_ms
+    _unbind(city.drivers[event.driver])
     return _touched(ride, ride.driver)
+
+
+def _reassigned(city: CityState, event: m.RideReassigned) -> Touched:
+    """One move of a chain: the ride takes a driver who is idle, or on the way to another ride."""
+    ride, driver = _movable(city, event), city.drivers.get(event.driver, Driver())
+    held = city.ride_of(event.driver)
+    willing = driver.on_shift and not (driver.leaving or driver.lost_ms or event.driver in ride.refused)
+    may_go = held is None or (held.state is RideState.ASSIGNED and held is not ride)
+    _allow(event, driver, if_so=willing and may_go)
+    if held is not None:
+        city.displaced.append(held.ride)
+    before = _give_up(city, ride)
+    ride.assigned_ms = ride.assigned_ms or event.at_ms
+    ride.state, ride.driver, ride.attempt, ride.eta_s = (
+        RideState.ASSIGNED,
+        event.driver,
+        event.attempt,
+        event.eta_s,
+    )
+    ride.driver_since_ms, ride.ordered, ride.swaps = event.at_ms, True, ride.swaps + 1
+    driver.ride = ride.ride
+    _unbind(driver)
+    return Touched((event.driver,) if before is None else (before, event.driver), (ride.ride,))
+
+
+def _give_up(city: CityState, ride: Ride) -> int | None:
+    """A ride's driver is free for others, unless an earlier move of the chain gave them one already."""
+    if ride.ride in city.displaced:
+        city.displaced.remove(ride.ride)
+        return ride.driver
+    return _free(city, ride)
+
+
+def _unbind(driver: Driver) -> None:
+    driver.bound_for, driver.bound_until_ms = None, 0
+
+
+def _repositioned(city: CityState, event: m.DriverRepositioned) -> Touched:
+    driver = city.drivers.get(event.driver, Driver())
+    _allow(event, driver, if_so=city.status(event.driver) is DriverStatus.IDLE)
+    driver.bound_for, driver.bound_until_ms = event.to, event.until_ms
+    return Touched((event.driver,))
 
 
 def _arrived(city: CityState, event: m.DriverArrived) -> Touched:
@@ -277,6 +341,7 @@ def _offline(city: CityState, event: m.DriverWentOffline) -> Touched:
     _allow(event, driver, if_so=driver.on_shift and not driver.leaving)
     if driver.ride is None:
         driver.on_shift = False
+        _unbind(driver)
     else:
         driver.leaving = True
     return Touched((event.driver,))
@@ -286,6 +351,7 @@ def _lost(city: CityState, event: m.DriverLost) -> Touched:
     driver = city.drivers.get(event.driver, Driver())
     _allow(event, driver, if_so=not driver.lost_ms and (driver.on_shift or driver.ride is not None))
     driver.lost_ms = event.at_ms
+    _unbind(driver)
     return Touched((event.driver,))
 
 
@@ -306,6 +372,7 @@ def _start_empty(city: CityState) -> Touched:
     """Facts that nobody can read any more are no facts: every fold forgets them, wherever it began."""
     touched = Touched(tuple(city.drivers), tuple(city.rides))
     city.drivers, city.rides, city.commands, city.totals = {}, {}, {}, Totals()
+    city.displaced = []
     return touched
 
 
@@ -321,6 +388,8 @@ def _noted(_: CityState, __: m.Event) -> Touched:
 def _closed(city: CityState, event: m.BatchClosed) -> Touched:
     if event.batch != city.batch + 1 or event.at_ms < city.now_ms:
         raise IllegalTransitionError(f"{event} after batch {city.batch} at {city.now_ms}")
+    if city.displaced:
+        raise IllegalTransitionError(f"half a chain in batch {event.batch}: {city.displaced} have no driver")
     city.stand_at(event)
     city.born_ms = city.born_ms or event.at_ms
     _forget(city)
@@ -353,6 +422,8 @@ _FOLDS: Final[dict[type[m.Event], Callable[[CityState, Any], Touched]]] = {
     m.OfferDeclined: _given_back,
     m.OfferExpired: _given_back,
     m.RideAssigned: _assigned,
+    m.RideReassigned: _reassigned,
+    m.DriverRepositioned: _repositioned,
     m.RideReleased: _given_back,
     m.DriverArrived: _arrived,
     m.TripStarted: _started,

@@ -72,6 +72,8 @@ class GoOffline(Command, frozen=True, kw_only=True):
 
 
 class AnswerOffer(Command, frozen=True, kw_only=True):
+    """Yes or no to an offer. A no within 5 s of a `RideReassigned` refuses that order."""
+
     driver: int
     ride: str
     attempt: int
@@ -163,6 +165,12 @@ class RideOffered(Event, frozen=True, kw_only=True):
     expires_ms: int
     candidates: tuple[Candidate, ...] = ()
     """Why: the best few, cheapest first."""
+    runner_up: int | None = None
+    """The cheapest candidate who was not chosen."""
+    market_rides: int = 0
+    """Rides that were matched together in this batch…"""
+    market_drivers: int = 0
+    """…with so many drivers."""
 
 
 class OfferDeclined(Event, frozen=True, kw_only=True):
@@ -184,6 +192,44 @@ class RideAssigned(Event, frozen=True, kw_only=True):
     eta_s: int
 
 
+class RideReassigned(Event, frozen=True, kw_only=True):
+    """An order that holds from its commit: another driver comes. No offer precedes it.
+
+    One move of a chain, in which each ride takes the driver of the next. All `moves` of a chain stand in
+    one batch: half of one is a driver on two rides. Until 5 s later the driver may refuse by `AnswerOffer`;
+    then this ride alone is released.
+    """
+
+    ride: str
+    driver: int
+    attempt: int
+    """Counts offers and orders of this ride together."""
+    eta_s: int
+    from_driver: int | None = None
+    """Who came before; none where the ride was waiting."""
+    chain: int = 0
+    """Numbers the chains of this batch, from 1."""
+    moves: int = 1
+    """How many `RideReassigned` this chain has."""
+    saves_s: int = 0
+    """Why: what the whole chain gains, in seconds of the policy's cost, its own price deducted."""
+    candidates: tuple[Candidate, ...] = ()
+    """The best few for this ride, cheapest first."""
+    runner_up: int | None = None
+
+
+class DriverRepositioned(Event, frozen=True, kw_only=True):
+    """An idle driver is asked to drive to where riders are expected; may be given a ride on the way."""
+
+    driver: int
+    to: Place
+    eta_s: int
+    until_ms: int
+    """Log time from which this counts as done, whatever the driver did."""
+    zone: int = 0
+    """The zone of the policy that lacked drivers."""
+
+
 class RideReleased(Event, frozen=True, kw_only=True):
     """The driver did not make it to the pickup: the ride waits again, with its original age."""
 
@@ -191,7 +237,7 @@ class RideReleased(Event, frozen=True, kw_only=True):
     driver: int
     attempt: int
     reason: str
-    """`driver_lost`, `overdue`."""
+    """`driver_lost`, `overdue`, `refused` (a `RideReassigned`)."""
 
 
 class DriverArrived(Event, frozen=True, kw_only=True):
@@ -211,6 +257,10 @@ class TripCompleted(Event, frozen=True, kw_only=True):
     driver: int
     attempt: int
     trip_s: int
+    trip_m: int = 0
+    """Length of the fastest way from pickup to drop-off."""
+    fare_cents: int = 0
+    """By the tariff in docs/life-of-a-ride.md, from `trip_m` and `trip_s`."""
 
 
 class RideCancelled(Event, frozen=True, kw_only=True):
@@ -272,6 +322,8 @@ AnyEvent: TypeAlias = (
     | OfferDeclined
     | OfferExpired
     | RideAssigned
+    | RideReassigned
+    | DriverRepositioned
     | RideReleased
     | DriverArrived
     | TripStarted

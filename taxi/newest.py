@@ -11,6 +11,8 @@ from taxi.messages import Fix
 SILENCE_MS: Final = 5_000
 """When nobody was heard for this long, it was the broker or the whole machine, not the drivers."""
 
+UNTOLD: Final = -1
+
 
 class Seen(Struct, frozen=True, gc=False, array_like=True):
     """A fix that counts, and where it stands in the log."""
@@ -20,6 +22,8 @@ class Seen(Struct, frozen=True, gc=False, array_like=True):
     append_ms: int
     lng: float
     lat: float
+    heading: int = UNTOLD
+    """Degrees clockwise from north; UNTOLD for a fix that says neither heading nor speed."""
 
 
 class NewestFixes(Struct, kw_only=True):
@@ -40,7 +44,8 @@ class NewestFixes(Struct, kw_only=True):
             return
         known = self.drivers.get(fix.driver)
         if known is None or fixes.is_newer(fix.at_ms, offset, known.at_ms, known.offset):
-            self.drivers[fix.driver] = Seen(fix.at_ms, offset, append_ms, fix.lng, fix.lat)
+            heading = fix.heading if fix.heading or fix.speed else UNTOLD
+            self.drivers[fix.driver] = Seen(fix.at_ms, offset, append_ms, fix.lng, fix.lat, heading)
 
     def is_lost(self, driver: int, since_ms: int, now_ms: int, lost_ms: int) -> bool:
         """Whether nothing was heard of a driver for `lost_ms` of log time while others were heard.

@@ -16,8 +16,10 @@ from scipy.spatial import cKDTree
 
 from taxi.roads_city import CityInfo, UnknownCityError, city_dir, city_names, load_city
 from taxi.roads_demand import TripDemand
+from taxi.roads_places import Places
 from taxi.roads_projection import Floats, LocalPlane
 from taxi.roads_tables import NO_ARC, Links, Tables, compute_tables, default_cache_dir, load_tables
+from taxi.roads_zones import Zones
 
 __all__ = [
     "CityInfo",
@@ -25,6 +27,7 @@ __all__ = [
     "RoadNetwork",
     "TripDemand",
     "UnknownCityError",
+    "Zones",
     "city_dir",
     "city_names",
     "load_city",
@@ -59,6 +62,8 @@ class RoadNetwork:
     """(k, 2) longitude, latitude, from the arc's first node to its second."""
     cache_dir: Path | None = None
     """Where the all-pairs tables are kept; None: in memory only."""
+    zones: Zones | None = None
+    """None: nobody knows where riders are to be expected."""
 
     def __post_init__(self) -> None:
         """Freeze the arrays."""
@@ -89,11 +94,12 @@ class RoadNetwork:
                 shape_start=graph["shape_start"].astype(np.int32),
                 shape=graph["shape_e7"] / 1e7,
                 cache_dir=cache_dir or default_cache_dir(),
+                zones=Zones.load(city),
             )
 
     def prepare(self) -> Self:
         """Map or compute the tables now, before a service says that it is ready."""
-        _ = self._tables, self._tree
+        _ = self._tables, self._tree, self.places
         return self
 
     # --- places -----------------------------------------------------------------------------------
@@ -124,6 +130,11 @@ class RoadNetwork:
         """(…, 2) points → nodes (…) and distances in metres (…). Raises ValueError for NaN."""
         distance_m, node = self._tree.query(self.plane.metres(points))
         return np.asarray(node, np.int32), np.asarray(distance_m, np.float64)
+
+    def place(self, node: int) -> tuple[float, float]:
+        """(longitude, latitude) of a node, to a decimetre."""
+        lng, lat = self.nodes[node].tolist()
+        return round(lng, 6), round(lat, 6)
 
     def contains(self, lng: float, lat: float) -> bool:
         """Whether a ride may start or end here: in the service area and near a street."""
@@ -177,6 +188,11 @@ class RoadNetwork:
         share = np.clip((driven - self._shape_m[piece]) / np.maximum(piece_m, 1e-9), 0, 1)
         points = self.shape[piece] + share[..., None] * (self.shape[piece + 1] - self.shape[piece])
         return points, self._heading[piece]
+
+    @cached_property
+    def places(self) -> Places:
+        """Finds cars by position and heading."""
+        return Places(self)
 
     @cached_property
     def _shape_m(self) -> Floats:

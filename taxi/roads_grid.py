@@ -6,7 +6,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from taxi.roads import CityInfo, LocalPlane, RoadNetwork
+from taxi.roads import CityInfo, LocalPlane, RoadNetwork, Zones
 
 _ORIGIN = (-73.98, 40.75)
 _MARGIN_DEG = 0.003
@@ -43,6 +43,7 @@ def grid_city(
         ),
         shape_start=np.arange(0, 2 * n_arcs + 1, 2, dtype=np.int32),
         shape=nodes[arcs[:, :2]].reshape(-1, 2),
+        zones=Zones.blocks(columns, rows),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dispatcher.policies.market import FAR_S, Market, Match
+from dispatcher.policies.market import FAR_S, Market, Offer
 
 
 class Fifo:
@@ -13,15 +13,13 @@ class Fifo:
 
     name = "fifo"
 
-    def match(self, market: Market) -> Iterator[Match]:
+    def decide(self, market: Market) -> Iterator[Offer]:
         """One pass over the rides, oldest first."""
         eta_s = market.eta_s.copy()
-        for row, ride in enumerate(market.rides):
+        for ride in range(len(eta_s)):
             if not eta_s.shape[1]:
                 return
-            column = int(np.argmin(eta_s[row]))
-            if eta_s[row, column] >= FAR_S:
-                continue
-            driver = int(market.drivers[column])
-            yield Match(ride, driver, int(market.eta_s[row, column]), market.candidates(row))
-            eta_s[:, column] = FAR_S
+            car = int(np.argmin(eta_s[ride]))
+            if eta_s[ride, car] < FAR_S:
+                yield market.offer(ride, car)
+                eta_s[:, car] = FAR_S

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dispatcher.policies.market import FAR_S, Market, Match
+from dispatcher.policies.market import FAR_S, Market, Offer
 
 
 class Greedy:
@@ -13,21 +13,12 @@ class Greedy:
 
     name = "greedy"
 
-    def match(self, market: Market) -> Iterator[Match]:
+    def decide(self, market: Market) -> Iterator[Offer]:
         """Pairs by driving time; ties by the age of the ride, then by the driver's number."""
-        n_rides, n_drivers = market.eta_s.shape
-        order = np.argsort(market.eta_s, axis=None, kind="stable")
-        ride_free, driver_free = [True] * n_rides, [True] * n_drivers
-        left = min(n_rides, n_drivers)
-        for pair in order.tolist():
-            if not left:
+        eta_s = market.eta_s.copy()
+        for _ in range(min(eta_s.shape)):
+            ride, car = divmod(int(np.argmin(eta_s)), eta_s.shape[1])
+            if eta_s[ride, car] >= FAR_S:
                 return
-            row, column = divmod(pair, n_drivers)
-            eta_s = int(market.eta_s[row, column])
-            if eta_s >= FAR_S:
-                return
-            if ride_free[row] and driver_free[column]:
-                ride_free[row] = driver_free[column] = False
-                left -= 1
-                driver = int(market.drivers[column])
-                yield Match(market.rides[row], driver, eta_s, market.candidates(row))
+            yield market.offer(ride, car)
+            eta_s[ride, :] = eta_s[:, car] = FAR_S

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from dispatcher.core import decide
 from dispatcher.limits import Limits
+from dispatcher.policies.tuning import Tuning
 from taxi import codec
 from taxi import messages as m
 from taxi.city import CityState
@@ -32,13 +33,22 @@ LIMITS = Limits(
     patience_ms=40_000, no_show_ms=20_000, lost_on_trip_ms=30_000, pickup_ms_max=60_000, trip_ms_max=90_000
 )
 
+RESTLESS = Tuning(
+    rematch_interval_ms=2_000,
+    rematch_left_ms_min=0,
+    swap_price_ms=100,
+    reposition_interval_ms=4_000,
+    reposition_slack_ms=4_000,
+)
+"""Everything that may happen before a pickup happens often."""
+
 
 class Life(RuleBasedStateMachine):
     """People who say anything at all; a clock that moves in uneven steps."""
 
-    @initialize(policy=st.sampled_from(["greedy", "fifo"]))
+    @initialize(policy=st.sampled_from(["greedy", "fifo", "batched", "batched"]))
     def begin(self, policy: str) -> None:
-        self.town = Town(policy=policy, limits=LIMITS)
+        self.town = Town(policy=policy, limits=LIMITS, tuning=RESTLESS)
         self.said: list[m.AnyCommand] = []
         self.serial = 0
         self.town.drivers(d1=0, d2=20)
@@ -74,6 +84,13 @@ class Life(RuleBasedStateMachine):
             if ride.state is RideState.OFFERED:
                 fields = {"driver": ride.driver, "ride": ride.ride, "attempt": ride.attempt}
                 self.say(m.AnswerOffer, accept=accept, **fields)
+
+    @rule()
+    def refuse_what_was_ordered(self) -> None:
+        for ride in self.town.city.rides.values():
+            if ride.ordered and ride.state is RideState.ASSIGNED:
+                fields = {"driver": ride.driver, "ride": ride.ride, "attempt": ride.attempt}
+                self.say(m.AnswerOffer, accept=False, **fields)
 
     @rule(stage=st.sampled_from(["arrived", "picked_up", "dropped_off", "no_show", "nonsense"]))
     def report(self, stage: str) -> None:

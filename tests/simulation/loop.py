@@ -245,6 +245,10 @@ class SimLoop(asyncio.BaseEventLoop):
             if node.ready:
                 self._runnable.append(node)
 
+    def sleep_through(self, seconds: float) -> None:
+        """The whole machine stands still: nothing runs, and all that came due meanwhile is due at once."""
+        self.now += seconds
+
     def bury(self) -> None:
         """The end of the world: free everything without running a line of it."""
         # Closing the tasks' coroutines runs their `finally` clauses: nothing of that may count or be told.

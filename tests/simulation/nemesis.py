@@ -22,6 +22,8 @@ PAUSE_S = 1.8
 """Mean time between faults."""
 DOWN_S_MAX = 7.0
 FROZEN_S_MAX = 9.0
+LID_SHARE = 0.15
+"""Of worlds in which the machine sleeps once."""
 LINE_STRUCK = 0.01
 """Share of log lines after which their service is struck."""
 KEEP_S = {topics.LOCATIONS: 25.0, topics.COMMANDS: 15.0, topics.EVENTS: 38.0}
@@ -51,22 +53,34 @@ class Nemesis:
         usual = [4, 4, 4, 1.5, 1, 1.5, 1, 2, 1, 1, 2]
         self._faults = faults
         self._weights = [weight * self.random.choice([0.2, 1, 1, 3]) for weight in usual]
+        self._slept_s = 0.0
 
     async def run(self) -> None:
         """Faults, then health, then time to recover."""
-        world = self.world
         for name in (*SERVICES, *CLIENTS):
-            world.start(name)
+            self.world.start(name)
+        await self.hurt()
+        await self.recover()
+
+    async def hurt(self) -> None:
+        """One fault after the other, many of them at the same time."""
+        world = self.world
         world.on_line = self.strike_at_a_line
         async with asyncio.TaskGroup() as going_on:
             strangers = going_on.create_task(self.strangers())
-            while world.loop.now < FAULTS_S:
+            lid = going_on.create_task(self.close_the_lid())
+            while world.loop.now - self._slept_s < FAULTS_S:
                 await asyncio.sleep(self.random.expovariate(1 / PAUSE_S))
                 [fault] = self.random.choices(self._faults, self._weights)
                 world.saw(f"fault: {fault.__name__}")
                 going_on.create_task(self._fault(fault))
             strangers.cancel()
+            lid.cancel()
         world.on_line = None
+
+    async def recover(self) -> None:
+        """Health, and time until every ride has ended."""
+        world = self.world
         self._heal()
         healed_s = world.loop.now
         await asyncio.sleep(CALM_S)
@@ -99,6 +113,22 @@ class Nemesis:
     def _brief(self, most_s: float) -> float:
         """Mostly short, sometimes long."""
         return self.random.random() ** 2 * most_s
+
+    # --- the machine --------------------------------------------------------------------------------
+
+    async def close_the_lid(self) -> None:
+        """In some worlds the laptop sleeps once, in the middle of everything else."""
+        lid = random.Random(f"lid {self.world.seed}")
+        if lid.random() < LID_SHARE:
+            await asyncio.sleep(lid.uniform(5.0, FAULTS_S))
+            self.sleep(lid.choice([10.0, 60.0, 600.0]))
+
+    def sleep(self, seconds: float) -> None:
+        """Nothing runs, the broker neither; time goes on."""
+        self.world.tell("machine", "slept", seconds=seconds)
+        self.world.saw("the machine slept")
+        self.world.loop.sleep_through(seconds)
+        self._slept_s += seconds
 
     # --- processes ----------------------------------------------------------------------------------
 
@@ -141,11 +171,12 @@ class Nemesis:
             return
         world.tell(name, "asked to stop")
         world.loop.call_soon(main.cancel, context=node.context)
+        slept_s = self._slept_s
         await asyncio.wait([main], timeout=5.0)
         if world.nodes[name] is not node:
             return
         world.saw("stopped cleanly" if main.done() else "stop cut short")
-        if not main.done() and not self._was_hindered(node):
+        if not main.done() and not self._was_hindered(node) and self._slept_s == slept_s:
             world.fail("would not stop", name)
         await self._kill_now(name)
 
@@ -224,7 +255,8 @@ class Nemesis:
             if disk_full and topic == topics.COMMANDS:
                 keep_s = 0.5  # the dispatcher has to say what it could not read
             partition = world.broker.partition(topic, 0)
-            partition.delete_before(partition.offset_at(world.now_ms() - round(keep_s * 1000)))
+            keep_ms = round((keep_s + self._slept_s) * 1000)  # of what happened, not of a night's sleep
+            partition.delete_before(partition.offset_at(world.now_ms() - keep_ms))
         world.broker.partition(topics.SNAPSHOTS, 0).compact()
 
     async def vandal(self) -> None:

@@ -218,8 +218,17 @@ class Oracle:
         return self.events.batches[-1][-1].body if self.events.batches else {}
 
     def tally(self) -> Counter[str]:
-        """What events there were."""
-        return Counter(event.kind for event in self.events.events)
+        """What events there were, for which reasons, and what came of re-matching."""
+        tally = Counter(event.kind for event in self.events.events)
+        for event in self.events.events:
+            body = event.body
+            if body.get("reason"):
+                tally[f"{event.kind}: {body['reason']}"] += 1
+            if event.kind == "RideReassigned":
+                tally["a chain of several"] += body.get("moves", 1) > 1
+                tally["a waiting ride given by order"] += "from_driver" not in body
+                tally["a ride swapped again"] += body["attempt"] > 2
+        return tally
 
 
 def _is_message(value: bytes | None) -> bool:

@@ -38,6 +38,10 @@ class RideFact:
     arrived_ms: int | None = None
     started_ms: int | None = None
     ended_ms: int | None = None
+    refused: frozenset[int] = frozenset()
+    """Drivers who must never be given this ride again."""
+    ordered_ms: int | None = None
+    """Since when the driver comes by order, if so."""
 
     def row(self) -> RideRow:
         return RideRow(
@@ -120,6 +124,8 @@ class EventFold:
     _drivers: dict[int, DriverFact] = field(default_factory=dict)
     _rides: dict[str, RideFact] = field(default_factory=dict)
     _epoch: str = ""
+    _limits: dict[str, Any] = field(default_factory=dict)
+    """What the last `PolicyActivated` said."""
 
     @classmethod
     def of(cls, partition: Partition) -> "EventFold":
@@ -162,6 +168,7 @@ class EventFold:
             raise Broken("batch numbers have a hole", before.batch, number)
         if closed["at_ms"] < before.now_ms:
             raise Broken("log time went back", number)
+        self._chains_are_whole(run, number)
         for event in run[:-1]:
             self._apply(event)
         self._nobody_twice(number)
@@ -179,18 +186,61 @@ class EventFold:
             if driver.ride is not None and self._rides[driver.ride].driver != number:
                 raise Broken("driver and ride disagree", batch, number, driver.ride)
 
+    def _chains_are_whole(self, run: list[Event], batch: int) -> None:
+        """Every move of a chain or none; no driver and no ride twice; each who loses a ride is heard of."""
+        moves = [event.body for event in run if event.kind == "RideReassigned"]
+        for chain, said in {(move["chain"], move.get("moves", 1)) for move in moves}:
+            links = [move for move in moves if move["chain"] == chain]
+            if len(links) != said:
+                raise Broken("half a chain", batch, chain, said, links)
+        for name in ("ride", "driver"):
+            if len({move[name] for move in moves}) != len(moves):
+                raise Broken(f"a {name} twice in the chains of a batch", batch, moves)
+
+    def _reassign(self, event: Event) -> None:
+        """By order: from one driver to another who is idle or on the way to a ride of the same batch."""
+        body, ride = event.body, self._rides.get(event.body["ride"])
+        if ride is None or ride.state not in {"requested", "assigned"}:
+            raise Broken("illegal transition", event.kind, body, ride)
+        if body.get("from_driver") != ride.driver or body["attempt"] != ride.attempt + 1:
+            raise Broken("an order that does not know where the ride stands", body, ride)
+        number = body["driver"]
+        driver = self._drivers.get(number, DriverFact())
+        if not driver.on_shift or driver.leaving or driver.lost or number in ride.refused:
+            raise Broken("an order to a driver who can't or won't", body, driver, ride)
+        if driver.ride is not None and self._rides[driver.ride].state != "assigned":
+            raise Broken("an order to a driver who has a rider or an offer", body, driver)
+        if ride.driver is not None and self._drivers[ride.driver].ride == ride.name:
+            self._free(ride.driver)
+        self._drivers[number] = replace(self._drivers[number], ride=ride.name)
+        at_ms = body["at_ms"]
+        self._rides[ride.name] = replace(
+            ride,
+            state="assigned",
+            driver=number,
+            attempt=body["attempt"],
+            assigned_ms=ride.assigned_ms or at_ms,
+            ordered_ms=at_ms,
+        )
+
     def _apply(self, event: Event) -> None:
         kind, body = event.kind, event.body
         if kind == "EpochStarted":
             self._epoch = body["epoch"]
+        elif kind == "PolicyActivated":
+            self._limits = body["parameters"]
         elif kind == "RideRequested":
             self._request(event)
+        elif kind == "RideReassigned":
+            self._reassign(event)
         elif "ride" in body and kind in MOVES:
             self._move(event)
+        elif kind == "DriverRepositioned":
+            self._is_idle(body["driver"], "a drive for a driver who is not idle")
         elif kind in SHIFTS:
             number = body["driver"]
             self._drivers[number] = SHIFTS[kind](self._drivers.get(number, DriverFact()))
-        elif kind not in {"PolicyActivated", "CommandRejected", "InputSkipped"}:
+        elif kind not in {"CommandRejected", "InputSkipped"}:
             raise Broken("an event that nobody knows", kind, event.offset)
 
     def _request(self, event: Event) -> None:
@@ -208,20 +258,45 @@ class EventFold:
             raise Broken("illegal transition", event.kind, body, ride)
         if ride.driver is not None and body.get("driver") not in {None, ride.driver}:
             raise Broken("another driver's event", event.kind, body, ride)
+        if event.kind == "RideExpired" and body["at_ms"] < ride.requested_ms + self._limits["patience_ms"]:
+            raise Broken("a ride gave up before its time", body, ride)
         changed = replace(ride, state=after, **_stamps(event))
         if event.kind == "RideOffered":
-            self._take(body["driver"], ride.name)
+            self._take(body["driver"], ride)
         elif after == "requested":
-            changed = replace(changed, driver=None, assigned_ms=None, arrived_ms=None)
+            self._may_let_go(event, ride)
+            refused = ride.refused | {body["driver"]}
+            none: dict[str, Any] = {
+                "driver": None,
+                "assigned_ms": None,
+                "arrived_ms": None,
+                "ordered_ms": None,
+            }
+            changed = replace(changed, refused=refused, **none)
         if after in ENDED or after == "requested":
             self._free(ride.driver)
         self._rides[ride.name] = changed
 
-    def _take(self, number: int, ride: str) -> None:
+    def _may_let_go(self, event: Event, ride: RideFact) -> None:
+        """Only who came by order may refuse, and only for so long."""
+        if event.body.get("reason") == "refused" and (
+            ride.state != "assigned"
+            or ride.ordered_ms is None
+            or ride.ordered_ms + self._limits["refuse_ms"] < event.body["at_ms"]
+        ):
+            raise Broken("refused what was no order, or too late", event.body, ride)
+
+    def _take(self, number: int, ride: RideFact) -> None:
+        driver = self._is_idle(number, "an offer to a driver who is not idle")
+        if number in ride.refused:
+            raise Broken("an offer to a driver who refused the ride", number, ride)
+        self._drivers[number] = replace(driver, ride=ride.name)
+
+    def _is_idle(self, number: int, otherwise: str) -> DriverFact:
         driver = self._drivers.get(number, DriverFact())
         if not driver.on_shift or driver.lost or driver.ride is not None:
-            raise Broken("an offer to a driver who is not idle", number, driver)
-        self._drivers[number] = replace(driver, ride=ride)
+            raise Broken(otherwise, number, driver)
+        return driver
 
     def _free(self, number: int | None) -> None:
         if number is not None:

@@ -12,6 +12,9 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
+
+import dispatcher.commands
 import dispatcher.core
 import dispatcher.desk
 import dispatcher.recovery
@@ -19,13 +22,18 @@ import dispatcher.shell
 import gateway.city.blocks
 import gateway.city.drivers
 import gateway.city.view
+import taxi.city
+from dispatcher.batch import Batch as DecidedBatch
 from dispatcher.cut import Cut
+from dispatcher.policies.market import Chain
 from dispatcher.recovery import Recovered
 from taxi import codec
+from taxi import messages as m
 from taxi.batches import Batch
 from taxi.bus import Bus, Fenced, Record, Unknown, Write
 from taxi.bus.memory import MemoryBus, MemoryTransactionalProducer
 from taxi.bus.memory_network import Timeout
+from taxi.city import CityState, Ride, Touched
 from taxi.topics import EVENTS
 
 Plant = Callable[[], AbstractContextManager[object]]
@@ -180,6 +188,68 @@ def wall_clock_decides() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def half_a_chain() -> Iterator[None]:
+    """The last move of a chain is left out, and no fold complains."""
+    order = dispatcher.core._order
+
+    def half(batch: DecidedBatch, chain: Chain, number: int) -> None:
+        emit, left = batch.emit, len(chain.moves) - 1
+
+        def while_any_left(kind: type[m.Event], **fields: Any) -> None:
+            nonlocal left
+            if left > 0 or len(chain.moves) == 1:
+                emit(kind, **fields)
+            left -= 1
+
+        with patch.object(batch, "emit", while_any_left):
+            order(batch, chain, number)
+        batch.city.displaced.clear()
+
+    with patch.object(dispatcher.core, "_order", half):
+        yield
+
+
+def _folds(change: Callable[[CityState, Any], None]) -> AbstractContextManager[Any]:
+    """`change` what a ride that waits again has become."""
+    given_back = taxi.city._FOLDS[m.RideReleased]
+
+    def changed(city: CityState, event: Any) -> Touched:
+        touched = given_back(city, event)
+        change(city, event)
+        return touched
+
+    again = (m.RideReleased, m.OfferDeclined, m.OfferExpired)
+    return patch.dict(taxi.city._FOLDS, dict.fromkeys(again, changed))
+
+
+def ban_forgotten() -> AbstractContextManager[Any]:
+    """Who refused a ride may be given it again."""
+    return _folds(lambda city, event: city.rides[event.ride].refused.clear())
+
+
+def age_lost() -> AbstractContextManager[Any]:
+    """A ride that waits again queues at the end."""
+
+    def rejuvenate(city: CityState, event: Any) -> None:
+        city.rides[event.ride].requested_ms = event.at_ms
+
+    return _folds(rejuvenate)
+
+
+@contextmanager
+def refused_at_any_time() -> Iterator[None]:
+    """An order may be refused for ever."""
+    refuse = dispatcher.commands._refuse
+
+    def for_ever(batch: DecidedBatch, ride: Ride) -> None:
+        with patch.object(batch, "limits", msgspec.structs.replace(batch.limits, refuse_ms=10**9)):
+            refuse(batch, ride)
+
+    with patch.object(dispatcher.commands, "_refuse", for_ever):
+        yield
+
+
 # --- gateway ----------------------------------------------------------------------------------------
 
 
@@ -273,6 +343,10 @@ BUGS: dict[str, Plant] = {
         recovery_before_fencing,
         wall_clock_decides,
         commands_in_set_order,
+        half_a_chain,
+        ban_forgotten,
+        age_lost,
+        refused_at_any_time,
         half_a_batch_applied,
         cursor_is_the_position,
         ghosts,

@@ -70,7 +70,7 @@ def scaled() -> Iterator[None]:
         yield
 
 
-def run_seed(seed: int, bug: str | None = None) -> Outcome:
+def run_seed(seed: int, bug: str | None = None, nemesis: type[Nemesis] = Nemesis) -> Outcome:
     """One world from birth to judgement; `bug`: one of tests.simulation.planted."""
     began = time.process_time()
     gc.disable()
@@ -79,7 +79,7 @@ def run_seed(seed: int, bug: str | None = None) -> Outcome:
     try:
         with scaled(), planted.BUGS[bug]() if bug else nullcontext():
             try:
-                world.loop.run_until_complete(Nemesis(world).run())
+                world.loop.run_until_complete(nemesis(world).run())
             except Stuck as stuck:
                 world.fail("stuck", str(stuck))
             violations = world.judge()

@@ -16,6 +16,7 @@ SOMETIMES: Final = (
     # what services go through
     "stopped cleanly",
     "killed at a line",
+    "the machine slept",
     "frozen at a line",
     # what clients go through
     "ready image",
@@ -43,6 +44,13 @@ SOMETIMES: Final = (
     "DriverWentOffline",
     "CommandRejected",
     "InputSkipped",
+    "RideReassigned",
+    "DriverRepositioned",
+    "a chain of several",
+    "a waiting ride given by order",
+    "a ride swapped again",
+    "RideReleased: refused",
+    "CommandRejected: too_late",
 )
 
 

@@ -16,6 +16,7 @@ import gateway.shell
 import simulator.shell
 from dispatcher.core import Mandate
 from dispatcher.limits import Limits
+from dispatcher.policies.tuning import Tuning
 from dispatcher.settings import Settings as DispatcherSettings
 from gateway.settings import Settings as GatewaySettings
 from simulator.settings import Habits as PeopleHabits
@@ -42,17 +43,30 @@ BUS_LIMITS = MemoryLimits(
 CITY_LIMITS = Limits(
     policy_interval_ms=1_000,
     offer_timeout_ms=3_000,
+    refuse_ms=1_500,
     patience_ms=12_000,
     no_show_ms=5_000,
     lost_ms=4_000,
     lost_on_trip_ms=9_000,
 )
-MANDATE = Mandate(limits=CITY_LIMITS)
+TUNING = Tuning(
+    ageing_ms_per_s=250,
+    rematch_interval_ms=2_000,
+    rematch_left_ms_min=2_000,
+    swap_price_ms=500,
+    reposition_interval_ms=4_000,
+    reposition_horizon_ms=10_000,
+    reposition_drive_ms_max=20_000,
+    reposition_slack_ms=2_000,
+)
+MANDATE = Mandate(limits=CITY_LIMITS, tuning=TUNING)
 PEOPLE = PeopleHabits(
     requests_per_driver_s=0.08,
     accept_share=0.8,
     decline_share=0.1,
     answer_s=(0.2, 1.0),
+    refuse_share=0.15,
+    refuse_s=(0.2, 1.6),
     board_s=(0.5, 1.5),
     alight_s=(0.3, 1.0),
     no_show_share=0.05,

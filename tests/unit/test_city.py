@@ -20,6 +20,7 @@ RideOffered      .       OFFERED   .         .         .         .         .    
 OfferDeclined    .       .         REQUESTED .         .         .         .         .         .       .
 OfferExpired     .       .         REQUESTED .         .         .         .         .         .       .
 RideAssigned     .       .         ASSIGNED  .         .         .         .         .         .       .
+RideReassigned   .       ASSIGNED  .         ASSIGNED  .         .         .         .         .       .
 RideReleased     .       .         REQUESTED REQUESTED REQUESTED .         .         .         .       .
 DriverArrived    .       .         .         ARRIVED   .         .         .         .         .       .
 TripStarted      .       .         .         .         ON_TRIP   .         .         .         .       .
@@ -115,7 +116,7 @@ def test_what_may_happen_to_a_ride(event: str, state: str, after: str) -> None:
             story.ride(event)
         assert story.city.to_bytes() == before
     else:
-        touched = story.ride(event)
+        touched = story.ride(event, driver=2 if event == "RideReassigned" else 1)
         assert story.city.rides["r1"].state is RideState[after]
         assert touched.rides == ("r1",)
 
@@ -125,7 +126,8 @@ def test_what_may_happen_to_a_ride(event: str, state: str, after: str) -> None:
     sorted(
         kind.__name__
         for kind in MOVES
-        if "driver" in kind.__struct_fields__ and kind not in {m.RideOffered, m.RideCancelled}
+        if "driver" in kind.__struct_fields__
+        and kind not in {m.RideOffered, m.RideCancelled, m.RideReassigned}
     ),
 )
 def test_nobody_moves_the_ride_of_another_driver(event: str) -> None:

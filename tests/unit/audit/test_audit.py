@@ -76,6 +76,45 @@ def test_a_repeat_after_more_than_an_hour_may_be_answered_anew() -> None:
     assert log.broken() == set()
 
 
+def two_rides_under_way(log: HandMadeLog) -> None:
+    """Driver 1 fetches r3, driver 2 fetches r4."""
+    asks = [
+        event("RideRequested", f"{ride}:ask", ride=ride, rider="eve", pickup=[0, 0], dropoff=[1, 1])
+        for ride in ("r3", "r4")
+    ]
+    offers = [
+        event("RideOffered", ride=ride, driver=driver, attempt=1, eta_s=6, expires_ms=log.now_ms + 14_000)
+        for ride, driver in (("r3", 1), ("r4", 2))
+    ]
+    log.batch(*asks, *offers, say=(asked("RequestRide", "r3:ask"), asked("RequestRide", "r4:ask")))
+    log.batch(
+        event("RideAssigned", "r3:yes", ride="r3", driver=1, attempt=1, eta_s=6),
+        event("RideAssigned", "r4:yes", ride="r4", driver=2, attempt=1, eta_s=6),
+        say=(asked("AnswerOffer", "r3:yes"), asked("AnswerOffer", "r4:yes")),
+    )
+
+
+def order(ride: str, driver: int, before: int, **fields: Any) -> Event:
+    more = {"attempt": 2, "chain": 1, "moves": 2, **fields}
+    return event("RideReassigned", ride=ride, driver=driver, from_driver=before, eta_s=5, **more)
+
+
+def exchanged(log: HandMadeLog) -> None:
+    two_rides_under_way(log)
+    log.batch(order("r3", 2, 1), order("r4", 1, 2))
+
+
+def test_two_rides_may_exchange_their_drivers_and_one_of_these_may_refuse() -> None:
+    log = honest_log()
+    exchanged(log)
+    log.batch(
+        event("RideReleased", "r3:no", ride="r3", driver=2, attempt=2, reason="refused"),
+        event("DriverRepositioned", driver=2, to=[0, 0], eta_s=5, until_ms=0),
+        say=(asked("AnswerOffer", "r3:no"),),
+    )
+    assert log.broken() == set()
+
+
 # --- lies -------------------------------------------------------------------------------------------
 
 Lie = Callable[[HandMadeLog], None]
@@ -138,7 +177,35 @@ def rubbish_among_the_events(log: HandMadeLog) -> None:
     log.events.append({"raw": b"rubbish"})
 
 
+def half_a_chain(log: HandMadeLog) -> None:
+    two_rides_under_way(log)
+    log.batch(order("r3", 2, 1))
+
+
+def ordered_again(log: HandMadeLog) -> None:
+    exchanged(log)
+    log.batch(
+        event("RideReleased", "r3:no", ride="r3", driver=2, attempt=2, reason="refused"),
+        event("RideOffered", ride="r3", driver=2, attempt=3, eta_s=6, expires_ms=log.now_ms + 14_000),
+        say=(asked("AnswerOffer", "r3:no"),),
+    )
+
+
+def ordered_from_nobody(log: HandMadeLog) -> None:
+    two_rides_under_way(log)
+    log.batch(order("r3", 2, 2), order("r4", 1, 2))
+
+
 LIES: list[tuple[str, Lie, str]] = [
+    ("half a chain", half_a_chain, "chain_not_whole"),
+    ("half a chain leaves a driver with two rides", half_a_chain, "driver_on_two_rides"),
+    ("who refused is asked again", ordered_again, "refused_driver_again"),
+    ("an order that mistakes who comes", ordered_from_nobody, "ride_with_two_drivers"),
+    (
+        "a busy driver sent ahead",
+        then(event("DriverRepositioned", driver=9, to=[0, 0], eta_s=5, until_ms=0)),
+        "illegal_transition",
+    ),
     ("a driver on two rides", offered_to_both, "driver_on_two_rides"),
     ("another driver's trip", change("TripCompleted", driver=2), "ride_with_two_drivers"),
     ("a trip that never began", change("TripStarted", type="DriverArrived"), "illegal_transition"),

@@ -1,32 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which ride goes to which driver."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.policies import POLICIES
-from dispatcher.policies.market import FAR_S, Market, Match
+from dispatcher.policies import POLICIES, Offer
+from dispatcher.policies.market import FAR_S
+from tests.unit.dispatcher.markets import market
 from tests.unit.dispatcher.town import Town, request
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6))
+NEVER = int(FAR_S)
 
 
-def market(eta_s: list[list[int]]) -> Market:
-    """Rides r0, r1, …, oldest first; drivers from 10 on."""
-    table = np.array(eta_s, np.int32)
-    n_rides, n_drivers = table.shape
-    return Market(
-        rides=tuple(f"r{i}" for i in range(n_rides)),
-        waited_s=np.arange(n_rides, 0, -1).astype(np.int32),
-        drivers=np.arange(10, 10 + n_drivers),
-        eta_s=table,
-    )
+def offers(policy: str, eta_s: list[list[int]]) -> list[Offer]:
+    made = list(POLICIES[policy].decide(market(eta_s)))
+    assert all(isinstance(decision, Offer) for decision in made)
+    return [decision for decision in made if isinstance(decision, Offer)]
 
 
 def pairs(policy: str, eta_s: list[list[int]]) -> list[tuple[str, int]]:
-    return [(match.ride, match.driver) for match in POLICIES[policy].match(market(eta_s))]
+    return [(offer.ride, offer.choice.driver) for offer in offers(policy, eta_s)]
 
 
 def test_greedy_takes_the_nearest_pair_of_all_first() -> None:
@@ -43,8 +38,8 @@ def test_ties_fall_to_the_older_ride_and_the_lower_number() -> None:
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
 def test_a_pair_that_must_not_be_never_is(policy: str) -> None:
-    assert pairs(policy, [[int(FAR_S), 70]]) == [("r0", 11)]
-    assert pairs(policy, [[int(FAR_S)]]) == []
+    assert pairs(policy, [[NEVER, 70]]) == [("r0", 11)]
+    assert pairs(policy, [[NEVER]]) == []
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
@@ -65,19 +60,20 @@ def test_no_pair_that_greedy_left_is_nearer_than_both_that_it_made(data: st.Data
     n_rides, n_drivers = data.draw(SIZES)
     row = st.lists(st.integers(0, 900), min_size=n_drivers, max_size=n_drivers)
     eta_s = data.draw(st.lists(row, min_size=n_rides, max_size=n_rides))
-    matches = list(POLICIES["greedy"].match(market(eta_s)))
-    of_ride = {match.ride: match.eta_s for match in matches}
-    of_driver = {match.driver: match.eta_s for match in matches}
+    made = offers("greedy", eta_s)
+    of_ride = {offer.ride: offer.choice.eta_s for offer in made}
+    of_driver = {offer.choice.driver: offer.choice.eta_s for offer in made}
     for i in range(n_rides):
         for j in range(n_drivers):
             made_s = min(of_ride.get(f"r{i}", 10**6), of_driver.get(10 + j, 10**6))
             assert eta_s[i][j] >= made_s
 
 
-def test_an_offer_says_who_else_was_considered() -> None:
-    [match] = POLICIES["greedy"].match(market([[40, 20, int(FAR_S), 30, 90]]))
-    assert isinstance(match, Match)
-    assert [(c.driver, c.eta_s) for c in match.candidates] == [(11, 20), (13, 30), (10, 40)]
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_an_offer_says_who_else_was_considered(policy: str) -> None:
+    [offer] = offers(policy, [[40, 20, NEVER, 30, 90]])
+    assert [(c.driver, c.eta_s) for c in offer.choice.candidates] == [(11, 20), (13, 30), (10, 40)]
+    assert (offer.choice.driver, offer.choice.runner_up) == (11, 13)
 
 
 def test_the_city_offers_a_ride_to_the_driver_with_the_shortest_way() -> None:

@@ -8,6 +8,7 @@ from dispatcher.batch import Decided
 from dispatcher.core import Mandate, decide
 from dispatcher.cut import Cut, Epoch, ReadCommand, ReadFix, Skipped
 from dispatcher.limits import Limits
+from dispatcher.policies.tuning import Tuning
 from taxi import codec
 from taxi import messages as m
 from taxi.bus import Record
@@ -32,9 +33,11 @@ def corner(node: int, roads: RoadNetwork = GRID) -> m.Place:
 class Town:
     """State, log and clock of a city. `step` decides one batch, two seconds after the one before."""
 
-    def __init__(self, *, policy: str = "greedy", limits: Limits | None = None) -> None:
+    def __init__(
+        self, *, policy: str = "greedy", limits: Limits | None = None, tuning: Tuning | None = None
+    ) -> None:
         self.city, self.newest = CityState(), NewestFixes()
-        self.mandate = Mandate(policy=policy, limits=limits or Limits())
+        self.mandate = Mandate(policy=policy, limits=limits or Limits(), tuning=tuning or Tuning())
         self.now_ms = START_MS
         self.where: dict[int, int] = {}
         """Drivers who send fixes → their corner."""
@@ -109,6 +112,11 @@ class Town:
         events = self.step(request(name))
         [offer] = [event for event in events if isinstance(event, m.RideOffered)]
         return offer
+
+    def log_offer(self, name: str = "r1") -> m.RideOffered:
+        """The last offer of a ride."""
+        offers = [e for one in self.log if isinstance(e := one.event, m.RideOffered) and e.ride == name]
+        return offers[-1]
 
     def taken(self, name: str = "r1") -> m.RideOffered:
         offer = self.offered(name)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One assignment over the rides that wait and, if asked, those that are being fetched.
+
+A cost is the drive to the pickup in milliseconds, less for a ride that has waited, more for a drop-off where
+drivers then wait long, less for a driver who stands in such a place, and more for each change of drivers.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from dispatcher.policies.assignment import Pairs, cheapest, nearest
+from dispatcher.policies.market import (
+    CANDIDATES_SHOWN,
+    Cars,
+    Chain,
+    Choice,
+    Fetching,
+    Ints,
+    Longs,
+    Market,
+    Move,
+    Offer,
+    Rides,
+    explain,
+    joined,
+    refusals,
+    rows_of,
+)
+
+
+class Problem(NamedTuple):
+    """Waiting rides before fetched ones, idle drivers before those under way."""
+
+    rides: Rides
+    cars: Cars
+    own: Longs
+    """(n_rides,) the column of the driver who comes now, −1 for waiting rides."""
+    waiting: int
+    """How many rides wait."""
+    pairs: Pairs
+    eta_s: Ints
+    """Of each pair."""
+
+
+def solve(market: Market, *, rematch: bool) -> Iterator[Offer | Chain]:
+    """Offers and chains that are cheapest together."""
+    fetching = _eligible(market) if rematch else None
+    rides, cars = market.rides, market.cars
+    own = np.full(len(rides.names), -1, np.int64)
+    if fetching is not None:
+        own = np.concatenate((own, len(cars.numbers) + np.arange(len(fetching.rides.names))))
+        rides, cars = joined(rides, fetching.rides), joined(cars, fetching.cars)
+    if not len(rides.names) or not len(cars.numbers):
+        return
+    waiting = len(market.rides.names)
+    problem = _problem(market, rides, cars, own, waiting)
+    chosen = cheapest(problem.pairs, len(rides.names), len(cars.numbers), may_go_without=waiting)
+    for path in _paths(chosen, own):
+        yield _decision(problem, chosen, path)
+
+
+def _eligible(market: Market) -> Fetching:
+    """Those far enough from their pickup to be worth a change."""
+    rides, cars = market.fetching
+    left_s = market.times.travel_time_s(cars.node, rides.pickup) + cars.rest_s
+    keep = np.flatnonzero(left_s * 1000 > market.tuning.rematch_left_ms_min)
+    return Fetching(rows_of(rides, keep), rows_of(cars, keep))
+
+
+def _problem(market: Market, rides: Rides, cars: Cars, own: Longs, waiting: int) -> Problem:
+    tuning = market.tuning
+    row, column = nearest(market.pickup_m(rides.pickup), cars.points_m, tuning.candidates_max)
+    row, column = _with_own(row, column, own, len(cars.numbers))
+    banned = refusals(rides, cars)
+    if banned:
+        code = np.array([r * len(cars.numbers) + c for r, c in banned], np.int64)
+        keep = ~np.isin(row * len(cars.numbers) + column, code) | (column == own[row])
+        row, column = row[keep], column[keep]
+    eta_s = market.times.travel_time_s(cars.node[column], rides.pickup[row]) + cars.rest_s[column]
+    cost_ms = eta_s.astype(np.int64) * 1000 - tuning.ageing_ms_per_s * rides.waited_s[row].astype(np.int64)
+    cost_ms += _value_ms(market, rides, cars, row, column, waiting)
+    grown = 1000 + tuning.swap_price_growth_permille * rides.swaps[row].astype(np.int64)
+    changes = (own[row] >= 0) & (column != own[row])
+    cost_ms += np.where(changes, tuning.swap_price_ms * grown // 1000, 0)
+    return Problem(rides, cars, own, waiting, Pairs(row, column, cost_ms), eta_s)
+
+
+def _with_own(row: Longs, column: Longs, own: Longs, n_cars: int) -> tuple[Longs, Longs]:
+    """The driver who comes now is always among the candidates."""
+    held = np.flatnonzero(own >= 0)
+    code = np.unique(np.concatenate((row * n_cars + column, held * n_cars + own[held])))
+    return code // n_cars, code % n_cars
+
+
+def _value_ms(market: Market, rides: Rides, cars: Cars, row: Longs, column: Longs, waiting: int) -> Longs:
+    """How much worse the drop-off is for the driver than where the driver is now."""
+    zones = market.zones
+    if zones is None:
+        return np.zeros(len(row), np.int64)
+    idle_s = zones.idle_s.astype(np.int64)
+    there_s = np.where(row < waiting, idle_s[zones.zone[rides.dropoff[row]]], 0)
+    here_s = idle_s[zones.zone[cars.node[column]]]
+    return (there_s - here_s) * market.tuning.value_permille
+
+
+def _paths(chosen: Longs, own: Longs) -> Iterator[list[int]]:
+    """Rows that change together, each taking the driver of the one after it; a lone row, or a ring, too."""
+    owner = {int(column): row for row, column in enumerate(own.tolist()) if column >= 0}
+    changed = [
+        row for row, (new, old) in enumerate(zip(chosen.tolist(), own.tolist(), strict=True)) if new != old
+    ]
+    follows = {row: owner.get(int(chosen[row])) for row in changed}
+    led = {row for row in follows.values() if row is not None}
+    seen: set[int] = set()
+    for start in [*(row for row in changed if row not in led), *changed]:  # paths first, then rings
+        path: list[int] = []
+        row: int | None = start
+        while row is not None and row not in seen:
+            seen.add(row)
+            path.append(row)
+            row = follows[row]
+        if path:
+            yield path
+
+
+def _decision(problem: Problem, chosen: Longs, path: list[int]) -> Offer | Chain:
+    """A ride that waits and takes an idle driver is offered; everything else is an order."""
+    names, own = problem.rides.names, problem.own
+    choices = {row: _choice(problem, row, int(chosen[row])) for row in path}
+    if len(path) == 1 and own[path[0]] < 0:
+        return Offer(names[path[0]], choices[path[0]])
+    moves = tuple(Move(names[row], choices[row]) for row in reversed(path))
+    saves_s = sum(_eta_s(problem, row, int(own[row])) - choices[row].eta_s for row in path if own[row] >= 0)
+    return Chain(moves, saves_s)
+
+
+def _choice(problem: Problem, row: int, column: int) -> Choice:
+    first, last = _span(problem, row)
+    columns, eta_s, cost_ms = (
+        problem.pairs.column[first:last],
+        problem.eta_s[first:last],
+        problem.pairs.cost_ms,
+    )
+    few = set(np.argsort(cost_ms[first:last], kind="stable")[: CANDIDATES_SHOWN + 1].tolist())
+    few.add(int(np.searchsorted(columns, column)))
+    numbers = problem.cars.numbers
+    considered = [
+        (int(numbers[columns[i]]), int(eta_s[i]), int(cost_ms[first + i]) // 1000) for i in sorted(few)
+    ]
+    return explain(int(numbers[column]), _eta_s(problem, row, column), considered)
+
+
+def _eta_s(problem: Problem, row: int, column: int) -> int:
+    first, last = _span(problem, row)
+    return int(problem.eta_s[first + int(np.searchsorted(problem.pairs.column[first:last], column))])
+
+
+def _span(problem: Problem, row: int) -> tuple[int, int]:
+    """Where a row's pairs stand."""
+    first, last = np.searchsorted(problem.pairs.row, (row, row + 1))
+    return int(first), int(last)

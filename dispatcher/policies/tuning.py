@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy can be set to. Stands in `PolicyActivated`, so that a replay decides by the same."""
+
+from msgspec import Struct
+
+
+class Tuning(Struct, frozen=True, kw_only=True):
+    """For `batched`; each number was chosen by `taxi evaluate` (docs/policies.md)."""
+
+    candidates_max: int = 32
+    """Drivers who are considered for a ride: the nearest, as the crow flies."""
+    ageing_ms_per_s: int = 250
+    """By how much cheaper each second of waiting makes a ride."""
+    value_permille: int = 500
+    """How much of the difference between two places (drop-off, driver's) counts."""
+    rematch_interval_ms: int = 4_000
+    """How often rides before their pickup are matched anew."""
+    rematch_left_ms_min: int = 90_000
+    """A ride whose driver is nearer than this keeps the driver."""
+    swap_price_ms: int = 60_000
+    """What a change of drivers must gain…"""
+    swap_price_growth_permille: int = 1_000
+    """…and by how much more after each earlier change."""
+    reposition_interval_ms: int = 60_000
+    reposition_horizon_ms: int = 600_000
+    """Who becomes free within this counts as there already."""
+    reposition_drive_ms_max: int = 900_000
+    reposition_slack_ms: int = 60_000
+    """So long after a repositioned driver should have arrived, the drive counts as over."""

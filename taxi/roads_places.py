@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a fix to the street: on which arc a car is, and how far it has come on it.
+
+A car can't turn before the end of its block. Where it is on a one-way street and which way it faces decides
+whether the rider across the junction is ten seconds away or four minutes round the block.
+"""
+
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from taxi.roads import RoadNetwork
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int32]
+
+_SAMPLE_M: Final = 20.0
+_TURN_M: Final = 30.0
+"""A quarter turn counts as this many metres × √2: nearness and heading in one distance."""
+
+
+class Turning(NamedTuple):
+    """Where cars can first turn, and when."""
+
+    node: Ints
+    """(n,) the end of the current arc."""
+    rest_s: Ints
+    """(n,) driving time until there, in whole seconds."""
+
+
+class Places:
+    """Finds cars on a network by position and heading. Built in some 50 ms."""
+
+    def __init__(self, roads: "RoadNetwork") -> None:
+        self._roads = roads
+        count = np.maximum(2, np.ceil(roads.arc_length_m / _SAMPLE_M).astype(np.int64) + 1)
+        self._arc = np.repeat(np.arange(roads.n_arcs, dtype=np.int32), count)
+        nth = np.arange(len(self._arc)) - np.repeat(np.cumsum(count) - count, count)
+        self._share = nth / (count[self._arc] - 1)
+        points, heading = roads.along(self._arc, self._share * roads.arc_length_m[self._arc])
+        self._tree = cKDTree(_space(roads.plane.metres(points), heading))
+
+    def turning(self, points: Floats, heading: Ints) -> Turning:
+        """(n, 2) places, (n,) degrees or below 0 for untold: then the nearest node, at once."""
+        node = np.empty(len(points), np.int32)
+        rest_s = np.zeros(len(points), np.int32)
+        told = heading >= 0
+        node[~told], _ = self._roads.nearest_nodes(points[~told])
+        metres = self._roads.plane.metres(points[told])
+        _, near = self._tree.query(_space(metres, heading[told].astype(np.float64)))
+        arc = self._arc[near]
+        node[told] = self._roads.arc_to[arc]
+        rest_s[told] = np.rint((1 - self._share[near]) * self._roads.arc_time_s[arc])
+        return Turning(node, rest_s)
+
+
+def _space(metres: Floats, heading: Floats) -> Floats:
+    """(n, 2) and (n,) degrees → (n, 4): the nearest neighbour there is near and faces the same way."""
+    turn = np.radians(heading)
+    return np.column_stack((metres, _TURN_M * np.cos(turn), _TURN_M * np.sin(turn)))

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Markets by hand: a table of driving times is all that a test says."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dispatcher.policies.market import FAR_S, Cars, Fetching, Floats, Ints, Market, Rides, Riding
+from dispatcher.policies.tuning import Tuning
+
+FIRST_DRIVER = 10
+BEFORE_MS, NOW_MS = 1_750_000_001_000, 1_750_000_002_000
+"""Between them lies a multiple of 2 s, and none of 4 s."""
+
+
+class Table:
+    """Driving times by hand: car i stands at node i, the pickup of ride j is node j."""
+
+    def __init__(self, eta_s: Ints) -> None:
+        self._eta_s = eta_s
+
+    def travel_time_s(self, from_nodes: npt.ArrayLike, to_nodes: npt.ArrayLike) -> Ints:
+        found: Ints = self._eta_s[np.asarray(to_nodes), np.asarray(from_nodes)]
+        return found
+
+
+def rides(n: int, *, first: int = 0, refused: tuple[list[int], ...] | None = None, swaps: int = 0) -> Rides:
+    """r0, r1, …, oldest first; the pickup of each is its node."""
+    nodes = np.arange(first, first + n, dtype=np.int32)
+    return Rides(
+        names=tuple(f"r{i}" for i in nodes.tolist()),
+        waited_s=np.arange(n, 0, -1, dtype=np.int32),
+        pickup=nodes,
+        dropoff=nodes,
+        refused=refused or tuple([] for _ in range(n)),
+        swaps=np.full(n, swaps, np.int32),
+    )
+
+
+def cars(n: int, *, first: int = 0) -> Cars:
+    """Drivers from FIRST_DRIVER on, each at a node of their own."""
+    nodes = np.arange(first, first + n, dtype=np.int32)
+    return Cars(
+        numbers=FIRST_DRIVER + nodes.astype(np.int64),
+        node=nodes,
+        rest_s=np.zeros(n, np.int32),
+        points_m=np.zeros((n, 2)),
+        bound=np.full(n, -1, np.int32),
+    )
+
+
+def market(eta_s: list[list[int]], *, fetched: int = 0, rematch: bool = False, **tuning: Any) -> Market:
+    """(rides, cars): the last `fetched` of both belong together, ride by car; FAR_S is a refusal."""
+    table = np.array(eta_s, np.int32)
+    n_rides, n_cars = table.shape
+    refused = tuple([FIRST_DRIVER + i for i in np.flatnonzero(row == FAR_S).tolist()] for row in table)
+    waiting, idle = n_rides - fetched, n_cars - fetched
+    return Market(
+        rides=rides(waiting, refused=refused[:waiting]),
+        cars=cars(idle),
+        times=Table(table),
+        now_ms=NOW_MS + 2_000 * rematch,
+        before_ms=BEFORE_MS,
+        pickup_m=_nowhere,
+        tuning=Tuning(**tuning),
+        find_fetching=lambda: Fetching(
+            rides(fetched, first=waiting, refused=refused[waiting:]), cars(fetched, first=idle)
+        ),
+        find_riding=lambda: Riding(np.zeros(0, np.int32), np.zeros(0, np.int32)),
+    )
+
+
+def _nowhere(nodes: Ints) -> Floats:
+    return np.zeros((len(nodes), 2))
