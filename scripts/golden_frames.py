@@ -18,7 +18,7 @@ import numpy as np
 from gateway.city.blocks import Moved, Told, encode, joined
 from gateway.city.columns import DriverColumns
 from gateway.city.feed import feed_section
-from gateway.city.hash import Lanes, hash_drivers, hash_ride
+from gateway.city.hash import Lanes, added_up, hash_drivers, hash_ride
 from gateway.city.rides import ride_record, rides_section
 from gateway.stream.cut import Held, Sections, seal
 from scripts.generated import write_or_check
@@ -137,7 +137,7 @@ class Story:
 
     def lanes(self) -> Lanes:
         """Over all rows held."""
-        lanes = hash_drivers(columns(list(self.drivers.values())))
+        lanes = added_up(hash_drivers(columns(list(self.drivers.values()))))
         for record in self.rides.values():
             lanes = lanes.plus(hash_ride(record))
         return lanes

@@ -6,15 +6,19 @@ matter: rows leave here sorted by driver number, and the hash never sees a slot.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gateway.city.blocks import one_block
 from gateway.city.columns import DriverColumns
-from gateway.city.grid import Grid
-from gateway.city.hash import Lanes, hash_drivers
+from gateway.city.grid import Grid, Tiles
+from gateway.city.hash import hash_drivers
+from gateway.city.step import Side, Step
+from gateway.city.succession import succession
+from gateway.city.sums import Sum, TileSums
 from taxi.cursor import Cursor
 from taxi.fixes import AHEAD_MS_MAX, OLD_MS_MAX
 from taxi.messages import Fix
@@ -22,6 +26,9 @@ from taxi.messages import Fix
 SKEW_MS: Final = OLD_MS_MAX + AHEAD_MS_MAX
 """Of two fixes, the one appended first can be the newer one by so much."""
 _NEVER: Final = -1
+_NO_TIME: Final = 2**62
+_DRIVER, _AT_MS, _LNG, _LAT = (attrgetter(name) for name in ("driver", "at_ms", "lng", "lat"))
+_HEADING, _SPEED = attrgetter("heading"), attrgetter("speed")
 _Longs = npt.NDArray[np.int64]
 _Slots = npt.NDArray[np.intp]
 _Mask = npt.NDArray[np.bool_]
@@ -35,15 +42,19 @@ class DriverTable:
         self.grid = grid
         self.expiry_ms = expiry_ms
         self.memory_ms = max(memory_ms, SKEW_MS)
+        self.sums = TileSums(grid)
         self._slot_of: dict[int, int] = {}
         self._free: list[int] = []
         self._status_of: dict[int, tuple[int, int]] = {}
         """Driver → status, and the event offset since which it stands; with a fix or without."""
         self._size = 0
+        self._oldest_ms = self._oldest_used_ms = _NO_TIME
+        """No row, and no slot, has a fix appended earlier: nothing to look for until that would expire."""
+        self._step: Step | None = None
+        # The newest fix, and what was said of its driver.
         self._driver = np.zeros(0, np.uint32)
         self._lng_e5 = np.zeros(0, np.int32)
         self._lat_e5 = np.zeros(0, np.int32)
-        self._tile = np.zeros(0, np.int32)
         self._at_ms = np.zeros(0, np.int64)
         self._offset = np.zeros(0, np.int64)
         self._append_ms = np.zeros(0, np.int64)
@@ -51,53 +62,77 @@ class DriverTable:
         self._speed = np.zeros(0, np.uint8)
         self._status = np.zeros(0, np.uint8)
         self._status_ev = np.zeros(0, np.int64)
+        self._tile = np.zeros(0, np.int32)
+        self._tile_loc = np.zeros(0, np.int64)
+        """The last offset at which the position shown changed its tile."""
+        # Of the slot.
         self._used = np.zeros(0, np.bool_)
-        self._present = np.zeros(0, np.bool_)
+        self._touched = np.zeros(0, np.bool_)
+        """Whether the row may be another than at the last cut."""
         self._gone_loc = np.zeros(0, np.int64)
         self._gone_ev = np.zeros(0, np.int64)
+        # The row as the last cut had it.
+        self._present = np.zeros(0, np.bool_)
+        self._shown_lng_e5 = np.zeros(0, np.int32)
+        self._shown_lat_e5 = np.zeros(0, np.int32)
+        self._shown_at = np.zeros(0, np.uint32)
+        self._shown_heading = np.zeros(0, np.uint8)
+        self._shown_speed = np.zeros(0, np.uint8)
+        self._shown_status = np.zeros(0, np.uint8)
+        self._shown_tile = np.zeros(0, np.int32)
+        self._lane_a = np.zeros(0, np.uint32)
+        self._lane_b = np.zeros(0, np.uint32)
 
-    @property
-    def total(self) -> int:
-        """Number of rows."""
-        return int(np.count_nonzero(self._present))
+    # --- folding ----------------------------------------------------------------------------------
 
     def fold(self, fixes: Sequence[Fix], offsets: Sequence[int], appends_ms: Sequence[int]) -> None:
-        """Take fixes in, in any order, repeated or late (the rule: taxi/fixes.py)."""
-        at_ms, append_ms = _longs([fix.at_ms for fix in fixes]), _longs(appends_ms)
+        """Take fixes in, in the order of their offsets; late or repeated ones too (taxi/fixes.py)."""
+        at_ms, append_ms, offset = _longs(list(map(_AT_MS, fixes))), _longs(appends_ms), _longs(offsets)
         kept = np.flatnonzero((append_ms - OLD_MS_MAX <= at_ms) & (at_ms <= append_ms + AHEAD_MS_MAX))
         if not len(kept):
             return
-        offset = _longs(offsets)
-        slot = np.array([self._slot(fixes[i].driver) for i in kept.tolist()], np.intp)
-        order = np.lexsort((offset[kept], at_ms[kept], slot))
-        last = np.append(slot[order][1:] != slot[order][:-1], True)
-        newest, slot = kept[order[last]], slot[order[last]]
-        chosen = [fixes[i] for i in newest.tolist()]
-        self._store(slot, chosen, at_ms[newest], offset[newest], append_ms[newest])
+        slot = self._slots([fixes[i].driver for i in kept.tolist()])
+        had_ms, had_offset = self._at_ms[slot], self._offset[slot]
+        at_ms, offset = at_ms[kept], offset[kept]
+        newer = np.flatnonzero((at_ms > had_ms) | ((at_ms == had_ms) & (offset > had_offset)))
+        if len(newer):
+            chosen = [fixes[i] for i in kept[newer].tolist()]
+            self._store(slot[newer], chosen, at_ms[newer], offset[newer], append_ms[kept][newer])
 
     def _store(
-        self,
-        slot: _Slots,
-        fixes: list[Fix],
-        at_ms: _Longs,
-        offset: _Longs,
-        append_ms: _Longs,
+        self, slot: _Slots, fixes: list[Fix], at_ms: _Longs, offset: _Longs, append_ms: _Longs
     ) -> None:
-        """Write one fix a slot, where it is newer than what stands there."""
-        had_ms, had_offset = self._at_ms[slot], self._offset[slot]
-        newer = (at_ms > had_ms) | ((at_ms == had_ms) & (offset > had_offset))
-        slot = slot[newer]
-        if not len(slot):
-            return
-        fixes = [fixes[i] for i in np.flatnonzero(newer).tolist()]
-        self._at_ms[slot], self._offset[slot] = at_ms[newer], offset[newer]
-        self._append_ms[slot] = append_ms[newer]
-        self._lng_e5[slot] = np.rint(np.array([fix.lng for fix in fixes]) * 1e5)
-        self._lat_e5[slot] = np.rint(np.array([fix.lat for fix in fixes]) * 1e5)
-        self._tile[slot] = self.grid.tile_of(self._lng_e5[slot], self._lat_e5[slot])
-        turns = np.rint(np.array([fix.heading for fix in fixes]) * (256 / 360))
+        """Write fixes newer than what their slots hold."""
+        lng_e5 = _rounded(map(_LNG, fixes), len(fixes), 1e5).astype(np.int32)
+        lat_e5 = _rounded(map(_LAT, fixes), len(fixes), 1e5).astype(np.int32)
+        tile = self.grid.tile_of(lng_e5, lat_e5)
+        chain, is_last, follows = succession(slot, at_ms)
+        self._note_hops(slot[chain], tile[chain], follows, offset[chain])
+        newest = chain[is_last]
+        slot = slot[newest]
+        self._at_ms[slot], self._offset[slot] = at_ms[newest], offset[newest]
+        self._append_ms[slot] = append_ms[newest]
+        self._lng_e5[slot], self._lat_e5[slot], self._tile[slot] = (
+            lng_e5[newest],
+            lat_e5[newest],
+            tile[newest],
+        )
+        shown = [fixes[i] for i in newest.tolist()]
+        turns = _rounded(map(_HEADING, shown), len(shown), 256 / 360)
         self._heading[slot] = turns.astype(np.int64) & 0xFF
-        self._speed[slot] = np.minimum(np.rint(np.array([fix.speed for fix in fixes]) * 2), 255)
+        self._speed[slot] = np.minimum(_rounded(map(_SPEED, shown), len(shown), 2), 255)
+        self._touched[slot] = True
+        earliest_ms = int(append_ms[newest].min())
+        self._oldest_ms = min(self._oldest_ms, earliest_ms)
+        self._oldest_used_ms = min(self._oldest_used_ms, earliest_ms)
+
+    def _note_hops(self, slot: _Slots, tile: npt.NDArray[np.int32], follows: _Mask, offset: _Longs) -> None:
+        """Along the chain of positions shown: where each driver last came from another tile."""
+        before = self._tile[slot]
+        within = np.flatnonzero(follows)
+        before[within] = tile[within - 1]
+        hops = np.flatnonzero(tile != before)
+        np.maximum.at(self._tile_loc, slot[hops], offset[hops])
 
     def set_status(self, driver: int, status: int, ev: int) -> None:
         """What events say of a driver as of the batch that ends at `ev`."""
@@ -107,41 +142,98 @@ class DriverTable:
         self._status_of[driver] = (status, ev)
         slot = self._slot_of.get(driver)
         if slot is not None:
-            self._status[slot], self._status_ev[slot] = status, ev
+            self._status[slot], self._status_ev[slot], self._touched[slot] = status, ev, True
+
+    # --- closing a cut ----------------------------------------------------------------------------
 
     def close(self, cursor: Cursor, at_ms: int) -> None:
         """Settle which rows there are at this cut time, and forget what nobody can ask for any more."""
-        present = self._used & (self._append_ms + self.expiry_ms > at_ms)
-        gone = self._used & ~present & (self._present | (self._gone_loc == _NEVER))
+        self._touch_expired(at_ms)
+        slots = np.flatnonzero(self._touched)
+        slots = slots[np.argsort(self._driver[slots])]
+        self._touched[slots] = False
+        before = Side(self._shown(slots), self._shown_tile[slots], self._present[slots])
+        shown = self._append_ms[slots] + self.expiry_ms > at_ms
+        after = Side(self._now(slots), self._tile[slots], shown)
+        self._show(slots, before, after)
+        self._step = Step(self.grid, before, after)
+        gone = slots[~shown & (before.shown | (self._gone_loc[slots] == _NEVER))]
         self._gone_loc[gone], self._gone_ev[gone] = cursor.loc, cursor.ev
-        self._gone_loc[present] = _NEVER
-        self._present = present
-        forget = self._used & (self._append_ms + (self.expiry_ms + self.memory_ms) <= at_ms)
-        for slot in np.flatnonzero(forget).tolist():
+        self._gone_loc[slots[shown]] = _NEVER
+        self._forget(at_ms)
+
+    def _show(self, slots: _Slots, before: Side, after: Side) -> None:
+        """Take over rows as the cut has them, and keep the sums."""
+        was, now = before.shown, after.shown
+        self.sums.take_out(before.tile[was], self._lane_a[slots[was]], self._lane_b[slots[was]])
+        self._lane_a[slots], self._lane_b[slots] = a, b = hash_drivers(after.rows)
+        self.sums.add(after.tile[now], a[now], b[now])
+        self._present[slots] = now
+        self._shown_lng_e5[slots], self._shown_lat_e5[slots] = after.rows.lng_e5, after.rows.lat_e5
+        self._shown_at[slots], self._shown_status[slots] = after.rows.at, after.rows.status
+        self._shown_heading[slots], self._shown_speed[slots] = after.rows.heading, after.rows.speed
+        self._shown_tile[slots] = after.tile
+
+    def _touch_expired(self, at_ms: int) -> None:
+        """Rows whose time is over differ, too."""
+        if self._oldest_ms + self.expiry_ms > at_ms:
+            return
+        alive = self._used & (self._append_ms + self.expiry_ms > at_ms)
+        self._touched |= self._present & ~alive
+        self._oldest_ms = int(self._append_ms[alive].min(initial=_NO_TIME))
+
+    def _forget(self, at_ms: int) -> None:
+        life_ms = self.expiry_ms + self.memory_ms
+        if self._oldest_used_ms + life_ms > at_ms:
+            return
+        forgotten = self._used & (self._append_ms + life_ms <= at_ms)
+        for slot in np.flatnonzero(forgotten).tolist():
             del self._slot_of[int(self._driver[slot])]
-            self._used[slot] = False
             self._free.append(slot)
+        self._used[forgotten] = False
+        self._oldest_used_ms = int(self._append_ms[self._used].min(initial=_NO_TIME))
 
-    def held(self, inside: _Mask) -> tuple[int, Lanes]:
-        """How many rows are in these tiles, and what they add up to."""
-        slots = np.flatnonzero(self._present & inside[self._tile])
-        return len(slots), hash_drivers(self._columns(slots))
+    # --- asking -----------------------------------------------------------------------------------
 
-    def changes(self, since: Cursor | None, old: _Mask, new: _Mask) -> bytes:
-        """What changes for a client that holds the rows of the tiles `old` at `since` (None: it has none)."""
-        shown = self._present & new[self._tile]
-        if since is None:
-            return one_block(np.zeros(0, np.uint32), self._sorted(shown))
-        told = (self._offset >= since.loc) | (self._status_ev > since.ev) | ~old[self._tile]
-        left = self._used & ~shown & ((self._offset >= since.loc) | old[self._tile])
+    @property
+    def total(self) -> int:
+        """Number of rows."""
+        return self.sums.of(None).rows
+
+    def held(self, tiles: Tiles | None) -> Sum:
+        """What the rows in these tiles add up to."""
+        return self.sums.of(tiles)
+
+    def step(self, tiles: Tiles | None) -> bytes:
+        """The drivers section for who stands at the cut before this one."""
+        assert self._step is not None, "no cut has closed"
+        return self._step.of(tiles)
+
+    def image(self, tiles: Tiles | None) -> bytes:
+        """The drivers section for who has nothing."""
+        shown = self._present if tiles is None else self._present & self.grid.mask(tiles)[self._tile]
+        return one_block(np.zeros(0, np.uint32), self._sorted(shown))
+
+    def changes(self, since: Cursor, old: Tiles | None, new: Tiles | None) -> bytes:
+        """The drivers section for who has the rows of the tiles `old` as of `since`."""
+        wanted, known = self.grid.mask(new)[self._tile], self.grid.mask(old)[self._tile]
+        fresh = self._offset >= since.loc
+        shown = self._present & wanted
+        told = shown & (fresh | (self._status_ev > since.ev) | ~known)
+        # Who has not hopped since was in this very tile; who has may have been anywhere.
+        left = self._used & ~shown & (known | (self._tile_loc >= since.loc))
         left &= self._present | (self._gone_loc > since.loc) | (self._gone_ev > since.ev)
-        return one_block(np.sort(self._driver[left]), self._sorted(shown & told))
+        return one_block(np.sort(self._driver[left]), self._sorted(told))
+
+    def counts(self, statuses: int) -> list[int]:
+        """Rows by status, from 0 to `statuses` − 1."""
+        return [int(n) for n in np.bincount(self._shown_status[self._present], minlength=statuses)]
 
     def _sorted(self, chosen: _Mask) -> DriverColumns:
         slots = np.flatnonzero(chosen)
-        return self._columns(slots[np.argsort(self._driver[slots])])
+        return self._shown(slots[np.argsort(self._driver[slots])])
 
-    def _columns(self, slots: _Slots) -> DriverColumns:
+    def _now(self, slots: _Slots) -> DriverColumns:
         return DriverColumns(
             self._driver[slots],
             self._lng_e5[slots],
@@ -152,9 +244,24 @@ class DriverTable:
             self._status[slots],
         )
 
-    def counts(self, statuses: int) -> list[int]:
-        """Rows by status, from 0 to `statuses` − 1."""
-        return [int(n) for n in np.bincount(self._status[self._present], minlength=statuses)]
+    def _shown(self, slots: _Slots) -> DriverColumns:
+        return DriverColumns(
+            self._driver[slots],
+            self._shown_lng_e5[slots],
+            self._shown_lat_e5[slots],
+            self._shown_at[slots],
+            self._shown_heading[slots],
+            self._shown_speed[slots],
+            self._shown_status[slots],
+        )
+
+    # --- slots ------------------------------------------------------------------------------------
+
+    def _slots(self, drivers: list[int]) -> _Slots:
+        known = list(map(self._slot_of.get, drivers))
+        if None in known:
+            known = [self._slot(driver) for driver in drivers]
+        return np.array(known, np.intp)
 
     def _slot(self, driver: int) -> int:
         slot = self._slot_of.get(driver)
@@ -162,6 +269,7 @@ class DriverTable:
             slot = self._slot_of[driver] = self._new_slot()
             self._driver[slot], self._used[slot], self._present[slot] = driver, True, False
             self._at_ms[slot] = self._offset[slot] = self._gone_loc[slot] = self._gone_ev[slot] = _NEVER
+            self._tile[slot] = self._tile_loc[slot] = _NEVER
             self._append_ms[slot] = 0
             self._status[slot], self._status_ev[slot] = self._status_of.get(driver, (0, _NEVER))
         return slot
@@ -184,3 +292,8 @@ class DriverTable:
 
 def _longs(values: Sequence[int]) -> _Longs:
     return np.array(values, np.int64)
+
+
+def _rounded(values: Any, n: int, scale: float) -> npt.NDArray[np.float64]:
+    rounded: npt.NDArray[np.float64] = np.rint(np.fromiter(values, np.float64, n) * scale)
+    return rounded

@@ -8,8 +8,10 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-SHIFT: Final = 9
-"""A tile is 2⁹ × 1e-5 degrees: some 430 × 570 m in New York, a dozen or two in a window at street zoom."""
+from gateway.stream.picture import Box
+
+TILES_ALONG: Final = 32
+"""At least so many along the longer side of a city: then a window at street zoom touches a dozen or two."""
 _Degrees5 = npt.NDArray[np.int32]
 
 
@@ -30,16 +32,17 @@ class Grid:
     south_e5: int
     columns: int
     rows: int
-    shift: int = SHIFT
+    shift: int
+    """A tile is 2^shift × 1e-5 degrees wide and high."""
 
     @classmethod
-    def over(cls, box: tuple[float, float, float, float], shift: int = SHIFT) -> Self:
-        """The grid that covers a box of degrees."""
+    def over(cls, box: Box) -> Self:
+        """The grid that covers a box of degrees. Manhattan's tiles are 2⁹: some 430 × 570 m."""
         west, south, east, north = box
         west_e5, south_e5 = math.floor(west * 1e5), math.floor(south * 1e5)
-        columns = ((math.ceil(east * 1e5) - west_e5) >> shift) + 1
-        rows = ((math.ceil(north * 1e5) - south_e5) >> shift) + 1
-        return cls(west_e5, south_e5, columns, rows, shift)
+        width, height = math.ceil(east * 1e5) - west_e5, math.ceil(north * 1e5) - south_e5
+        shift = max(0, (max(width, height) // TILES_ALONG).bit_length() - 1)
+        return cls(west_e5, south_e5, (width >> shift) + 1, (height >> shift) + 1, shift)
 
     @property
     def n_tiles(self) -> int:
@@ -53,7 +56,7 @@ class Grid:
         tile: npt.NDArray[np.int32] = row * np.int32(self.columns) + column
         return tile
 
-    def touched(self, box: tuple[float, float, float, float]) -> Tiles | None:
+    def touched(self, box: Box) -> Tiles | None:
         """The tiles that touch a box; None if that is all of them. Raises ValueError for no box."""
         if not all(map(math.isfinite, box)) or box[0] > box[2] or box[1] > box[3]:
             message = "a view is [west, south, east, north] in degrees"

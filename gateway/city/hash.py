@@ -26,8 +26,8 @@ class Lanes(NamedTuple):
         return Lanes(self.a - other.a & WORD, self.b - other.b & WORD)
 
 
-def hash_drivers(rows: DriverColumns) -> Lanes:
-    """The sum over driver rows."""
+def hash_drivers(rows: DriverColumns) -> tuple[_Words, _Words]:
+    """What each driver row adds, lane by lane."""
     x, y = rows.lng_e5.view(np.uint32), rows.lat_e5.view(np.uint32)
     s = rows.status.astype(np.uint32)
     s |= rows.heading.astype(np.uint32) << np.uint32(8)
@@ -40,7 +40,13 @@ def hash_drivers(rows: DriverColumns) -> Lanes:
     )
     a = _fmix((x ^ k) * np.uint32(0x85EBCA77) + y)
     b = _fmix((y ^ k) * np.uint32(0xC2B2AE3D) + x)
-    return Lanes(int(a.sum(dtype=np.uint64)) & WORD, int(b.sum(dtype=np.uint64)) & WORD)
+    return a, b
+
+
+def added_up(lanes: tuple[_Words, _Words]) -> Lanes:
+    """The sum over rows."""
+    a, b = (int(lane.sum(dtype=np.uint64)) & WORD for lane in lanes)
+    return Lanes(a, b)
 
 
 def hash_ride(record: bytes) -> Lanes:

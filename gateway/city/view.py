@@ -81,6 +81,8 @@ class View:
         """Batches that read no further than this say nothing of the age of what is before it."""
         self._window = Window(loc=loc, ev=ev, at_ms=city.now_ms, full_ms=0, horizon_ms=span.resume_ms)
         self._live = False
+        self._made: dict[Cursor, tuple[bytes, bytes]] = {}
+        """Rides and feed sections of this cut, by where they start."""
         self._take_over(city)
 
     def _take_over(self, city: CityState) -> None:
@@ -201,6 +203,7 @@ class View:
         self.at_ms = max(self._append_ms, self.city.now_ms, self.at_ms)
         if not self.city.epoch:
             return
+        self._made.clear()
         self.previous, self.cursor = self.cursor, Cursor(self.city.epoch, self.loc, self.ev)
         self.drivers.close(self.cursor, self.at_ms)
         self.rides.close(self.cursor, self.at_ms)
@@ -238,29 +241,48 @@ class View:
         return {"grid": self.grid.told()}
 
     def step(self, area: Area, *, stale: bool = False) -> bytes:
-        """The cut from the one before it, for a client that stands there with this area."""
-        return self.diff(self.previous, area, area, stale=stale)
+        """The cut from `previous` to `cursor`: only for who stands there with this very area."""
+        since, tiles = self.previous, _tiles(area)
+        assert since is not None, "there was no cut before"
+        standing, feed = self._shared(since)
+        return self._sealed(since, tiles, Sections(self.drivers.step(tiles), standing, feed), stale=stale)
 
     def diff(
         self, since: Cursor | None, old: Area, new: Area, *, stale: bool = False, generation: int = 0
     ) -> bytes:
         """The cut from (`since`, `old`) to (`cursor`, `new`); from None the image. `since` must be served."""
+        tiles = _tiles(new)
+        if since is None:
+            sections = Sections(self.drivers.image(tiles), rides_section((), self.rides.rows(None)))
+        else:
+            sections = Sections(self.drivers.changes(since, _tiles(old), tiles), *self._shared(since))
+        return self._sealed(since, tiles, sections, stale=stale, generation=generation)
+
+    def _shared(self, since: Cursor) -> tuple[bytes, bytes]:
+        """Rides and feed since a cursor: the same for every area, so encoded once a cut."""
+        made = self._made.get(since)
+        if made is None:
+            rides = rides_section(self.rides.gone(since), self.rides.rows(since))
+            made = self._made[since] = rides, feed_section(self._feed.after(since.ev))
+        return made
+
+    def _sealed(
+        self,
+        since: Cursor | None,
+        tiles: Tiles | None,
+        sections: Sections,
+        *,
+        stale: bool,
+        generation: int = 0,
+    ) -> bytes:
         assert self.cursor is not None
-        inside = self.grid.mask(_tiles(new))
-        before = inside if old == new else self.grid.mask(_tiles(old))
-        held, lanes = self.drivers.held(inside)
-        rides_gone = () if since is None else self.rides.gone(since)
+        rows, lanes = self.drivers.held(tiles)
         lanes = lanes.plus(self.rides.lanes)
-        sections = Sections(
-            self.drivers.changes(since, before, inside),
-            rides_section(rides_gone, self.rides.rows(since)),
-            b"" if since is None else feed_section(self._feed.after(since.ev)),
-        )
         return seal(
             since=since,
             cursor=self.cursor,
             at_ms=self.at_ms,
-            held=Held(lanes.a, lanes.b, held, self.rides.held),
+            held=Held(lanes.a, lanes.b, rows, self.rides.held),
             sections=sections,
             stale=stale,
             generation=generation,

@@ -308,13 +308,13 @@ def yesterdays_fixes_count() -> Iterator[None]:
 @contextmanager
 def the_last_fix_wins() -> Iterator[None]:
     """The newest fix is the one that arrived last."""
-    store = gateway.city.drivers.DriverTable._store
+    fold = gateway.city.drivers.DriverTable.fold
 
-    def overwrite(self: gateway.city.drivers.DriverTable, slot: Any, *args: Any) -> None:
-        self._at_ms[slot] = 0
-        store(self, slot, *args)
+    def overwrite(self: gateway.city.drivers.DriverTable, *args: Any) -> None:
+        self._at_ms[:] = 0
+        fold(self, *args)
 
-    with patch.object(gateway.city.drivers.DriverTable, "_store", overwrite):
+    with patch.object(gateway.city.drivers.DriverTable, "fold", overwrite):
         yield
 
 

@@ -272,3 +272,92 @@ def test_a_window_takes_the_later_of_both_topics() -> None:
     assert window.contains(Cursor(EPOCH, 10, 0), 1_000)
     assert not window.contains(Cursor(EPOCH, 9, 10), 1_000)
     assert not window.contains(Cursor(EPOCH, 10, 0), 1_601)
+
+
+# --- tiles ----------------------------------------------------------------------------------------------
+
+A, B, OUTSIDE = (-73.999, 40.751), (-73.99, 40.751), (-75.0, 10.0)
+
+
+def placed(offset: int, place: tuple[float, float], *, driver: int = 1) -> Record:
+    return fix(offset, T0 + offset, driver, lng=place[0], lat=place[1])
+
+
+def box(place: tuple[float, float]) -> tuple[float, float, float, float]:
+    return (*place, *place)
+
+
+def gone(view: View, since: Cursor, place: tuple[float, float]) -> tuple[int, ...]:
+    area = view.area(box(place))
+    return decode_cut(view.diff(since, area, area)).gone
+
+
+def test_who_went_to_another_tile_and_came_back_in_one_fold_is_told_as_gone_from_there() -> None:
+    view = newborn()
+    view.fold_locations([placed(0, A)])
+    view.fold_locations([placed(1, B), placed(2, A)])
+    view.close()
+    assert gone(view, Cursor(EPOCH, 2, view.ev), B) == (1,)
+    assert gone(view, Cursor(EPOCH, 3, view.ev), B) == ()
+
+
+def test_a_late_fix_from_another_tile_is_no_hop() -> None:
+    view = newborn()
+    view.fold_locations([placed(0, A)])
+    view.fold_locations([placed(1, A), fix(2, T0 + 2, at_ms=T0 - 1, lng=B[0], lat=B[1]), placed(3, A)])
+    view.close()
+    assert gone(view, Cursor(EPOCH, 3, view.ev), B) == ()
+
+
+def test_whoever_drives_from_one_tile_of_a_view_to_another_is_gone_in_one_block_and_set_in_the_next() -> None:
+    view = newborn()
+    view.fold_locations([placed(0, A), placed(1, A, driver=2)])
+    view.close()
+    view.fold_locations([placed(2, B), placed(3, A, driver=2)])
+    view.close()
+    cut = decode_cut(view.step(view.area((A[0], A[1], B[0], B[1]))))
+    assert (cut.blocks, cut.gone) == (2, (1,))
+    assert [row.driver for row in cut.drivers] == [1]
+    assert [one.driver for one in cut.moved] == [2]
+    assert decode_cut(view.step(None)).gone == ()
+
+
+def test_tiles_at_the_border_reach_beyond_the_city() -> None:
+    view = newborn()
+    view.fold_locations([placed(0, OUTSIDE)])
+    view.close()
+    corner = view.area((-74.02, 40.70, -74.02, 40.70))
+    assert decode_cut(view.diff(None, None, corner)).drivers_held == 1
+    assert view.area((-180, -90, 180, 90)) is None
+
+
+@pytest.mark.parametrize(
+    "box", [(1.0, 0.0, 0.0, 1.0), (0.0, 1.0, 1.0, 0.0), (float("nan"), 0, 1, 1), (0, 0, float("inf"), 1)]
+)
+def test_what_is_no_box_shows_no_area(box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(ValueError, match="west, south, east, north"):
+        newborn().area(box)
+
+
+def test_a_row_that_did_not_change_is_not_told_in_a_step() -> None:
+    view = newborn()
+    view.fold_locations([fix(0, T0), fix(1, T0, 2)])
+    view.close()
+    view.fold_locations([fix(2, T0), fix(3, T0 + 1_000, 2)])
+    view.close()
+    cut = decode_cut(view.step(None))
+    assert [(one.driver, one.at_by_ms) for one in cut.moved] == [(2, 1_000)]
+    assert not cut.drivers
+    assert not cut.status
+
+
+def test_a_status_alone_is_told_alone() -> None:
+    view = newborn()
+    view.fold_locations([fix(0, T0), fix(1, T0, 2)])
+    view.close()
+    view.fold_events(batch(2, 2, T0, m.DriverCameOnline(batch=2, at_ms=T0, driver=2)))
+    view.close()
+    cut = decode_cut(view.step(None))
+    assert cut.status == ((2, 1),)
+    assert not cut.drivers
+    assert not cut.moved
