@@ -85,6 +85,8 @@ class Assignment:
 
     generation: int
     partitions: tuple[int, ...] = field(default=())
+    expelled: bool = False
+    """The group gave this member up (it slept past its session, say): what it had may be another's."""
 
 
 class Reader(Protocol):
@@ -130,11 +132,27 @@ class TransactionalProducer(Protocol):
     async def close(self) -> None: ...
 
 
+class Claim(Protocol):
+    """An assignment, to be confirmed before anything is done that only its owner may do.
+
+    Whoever wakes from a long sleep believes in what it was given before. Asking first keeps it from
+    fencing its successor.
+    """
+
+    async def confirm(self) -> None:
+        """Ask the group. Raises Fenced if the assignment is no more, and what else a bus raises."""
+
+    def holds(self) -> bool:
+        """Whether it was confirmed so short a time ago that nobody else can have been given it since."""
+
+
 class Membership(Protocol):
     """A place in a consumer group whose partitions are cities."""
 
     async def next(self) -> Assignment:
         """Wait for the next change. A lost session shows as an empty assignment, then a new one."""
+
+    def claim(self, assignment: Assignment) -> Claim: ...
 
     async def leave(self) -> None:
         """Leave at once, so that others need not wait for the session to expire."""
@@ -152,7 +170,10 @@ class Bus(Protocol):
 
     async def producer(self, *, acks: Literal["all", "leader"] = "all") -> Producer: ...
 
-    async def transactional_producer(self, transactional_id: str) -> TransactionalProducer: ...
+    async def transactional_producer(
+        self, transactional_id: str, claim: Claim | None = None
+    ) -> TransactionalProducer:
+        """Start one, which fences its predecessor. `claim`: only while it holds; else raises Fenced."""
 
     async def join(self, group: str, topic: str) -> Membership: ...
 

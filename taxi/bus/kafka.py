@@ -7,7 +7,7 @@ from typing import Literal, Self
 from aiokafka.errors import for_code
 from aiokafka.protocol.offset import OffsetRequest
 
-from taxi.bus import Offsets
+from taxi.bus import Claim, Offsets
 from taxi.bus.kafka_group import KafkaMembership
 from taxi.bus.kafka_link import KafkaLink, Limits
 from taxi.bus.kafka_producer import KafkaProducer
@@ -50,10 +50,12 @@ class KafkaBus:
     async def producer(self, *, acks: Literal["all", "leader"] = "all") -> KafkaProducer:
         return KafkaProducer(await self._new_link(), self._settings.prefix, idempotent=acks == "all")
 
-    async def transactional_producer(self, transactional_id: str) -> KafkaTransactionalProducer:
+    async def transactional_producer(
+        self, transactional_id: str, claim: Claim | None = None
+    ) -> KafkaTransactionalProducer:
         producer = KafkaTransactionalProducer(await self._new_link(), self._settings.prefix, transactional_id)
         try:
-            await producer.start()
+            await producer.start(claim)
         except BaseException:
             await producer.close()
             raise

@@ -2,14 +2,17 @@
 """A place in a consumer group. aiokafka's consumer does the talking; it reads and commits nothing."""
 
 import asyncio
+import math
 from collections.abc import Iterable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalGenerationError, KafkaError, NoError, UnknownMemberIdError, for_code
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import TopicPartition
 
-from taxi.bus import Assignment, Unavailable
+from taxi.bus import Assignment, Fenced, Unavailable
 from taxi.bus.kafka_link import Limits, security
 from taxi.runtime.settings import Settings
 
@@ -64,12 +67,37 @@ class KafkaMembership:
         except (KafkaError, OSError):
             return  # the session expires by itself
 
+    def claim(self, assignment: Assignment) -> "KafkaClaim":
+        return KafkaClaim(self, assignment, self._limits.session_ms / 1000)
+
+    def holds(self, assignment: Assignment) -> bool:
+        """Whether it is the newest that this member knows of."""
+        return not self.closed and self._newest == assignment and not self._is_expelled
+
+    async def beat(self) -> None:
+        """One heartbeat more, under the generation at hand. Raises KafkaError as the coordinator says."""
+        coordinator = self._coordinator
+        request = HeartbeatRequest(coordinator.group_id, coordinator.generation, coordinator.member_id)
+        error = for_code((await coordinator._send_req(request)).error_code)  # noqa: SLF001
+        if error is not NoError:
+            raise error(coordinator.group_id)
+
     def given(self, partitions: Iterable[TopicPartition]) -> None:
         """The group gave or took: what this member has is now exactly this."""
         own = sorted(tp.partition for tp in partitions)
         self._generation += 1
-        self._newest = Assignment(self._generation, tuple(own))
+        self._newest = Assignment(self._generation, tuple(own), expelled=not own and self._is_expelled)
         self._news.set()
+
+    @property
+    def _coordinator(self) -> Any:
+        """Aiokafka's side of the group: not public, so a test in the bus suite holds what is used of it."""
+        return self._consumer._coordinator  # noqa: SLF001
+
+    @property
+    def _is_expelled(self) -> bool:
+        """The group knows no such member: the consumer has forgotten who it was, and joins as another."""
+        return bool(self._coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID)
 
     def rest(self, partitions: Iterable[TopicPartition]) -> None:
         """Keep the consumer from fetching: positions exist, and nothing is asked for."""
@@ -77,6 +105,32 @@ class KafkaMembership:
         for tp in own:
             self._consumer.seek(tp, 0)
         self._consumer.pause(*own)
+
+
+class KafkaClaim:
+    """What one assignment gave, confirmed by heartbeats of its own."""
+
+    def __init__(self, member: KafkaMembership, assignment: Assignment, session_s: float) -> None:
+        self._member = member
+        self._assignment = assignment
+        self._lease_s = session_s / 2
+        """After a heartbeat the group waits for a whole session; half of it is for the request's way."""
+        self._confirmed_s = -math.inf
+
+    async def confirm(self) -> None:
+        asked_s = asyncio.get_running_loop().time()
+        try:
+            if self._member.holds(self._assignment):
+                await self._member.beat()
+        except (IllegalGenerationError, UnknownMemberIdError) as error:
+            raise Fenced(f"no member of the group any more: {error!r}") from error
+        if not self._member.holds(self._assignment):
+            raise Fenced("the group has taken the assignment back")
+        self._confirmed_s = asked_s
+
+    def holds(self) -> bool:
+        age_s = asyncio.get_running_loop().time() - self._confirmed_s
+        return age_s < self._lease_s and self._member.holds(self._assignment)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types

@@ -105,11 +105,19 @@ class KafkaLink:
             raise NodeNotReadyError("no broker is known")
         return await self._client.send(node, request)
 
-    async def ask_coordinator(self, transactional_id: str, request: Any) -> Any:
-        """One request to the coordinator of this transactional id, one answer."""
+    async def reach_coordinator(self, transactional_id: str) -> None:
+        """Find this id's coordinator and connect to it, so that the next request goes out at once."""
         if self._coordinator is None:
             kind = CoordinationType.TRANSACTION
             self._coordinator = await self._client.coordinator_lookup(kind, transactional_id)
+        if not await self._client.ready(self._coordinator, group=ConnectionGroup.COORDINATION):
+            self._coordinator = None
+            raise NodeNotReadyError(f"the coordinator of {transactional_id}")
+
+    async def ask_coordinator(self, transactional_id: str, request: Any) -> Any:
+        """One request to the coordinator of this transactional id, one answer."""
+        if self._coordinator is None:
+            await self.reach_coordinator(transactional_id)
         try:
             return await self._client.send(self._coordinator, request, group=ConnectionGroup.COORDINATION)
         except KafkaError:

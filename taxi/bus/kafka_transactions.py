@@ -20,13 +20,14 @@ from aiokafka.errors import (
     KafkaError,
     NotCoordinatorError,
     ProducerFenced,
+    RebalanceInProgressError,
     for_code,
 )
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import AddPartitionsToTxnRequest, EndTxnRequest, InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from taxi.bus import BusError, Fenced, Outgoing, Unavailable, Unknown, Write
+from taxi.bus import BusError, Claim, Fenced, Outgoing, Unavailable, Unknown, Write
 from taxi.bus.kafka_link import KafkaLink
 from taxi.bus.kafka_producer import Batch, Identity, base_offset, build, wrapped
 
@@ -51,16 +52,24 @@ class KafkaTransactionalProducer:
         self._sequences: defaultdict[Place, int] = defaultdict(int)
         self._spent = False
 
-    async def start(self) -> None:
-        """Fence the predecessor, end what it left open, wait for that. Raises Unavailable."""
+    async def start(self, claim: Claim | None = None) -> None:
+        """Fence the predecessor, end what it left open, wait for that. Raises Unavailable, Fenced.
+
+        Everything that may take time comes before the claim is confirmed: between the look at the clock
+        and the request on its way there is no other await.
+        """
         request = InitProducerIdRequest(self._id, self._link.limits.transaction_ms)
 
         async def attempt() -> Identity:
+            await self._link.reach_coordinator(self._id)
+            while claim is not None and not claim.holds():
+                await claim.confirm()
             answer = await self._ask(request)
             await self._check(answer.error_code)
             return Identity(answer.producer_id, answer.producer_epoch)
 
-        self._who = await self._link.persist(f"start producer {self._id}", attempt, also=_BUSY)
+        also = (*_BUSY, RebalanceInProgressError)
+        self._who = await self._link.persist(f"start producer {self._id}", attempt, also=also)
 
     async def transact(self, writes: Sequence[Write]) -> tuple[int, ...]:
         if self._spent:

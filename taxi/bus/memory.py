@@ -8,14 +8,15 @@ over a network that may delay, lose and reorder, in the same steps in which `tax
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from taxi.bus import BusError, Offsets, Outgoing, Record, Unavailable, Unknown, Write
+from taxi.bus import BusError, Claim, Offsets, Outgoing, Record, Unavailable, Unknown, Write
 from taxi.bus.memory_broker import Busy, MemoryBroker, NothingOpen, Place
+from taxi.bus.memory_groups import Rejoin
 from taxi.bus.memory_log import Fate, Fetched, Partition
-from taxi.bus.memory_membership import MemoryMembership
+from taxi.bus.memory_membership import MemoryClaim, MemoryMembership
 from taxi.bus.memory_network import Network, PlainWorld, Reply, Serve, Timeout, World
 
 __all__ = ["MemoryBroker", "MemoryBus", "MemoryLimits", "plain_broker"]
@@ -59,12 +60,16 @@ class Link:
 
     async def persist_held(self, what: str, serve: Serve, held_s: float) -> Any:
         """Ask again until there is an answer. `held_s`: the broker may keep the request so long."""
+        return await self.repeat(what, lambda: self.network.ask(serve, self.limits.request_s + held_s))
+
+    async def repeat(self, what: str, attempt: Callable[[], Awaitable[Any]]) -> Any:
+        """Try again until there is an answer."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.limits.give_up_s
         while True:
             try:
-                return await self.network.ask(serve, self.limits.request_s + held_s)
-            except Busy:
+                return await attempt()
+            except (Busy, Rejoin):
                 await asyncio.sleep(_BUSY_S)
             except Timeout:
                 await asyncio.sleep(0.05 * self.network.random.random())
@@ -188,12 +193,19 @@ class MemoryTransactionalProducer:
         self._sequence = 0
         self._spent = False
 
-    async def start(self) -> None:
+    async def start(self, claim: Claim | None = None) -> None:
         broker, timeout_s = self._link.broker, self._link.limits.transaction_s
         broker.counts["producers asked for"] += 1
-        self._epoch = await self._link.persist(
-            f"start producer {self._id}", lambda: broker.start_writer(self._id, timeout_s)
-        )
+
+        async def attempt() -> int:
+            while claim is not None and not claim.holds():
+                await claim.confirm()
+            now_s = asyncio.get_running_loop().time()
+            stamp = claim.member.stamp(now_s) if isinstance(claim, MemoryClaim) else None
+            epoch = await self._link.once(lambda: broker.start_writer(self._id, timeout_s, stamp))
+            return int(epoch)
+
+        self._epoch = await self._link.repeat(f"start producer {self._id}", attempt)
 
     async def transact(self, writes: Sequence[Write]) -> tuple[int, ...]:
         if self._spent:
@@ -288,9 +300,11 @@ class MemoryBus:
     async def producer(self, *, acks: Literal["all", "leader"] = "all") -> MemoryProducer:
         return MemoryProducer(self._link, self._prefix, idempotent=acks == "all")
 
-    async def transactional_producer(self, transactional_id: str) -> MemoryTransactionalProducer:
+    async def transactional_producer(
+        self, transactional_id: str, claim: Claim | None = None
+    ) -> MemoryTransactionalProducer:
         producer = MemoryTransactionalProducer(self._link, self._prefix, transactional_id)
-        await producer.start()
+        await producer.start(claim)
         return producer
 
     async def join(self, group: str, topic: str) -> MemoryMembership:

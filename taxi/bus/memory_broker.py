@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from taxi.bus import BusError, Fenced, Outgoing, Unavailable
-from taxi.bus.memory_groups import Groups
+from taxi.bus.memory_groups import Groups, Stamp
 from taxi.bus.memory_log import Fate, Partition, Transaction
 from taxi.bus.memory_network import Harshness, World
 
@@ -96,8 +96,10 @@ class MemoryBroker:
 
     # --- transactions -------------------------------------------------------------------------------
 
-    def start_writer(self, transactional_id: str, timeout_s: float) -> int:
+    def start_writer(self, transactional_id: str, timeout_s: float, stamp: Stamp | None = None) -> int:
         """The new epoch. Fences the predecessor first, then ends what it left open. Raises Busy."""
+        if stamp is not None and self.groups.was_succeeded(stamp):
+            self.counts["producers asked for by one who was succeeded"] += 1
         writer = self._writers.setdefault(transactional_id, Writer())
         if writer.transaction is not None:
             self.counts["started over an open transaction"] += 1

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from taxi.bus import BusError
 
@@ -19,6 +20,14 @@ class UnknownMember(Rejoin):
     """UNKNOWN_MEMBER_ID: the session has expired; it must join as someone new."""
 
 
+class Stamp(NamedTuple):
+    """By whose leave something was asked for, and when."""
+
+    group: str
+    generation: int
+    said_s: float
+
+
 @dataclass
 class Group:
     """The members of one group; `waiting`: those who have joined the round that is under way."""
@@ -26,6 +35,8 @@ class Group:
     topic: str
     session_s: float
     generation: int = 0
+    since_s: float = 0.0
+    """When this generation began."""
     seen_s: dict[str, float] = field(default_factory=dict)
     waiting: dict[str, Reply] = field(default_factory=dict)
     round_ends_s: float | None = None
@@ -64,6 +75,11 @@ class Groups:
         group.seen_s[member] = self._now_s()
         if generation != group.generation or group.round_ends_s is not None:
             raise Rejoin
+
+    def was_succeeded(self, stamp: "Stamp") -> bool:
+        """Whether others had been given everything when this was said."""
+        group = self._groups[stamp.group]
+        return stamp.generation < group.generation and group.since_s <= stamp.said_s
 
     def leave(self, name: str, member: str) -> None:
         group = self._groups[name]
@@ -110,6 +126,7 @@ class Groups:
     def _share_out(self, group: Group) -> None:
         """In turn over the sorted ids, as the usual assignor does: a newcomer may well take it all."""
         group.generation += 1
+        group.since_s = self._now_s()
         group.round_ends_s = None
         members = sorted(group.seen_s)
         shares: dict[str, list[int]] = {member: [] for member in members}
@@ -118,5 +135,5 @@ class Groups:
         waiting, group.waiting = group.waiting, {}
         for member, reply in waiting.items():
             group.seen_s[member] = self._now_s()
-            self._counts["assigned"] += bool(shares[member])
+            self._counts["assigned"] += len(shares[member])
             reply((group.generation, tuple(shares[member])))

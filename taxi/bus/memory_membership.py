@@ -2,11 +2,12 @@
 """A member's side of a group: join, beat, lose, join again."""
 
 import asyncio
+import math
 
-from taxi.bus import Assignment
+from taxi.bus import Assignment, Fenced
 from taxi.bus.memory_broker import MemoryBroker
-from taxi.bus.memory_groups import Rejoin, UnknownMember
-from taxi.bus.memory_network import Network, Reply, Timeout
+from taxi.bus.memory_groups import Rejoin, Stamp, UnknownMember
+from taxi.bus.memory_network import Network, Reply, Serve, Timeout
 
 
 class MemoryMembership:
@@ -32,6 +33,7 @@ class MemoryMembership:
         self._request_s = request_s
         self._member: str | None = None
         self._generation = 0
+        self._group_generation = 0
         self._newest = Assignment(0, ())
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -43,6 +45,21 @@ class MemoryMembership:
         await self._news.wait()
         self._news.clear()
         return self._newest
+
+    def claim(self, assignment: Assignment) -> "MemoryClaim":
+        return MemoryClaim(self, assignment, self._session_s)
+
+    def holds(self, assignment: Assignment) -> bool:
+        """Whether it is the newest that this member knows of."""
+        return self._task is not None and self._newest == assignment
+
+    async def beat(self) -> None:
+        """One heartbeat more, under the generation at hand. Raises Rejoin, UnknownMember, Timeout."""
+        await self._network.ask(self._heartbeat(self._member, self._group_generation), self._request_s)
+
+    def stamp(self, now_s: float) -> Stamp:
+        """By this member's leave, now."""
+        return Stamp(self._group, self._group_generation, now_s)
 
     async def leave(self) -> None:
         if self._task is None:
@@ -65,15 +82,16 @@ class MemoryMembership:
 
     async def _take_part(self) -> None:
         while True:
-            generation = await self._join()
+            self._group_generation = await self._join()
+            expelled = False
             try:
-                await self._beat(generation)
+                await self._beat()
             except UnknownMember:
-                self._member = None
+                self._member, expelled = None, True
             except Rejoin:
                 pass
             if self._newest.partitions:
-                self._given(())
+                self._given((), expelled=expelled)
 
     async def _join(self) -> int:
         """Until a round has ended with this member in it; the group's generation."""
@@ -94,23 +112,50 @@ class MemoryMembership:
             self._given(partitions)
             return int(generation)
 
-    async def _beat(self, generation: int) -> None:
+    async def _beat(self) -> None:
         """Until the coordinator says otherwise. Raises Rejoin, UnknownMember."""
-        member = self._member
-        assert member is not None
-
-        def act(reply: Reply) -> None:
-            self._broker.groups.heartbeat(self._group, member, generation)
-            reply(None)
-
         while True:
             await asyncio.sleep(self._heartbeat_s)
             try:
-                await self._network.ask(act, self._request_s)
+                await self.beat()
             except Timeout:
                 continue
 
-    def _given(self, partitions: tuple[int, ...]) -> None:
+    def _heartbeat(self, member: str | None, generation: int) -> Serve:
+        def act(reply: Reply) -> None:
+            if member is None:
+                raise UnknownMember
+            self._broker.groups.heartbeat(self._group, member, generation)
+            reply(None)
+
+        return act
+
+    def _given(self, partitions: tuple[int, ...], *, expelled: bool = False) -> None:
         self._generation += 1
-        self._newest = Assignment(self._generation, partitions)
+        self._newest = Assignment(self._generation, partitions, expelled)
         self._news.set()
+
+
+class MemoryClaim:
+    """What one assignment gave, confirmed by heartbeats of its own."""
+
+    def __init__(self, member: MemoryMembership, assignment: Assignment, session_s: float) -> None:
+        self.member = member
+        self._assignment = assignment
+        self._lease_s = session_s / 2
+        self._confirmed_s = -math.inf
+
+    async def confirm(self) -> None:
+        asked_s = asyncio.get_running_loop().time()
+        if self.member.holds(self._assignment):
+            try:
+                await self.member.beat()
+            except UnknownMember as error:
+                raise Fenced("no member of the group any more") from error
+        if not self.member.holds(self._assignment):
+            raise Fenced("the group has taken the assignment back")
+        self._confirmed_s = asked_s
+
+    def holds(self) -> bool:
+        age_s = asyncio.get_running_loop().time() - self._confirmed_s
+        return age_s < self._lease_s and self.member.holds(self._assignment)

@@ -3,7 +3,9 @@
 
 import asyncio
 
-from taxi.bus import Assignment, Membership, Write
+import pytest
+
+from taxi.bus import Assignment, Fenced, Membership, Write
 from tests.bus.lab import Lab, outgoing, read_until, values, written
 
 
@@ -61,6 +63,42 @@ async def test_the_standby_of_a_single_partition_has_nothing_until_the_owner_lea
     await gone.leave()
     [inherited] = await settled(heir, partitions=1)
     assert inherited.partitions == (0,)
+
+
+async def test_a_claim_holds_for_a_while_after_the_group_has_confirmed_it(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    member = await bus.join(f"g-{topic}", topic)
+    claim = member.claim(await member.next())
+    assert not claim.holds(), "not confirmed yet"
+    await claim.confirm()
+    assert claim.holds()
+    producer = await bus.transactional_producer(f"t-{topic}", claim)
+    assert len(await producer.transact([Write(topic, 0, record) for record in outgoing(b"mine")])) == 1
+
+
+async def test_whoever_has_left_can_not_start_a_producer_by_what_it_had(lab: Lab) -> None:
+    topic, bus = await lab.topic(), await lab.bus()
+    member = await bus.join(f"g-{topic}", topic)
+    claim = member.claim(await member.next())
+    await claim.confirm()
+    await member.leave()
+    assert not claim.holds()
+    with pytest.raises(Fenced):
+        await bus.transactional_producer(f"t-{topic}", claim)
+
+
+async def test_a_claim_ends_with_its_assignment_and_never_fences_who_has_it_now(lab: Lab) -> None:
+    topic, bus, other = await lab.topic(), await lab.bus(), await lab.bus()
+    first = await bus.join(f"g-{topic}", topic)
+    old = first.claim(await first.next())
+    second = await other.join(f"g-{topic}", topic)
+    both = await settled(first, second, partitions=1)
+    index = 0 if both[0].partitions else 1
+    rightful = (first, second)[index].claim(both[index])
+    producer = await (bus, other)[index].transactional_producer(f"t-{topic}", rightful)
+    with pytest.raises(Fenced):
+        await bus.transactional_producer(f"t-{topic}", old)
+    assert len(await producer.transact([Write(topic, 0, record) for record in outgoing(b"mine")])) == 1
 
 
 async def test_a_prefix_keeps_topics_and_groups_apart(lab: Lab) -> None:

@@ -7,7 +7,7 @@ All that was ever written is there, also what retention took: whoever judges see
 from collections.abc import Coroutine
 from typing import Any, Literal, NoReturn, TypeVar
 
-from taxi.bus import Offsets, Record
+from taxi.bus import Claim, Offsets, Record
 from taxi.bus.memory import MemoryBroker
 from taxi.bus.memory_log import Partition
 
@@ -55,7 +55,7 @@ class StillBus:
     async def producer(self, *, acks: Literal["all", "leader"] = "all") -> NoReturn:
         raise NotImplementedError
 
-    async def transactional_producer(self, transactional_id: str) -> NoReturn:
+    async def transactional_producer(self, transactional_id: str, claim: Claim | None = None) -> NoReturn:
         raise NotImplementedError
 
     async def join(self, group: str, topic: str) -> NoReturn:
