@@ -6,17 +6,17 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from dispatcher.batch import Decided
-from dispatcher.core import Mandate, decide
+from dispatcher.core import decide
 from dispatcher.cut import Cut
 from dispatcher.inputs import Inputs
 from dispatcher.letters import DeadLetters
-from dispatcher.notes import note
+from dispatcher.notes import forget, note
 from dispatcher.recovery import Recovered, recover
 from dispatcher.settings import Settings
+from dispatcher.territory import Territory
 from taxi import codec, snapshots
 from taxi import messages as m
-from taxi.bus import Outgoing, TransactionalProducer, Write
-from taxi.roads import RoadNetwork
+from taxi.bus import Claim, Outgoing, TransactionalProducer, Write
 from taxi.runtime.env import Env
 from taxi.topics import EVENTS, SNAPSHOTS
 
@@ -30,18 +30,14 @@ class Desk:
     def __init__(
         self,
         env: Env[Settings],
-        partition: int,
-        roads: RoadNetwork,
-        mandate: Mandate,
+        territory: Territory,
         producer: TransactionalProducer,
         found: Recovered,
         inputs: Inputs,
         letters: DeadLetters,
     ) -> None:
         self._env = env
-        self._partition = partition
-        self._roads = roads
-        self._mandate = mandate
+        self._partition, self._roads, self._mandate = territory
         self._producer = producer
         self._city = found.city
         self._newest = found.newest
@@ -123,15 +119,21 @@ def subject(event: m.Event) -> str:
     return str(named)
 
 
-async def run_city(env: Env[Settings], partition: int, roads: RoadNetwork, mandate: Mandate) -> None:
-    """Take a city over: fence the predecessor first, then read, then decide until an error ends it."""
+async def run_city(env: Env[Settings], claim: Claim, territory: Territory) -> None:
+    """Take a city over: fence the predecessor first, then read, then decide until an error ends it.
+
+    Raises Fenced also where the claim is no more: whoever slept between its assignment and here must not
+    fence the one who has the city now.
+    """
+    partition = territory.partition
     async with AsyncExitStack() as stack:
-        producer = await env.bus.transactional_producer(f"taxi.dispatcher.{partition}")
+        producer = await env.bus.transactional_producer(f"taxi.dispatcher.{partition}", claim)
         stack.push_async_callback(producer.close)
+        stack.callback(forget, env, territory.city)
         found = await recover(env.bus, partition, env.new_id)
         env.log.info(
             "city recovered",
-            partition=partition,
+            city=territory.city,
             batch=found.city.batch,
             drivers=len(found.city.drivers),
             epoch=found.epoch.reason if found.epoch is not None else "goes on",
@@ -140,4 +142,4 @@ async def run_city(env: Env[Settings], partition: int, roads: RoadNetwork, manda
         stack.push_async_callback(inputs.close)
         letters = DeadLetters(env.bus, partition, env.settings.name or "dispatcher")
         stack.push_async_callback(letters.close)
-        await Desk(env, partition, roads, mandate, producer, found, inputs, letters).run()
+        await Desk(env, territory, producer, found, inputs, letters).run()

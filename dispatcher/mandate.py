@@ -30,12 +30,12 @@ _SHARED: Final = (
 )
 
 
-def mandate_of(settings: Settings) -> Mandate:
-    """The mandate that the settings name. Reads the sources and the graph once."""
+def mandate_of(settings: Settings, folder: str) -> Mandate:
+    """The mandate that the settings name for the city in `folder`. Reads the sources and the graph once."""
     return Mandate(
         policy=settings.policy,
         limits=settings.limits(),
-        data_digest=data_digest(settings.city),
+        data_digest=data_digest(folder),
         code_digest=code_digest(),
     )
 

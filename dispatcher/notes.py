@@ -18,10 +18,11 @@ METRICS: Final = {
     "dispatcher_eta_error_seconds": "How much later or earlier than promised a driver arrived, either way.",
     "dispatcher_late_seconds_total": "By how much drivers were later than promised, summed.",
     "dispatcher_early_seconds_total": "By how much drivers were earlier than promised, summed.",
-    "dispatcher_waiting_rides": "Rides that wait for a driver.",
-    "dispatcher_lag_seconds": "How far log time is behind the clock.",
+    "dispatcher_waiting_rides": "Rides that wait for a driver, by city.",
+    "dispatcher_lag_seconds": "How far log time is behind the clock, by city.",
     "dispatcher_dead_letters_total": "Messages that could not be read, by topic.",
     "dispatcher_restarts_total": "Times that a city had to be taken over anew, by reason.",
+    "dispatcher_fenced_total": "Times that a city was found in another's hands; by whom one learned it.",
     "dispatcher_cities": "Cities that this dispatcher decides for now.",
 }
 
@@ -39,8 +40,14 @@ def note(env: Env[Settings], city: CityState, decided: list[Decided]) -> None:
         if event.command_id is not None:
             env.tracer.record(m.tag_of(event), trace, parent, event.at_ms, now_ms)
     waiting = sum(ride.state is RideState.REQUESTED for ride in city.rides.values())
-    metrics.gauge("dispatcher_waiting_rides", waiting)
-    metrics.gauge("dispatcher_lag_seconds", max(0, now_ms - city.now_ms) / 1000)
+    metrics.gauge("dispatcher_waiting_rides", waiting, city=city.city)
+    metrics.gauge("dispatcher_lag_seconds", max(0, now_ms - city.now_ms) / 1000, city=city.city)
+
+
+def forget(env: Env[Settings], city: str) -> None:
+    """The city is another's now: what was measured of it here says nothing any more."""
+    env.metrics.gauge("dispatcher_waiting_rides", 0, city=city)
+    env.metrics.gauge("dispatcher_lag_seconds", 0, city=city)
 
 
 def _note_eta(env: Env[Settings], ride: Ride) -> None:

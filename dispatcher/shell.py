@@ -6,24 +6,23 @@ it and the rightful owner would fence each other for ever: so it leaves the grou
 """
 
 import asyncio
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
-from dispatcher.core import Mandate
 from dispatcher.desk import run_city
-from dispatcher.mandate import mandate_of
 from dispatcher.notes import METRICS
+from dispatcher.readiness import Together
 from dispatcher.settings import Settings
-from taxi.bus import Assignment, BusError, Membership, Unavailable
-from taxi.roads import RoadNetwork
+from dispatcher.territory import Territory, territories
+from taxi.bus import Assignment, BusError, Claim, Fenced, Membership, Unavailable
 from taxi.runtime.env import Env
 from taxi.topics import COMMANDS
 
 __all__ = ["METRICS", "main"]
 
 GROUP: Final = "taxi.dispatchers"
-PARTITION: Final = 0
-"""The city's."""
+_ANY_PARTITION: Final = 0
 _FIRST_PAUSE_S: Final = 0.25
 _PAUSE_S_MAX: Final = 5.0
 _ASSIGNED_WITHIN_S: Final = 30.0
@@ -35,22 +34,19 @@ _STANDBY_S: Final = 1.0
 """Empty hands for this long are those of a standby; before, the group is still making up its mind."""
 
 
-async def main(
-    env: Env[Settings], *, roads: RoadNetwork | None = None, mandate: Mandate | None = None
-) -> None:
-    """Run until cancelled. `roads`, `mandate`: those of another world than the settings name.
+async def main(env: Env[Settings], *, own: Sequence[Territory] | None = None) -> None:
+    """Run until cancelled. `own`: the cities of another world than the settings name.
 
     Raises the BusError that kept it from working for five minutes.
     """
-    streets = (roads or RoadNetwork.load(env.settings.city)).prepare()
-    rule = mandate or mandate_of(env.settings)
+    cities = territories(env.settings) if own is None else tuple(own)
     loop = asyncio.get_running_loop()
     pause_s = _FIRST_PAUSE_S
     steady_s = loop.time()
     while True:
         began_s = loop.time()
         try:
-            await _serve(env, streets, rule)
+            await _serve(env, cities)
         except* BusError as group:
             errors = list(_leaves(group))
             if loop.time() - began_s > _STEADY_S:
@@ -62,30 +58,58 @@ async def main(
         pause_s = min(2 * pause_s, _PAUSE_S_MAX)
 
 
-async def _serve(env: Env[Settings], roads: RoadNetwork, mandate: Mandate) -> None:
+async def _serve(env: Env[Settings], cities: tuple[Territory, ...]) -> None:
     """One place in the group, until something goes wrong."""
     member = await env.bus.join(GROUP, COMMANDS)
     try:
-        await _follow(env, member, roads, mandate)
+        await _follow(env, member, cities)
     finally:
         env.health.not_ready("between two places in the group")
         env.metrics.gauge("dispatcher_cities", 0)
         await member.leave()
 
 
-async def _follow(env: Env[Settings], member: Membership, roads: RoadNetwork, mandate: Mandate) -> None:
-    """Decide for the city while it is assigned; each assignment is a fresh start."""
+async def _follow(env: Env[Settings], member: Membership, cities: tuple[Territory, ...]) -> None:
+    """Decide for the cities that are assigned; each assignment is a fresh start for all of them.
+
+    The group takes everything before it gives anew. A city that stays is let go and recovered, too: that
+    costs a second, and its producer is never older than its assignment.
+    """
     assignment = await _first(member)
     while True:
-        mine = PARTITION in assignment.partitions
-        env.log.info("assigned" if mine else "standing by", generation=assignment.generation)
-        env.metrics.gauge("dispatcher_cities", int(mine))
-        env.health.not_ready("taking the city over" if mine else "waiting for the group")
+        mine = [city for city in cities if city.partition in assignment.partitions]
+        _note(env, assignment, mine)
         async with asyncio.TaskGroup() as group:
-            work = run_city(env, PARTITION, roads, mandate) if mine else _stand_by(env)
-            task = group.create_task(work)
+            work = _decide_for(env, member.claim(assignment), mine) if mine else [_stand_by(env)]
+            tasks = [group.create_task(each) for each in work]
             assignment = await member.next()
-            task.cancel()
+            for task in tasks:
+                task.cancel()
+        if assignment.expelled:
+            env.metrics.count("dispatcher_fenced_total", by="group")
+            env.log.warning("fenced: the group gave our cities to others while we slept, joining again")
+
+
+def _decide_for(
+    env: Env[Settings], claim: Claim, mine: list[Territory]
+) -> Iterator[Coroutine[Any, Any, None]]:
+    together = Together(env.health, [city.partition for city in mine])
+    for city in mine:
+        yield run_city(replace(env, health=together.of(city.partition)), claim, city)
+
+
+def _note(env: Env[Settings], assignment: Assignment, mine: list[Territory]) -> None:
+    """Say what the group gave."""
+    names = [city.city for city in mine]
+    if mine:
+        env.log.info("assigned", generation=assignment.generation, cities=names)
+    else:
+        env.log.info("standing by", generation=assignment.generation)
+    strangers = sorted(set(assignment.partitions) - {city.partition for city in mine})
+    if strangers:
+        env.log.warning("partitions without a city", partitions=strangers, do="name them in TAXI_CITIES")
+    env.metrics.gauge("dispatcher_cities", len(mine))
+    env.health.not_ready("taking over" if mine else "waiting for the group")
 
 
 async def _first(member: Membership) -> Assignment:
@@ -101,7 +125,7 @@ async def _stand_by(env: Env[Settings]) -> None:
     """Ready to take over, once the group has made up its mind and while the log answers."""
     while True:
         await asyncio.sleep(_STANDBY_S)
-        await env.bus.offsets(COMMANDS, PARTITION)
+        await env.bus.offsets(COMMANDS, _ANY_PARTITION)
         env.health.ready()
 
 
@@ -109,7 +133,11 @@ def _tell(env: Env[Settings], errors: list[BusError]) -> None:
     for error in errors:
         reason = type(error).__name__
         env.metrics.count("dispatcher_restarts_total", reason=reason)
-        env.log.warning("city stopped, joining again", reason=reason, text=str(error))
+        if isinstance(error, Fenced):
+            env.metrics.count("dispatcher_fenced_total", by="producer")
+            env.log.warning("fenced: another has the city, joining again", text=str(error))
+        else:
+            env.log.warning("city stopped, joining again", reason=reason, text=str(error))
 
 
 def _leaves(group: BaseExceptionGroup[BusError]) -> Iterator[BusError]:

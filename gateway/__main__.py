@@ -55,7 +55,10 @@ class RealGateway:
             door=listener.door,
             pid=os.getpid(),
             parts_dir=Path(settings.parts_dir) if settings.parts_dir else None,
-            beside=[*page.routes(settings.city), *admin.routes(name, process.readiness, process.metrics)],
+            beside=[
+                *page.routes(settings.own().folder),
+                *admin.routes(name, process.readiness, process.metrics),
+            ],
         )
 
 

@@ -16,7 +16,6 @@ from taxi.messages import BatchClosed, SnapshotPart
 from taxi.snapshots import Snapshot
 from taxi.topics import EVENTS, LOCATIONS
 
-PARTITION: Final = 0
 RECORDS_AT_ONCE: Final = 10_000
 
 
@@ -31,25 +30,28 @@ class Booted:
 
 
 @contextlib.asynccontextmanager
-async def booted(bus: Bus, span: Span, grid: Grid) -> AsyncIterator[Booted]:
+async def booted(bus: Bus, partition: int, span: Span, grid: Grid) -> AsyncIterator[Booted]:
     """Read up to the ends that the logs had at the beginning of this.
 
     Raises Unavailable, OffsetOutOfRange (retention was quicker), LogBroken.
     """
-    ends = await ask_ends(bus)
-    bounds = await bus.offsets(LOCATIONS, PARTITION)
-    newest = await snapshots.newest(bus, PARTITION)
-    back_ms = max(await _last_append_ms(bus, bounds), newest.state.now_ms if newest else 0) - span.boot_ms
-    first = max(bounds.start, await bus.offset_at(LOCATIONS, PARTITION, max(back_ms, 0)))
+    ends = await ask_ends(bus, partition)
+    bounds = await bus.offsets(LOCATIONS, partition)
+    newest = await snapshots.newest(bus, partition)
+    back_ms = (
+        max(await _last_append_ms(bus, partition, bounds), newest.state.now_ms if newest else 0)
+        - span.boot_ms
+    )
+    first = max(bounds.start, await bus.offset_at(LOCATIONS, partition, max(back_ms, 0)))
     async with contextlib.AsyncExitStack() as stack:
-        city, events = await _begin(bus, back_ms, newest, stack)
+        city, events = await _begin(bus, partition, back_ms, newest, stack)
         view = View(city, loc=first, ev=events.position, span=span, grid=grid)
         while events.position < ends.ev:
             view.fold_events(await events.fetch(max_records=RECORDS_AT_ONCE))
         if view.ev and not city.epoch:
             message = "no snapshot covers the log's beginning, and no epoch started since from nothing"
             raise LogBroken(message)
-        locations = await bus.reader(LOCATIONS, PARTITION, first)
+        locations = await bus.reader(LOCATIONS, partition, first)
         stack.push_async_callback(locations.close)
         first_ms = None
         while locations.position < ends.loc:
@@ -64,17 +66,17 @@ async def booted(bus: Bus, span: Span, grid: Grid) -> AsyncIterator[Booted]:
         yield Booted(view, locations, events, ends)
 
 
-async def ask_ends(bus: Bus) -> Ends:
+async def ask_ends(bus: Bus, partition: int) -> Ends:
     """How far both logs go now."""
-    locations = await bus.offsets(LOCATIONS, PARTITION)
-    return Ends(locations.end, (await bus.offsets(EVENTS, PARTITION)).stable)
+    locations = await bus.offsets(LOCATIONS, partition)
+    return Ends(locations.end, (await bus.offsets(EVENTS, partition)).stable)
 
 
-async def _last_append_ms(bus: Bus, bounds: Offsets) -> int:
+async def _last_append_ms(bus: Bus, partition: int, bounds: Offsets) -> int:
     """When the last fix was appended; 0 where there is none."""
     if bounds.start == bounds.end:
         return 0
-    reader = await bus.reader(LOCATIONS, PARTITION, bounds.end - 1)
+    reader = await bus.reader(LOCATIONS, partition, bounds.end - 1)
     try:
         records = await reader.fetch(max_records=1)
     finally:
@@ -83,24 +85,24 @@ async def _last_append_ms(bus: Bus, bounds: Offsets) -> int:
 
 
 async def _begin(
-    bus: Bus, back_ms: int, newest: Snapshot | None, stack: contextlib.AsyncExitStack
+    bus: Bus, partition: int, back_ms: int, newest: Snapshot | None, stack: contextlib.AsyncExitStack
 ) -> tuple[CityState, Reader]:
     """The state to begin with, and a reader of the events after it."""
 
     def old_enough(part: SnapshotPart) -> bool:
         return part.at_ms <= back_ms
 
-    old = None if newest is None else await snapshots.newest(bus, PARTITION, old_enough)
-    start = (await bus.offsets(EVENTS, PARTITION)).start
+    old = None if newest is None else await snapshots.newest(bus, partition, old_enough)
+    start = (await bus.offsets(EVENTS, partition)).start
     # A young snapshot only narrows the window, but a log that is all there widens it.
     for snapshot in (old,) if start == 0 else (old, newest):
         if snapshot is not None and snapshot.events_offset > start:
-            reader = await bus.reader(EVENTS, PARTITION, snapshot.events_offset - 1)
+            reader = await bus.reader(EVENTS, partition, snapshot.events_offset - 1)
             stack.push_async_callback(reader.close)
             if await _is_of_this_log(reader, snapshot):
                 return snapshot.state, reader
     # Where the log begins in the middle, the view waits for an epoch that starts from nothing.
-    reader = await bus.reader(EVENTS, PARTITION, start)
+    reader = await bus.reader(EVENTS, partition, start)
     stack.push_async_callback(reader.close)
     return CityState(), reader
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.boot import PARTITION
 from gateway.city.view import View
 from gateway.problems import Problem, bad_request, not_found, unavailable, unprocessable
 from gateway.settings import Settings
@@ -130,7 +129,7 @@ class Desk:
         self._waiting += 1
         try:
             async with asyncio.timeout(_ANSWER_S):
-                await (await self._started()).send(COMMANDS, PARTITION, [record])
+                await (await self._started()).send(COMMANDS, self._env.settings.own().partition, [record])
         except (Unavailable, TimeoutError) as error:
             self._env.metrics.count("gateway_ride_requests_total", outcome="unavailable")
             self._env.log.warning("a command could not be written", reason=str(error) or "no answer in time")

@@ -53,9 +53,9 @@ class Gateway:
         self._stale = False
         self._counted = {LOCATIONS: 0, EVENTS: 0, "dropped": 0}
         keys = Keys(settings.token_secret)
-        self.hub = Hub(env, _terms(settings, keys), lambda: ask_ends(env.bus))
+        self.hub = Hub(env, _terms(settings, keys), lambda: ask_ends(env.bus, settings.own().partition))
         self.guard = Guard(env, keys)
-        roads = roads or RoadNetwork.load(settings.city)
+        roads = roads or RoadNetwork.load(settings.own().folder)
         self._grid = Grid.over(roads.city.bbox)
         self.desk = Desk(env, roads, lambda: self._shown)
 
@@ -96,9 +96,10 @@ class Gateway:
 
     async def _read(self) -> None:
         """Build a view and follow the log; build another when it breaks. Connections stay meanwhile."""
+        partition = self._env.settings.own().partition
         while True:
             try:
-                async with booted(self._env.bus, self._span, self._grid) as fresh:
+                async with booted(self._env.bus, partition, self._span, self._grid) as fresh:
                     self._env.log.info(
                         "the log is read", cursor=str(fresh.view.cursor), whole=fresh.view.whole
                     )

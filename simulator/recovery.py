@@ -20,7 +20,6 @@ from taxi.messages import Fix
 from taxi.runtime.env import Env, Metrics
 from taxi.snapshots import Snapshot
 
-PARTITION: Final = 0
 _SECONDS_BACK: Final = 4
 _RECORDS_AT_ONCE: Final = 5000
 _FETCH_MS: Final = 100
@@ -29,7 +28,7 @@ _FETCH_MS: Final = 100
 async def recover(env: Env[Settings], streets: Streets, habits: Habits) -> tuple[World, EventLog]:
     """The world as the log knows it, and the events from there on. Raises Unavailable, OffsetOutOfRange."""
     settings = env.settings
-    seen = await newest_fixes(env.bus, settings.drivers, env.metrics)
+    seen = await newest_fixes(env.bus, settings.own().partition, settings.drivers, env.metrics)
     snapshot, state, events = await fold_events(env)
     fixes = known_fixes(snapshot) | seen
     fleet = Fleet(streets, habits, settings.seed, spots_of(streets, settings.drivers, settings.seed, fixes))
@@ -50,11 +49,12 @@ async def recover(env: Env[Settings], streets: Streets, habits: Habits) -> tuple
 
 async def fold_events(env: Env[Settings]) -> tuple[Snapshot | None, CityState, EventLog]:
     """The newest snapshot, the city's state at the end of its events, and the events from there on."""
-    bounds = await env.bus.offsets(topics.EVENTS, PARTITION)
-    snapshot = await snapshots.newest(env.bus, PARTITION)
+    partition = env.settings.own().partition
+    bounds = await env.bus.offsets(topics.EVENTS, partition)
+    snapshot = await snapshots.newest(env.bus, partition)
     state = snapshot.state if snapshot else CityState()
     start = snapshot.events_offset if snapshot else bounds.start
-    reader = await env.bus.reader(topics.EVENTS, PARTITION, start)
+    reader = await env.bus.reader(topics.EVENTS, partition, start)
     events = EventLog(reader, env.log, env.metrics)
     try:
         while events.position < bounds.stable:
@@ -67,14 +67,14 @@ async def fold_events(env: Env[Settings]) -> tuple[Snapshot | None, CityState, E
     return snapshot, state, events
 
 
-async def newest_fixes(bus: Bus, drivers: int, metrics: Metrics) -> dict[int, Fix]:
+async def newest_fixes(bus: Bus, partition: int, drivers: int, metrics: Metrics) -> dict[int, Fix]:
     """The newest fix of each driver 1 … `drivers` in the last few seconds that were published, ever.
 
     However old they are: a city that slept goes on where it stood. Raises Unavailable, OffsetOutOfRange.
     """
-    bounds = await bus.offsets(topics.LOCATIONS, PARTITION)
+    bounds = await bus.offsets(topics.LOCATIONS, partition)
     start = max(bounds.start, bounds.end - _SECONDS_BACK * drivers)
-    reader = await bus.reader(topics.LOCATIONS, PARTITION, start)
+    reader = await bus.reader(topics.LOCATIONS, partition, start)
     newest: dict[int, Fix] = {}
     try:
         while reader.position < bounds.end:

@@ -33,7 +33,6 @@ from taxi.roads import RoadNetwork, TripDemand
 from taxi.runtime import tracing
 from taxi.runtime.env import Env
 
-PARTITION: Final = 0
 METRICS: Final = {
     "simulator_fixes_total": "Position fixes published.",
     "simulator_commands_total": "Commands sent, repeats included.",
@@ -55,7 +54,7 @@ async def main(
     habits: Habits | None = None,
 ) -> None:
     """Run until cancelled. `roads`, `demand`, `habits`: those of another world than the settings name."""
-    city = env.settings.city
+    city = env.settings.own().folder
     streets = Streets((roads or RoadNetwork.load(city)).prepare(), demand or TripDemand.load(city))
     while True:
         shell = Shell(env, streets, habits or Habits())
@@ -71,6 +70,7 @@ class Shell:
 
     def __init__(self, env: Env[Settings], streets: Streets, habits: Habits) -> None:
         self._env = env
+        self._partition = env.settings.own().partition
         self._streets = streets
         self._habits = habits
         self._tick_s = 1 / habits.ticks_per_s
@@ -111,7 +111,7 @@ class Shell:
             self._outbox.put(self._world.take_commands(), now_ms)
             records = fix_records(rows, self._world.fleet.see(rows), now_ms)
             try:
-                await producer.send(topics.LOCATIONS, PARTITION, records)
+                await producer.send(topics.LOCATIONS, self._partition, records)
             except Unavailable as error:  # fixes are lossy: the next ones say more
                 await self._pulse.wait_out("fixes", error)
             else:
@@ -135,7 +135,7 @@ class Shell:
             records = [command_record(command, self._traces.get(subject(command))) for command in commands]
             try:
                 if records:
-                    await producer.send(topics.COMMANDS, PARTITION, records)
+                    await producer.send(topics.COMMANDS, self._partition, records)
             except Unavailable as error:
                 self._outbox.unsent(commands, self._env.now_ms())
                 await self._pulse.wait_out("commands", error)

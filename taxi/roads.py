@@ -5,11 +5,12 @@ A directed graph. Nodes are junctions, arcs are one-way pieces of street between
 street is two arcs. Places are (longitude, latitude) in degrees, times are seconds, lengths metres.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
@@ -71,6 +72,10 @@ class RoadNetwork:
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
+
+    def named(self, name: str) -> Self:
+        """The same streets under another city's name."""
+        return replace(self, city=msgspec.structs.replace(self.city, name=name))
 
     @classmethod
     def load(cls, city: str | Path = "manhattan", *, cache_dir: Path | None = None) -> Self:

@@ -44,8 +44,8 @@ def audit(
 
 async def _audit(data_dir: Path, *, follow: bool) -> dict[str, Any]:
     shell: Any = importlib.import_module("audit.shell")  # by name: `taxi` knows no room but its own
-    async with connected(data_dir) as (_, bus):
-        partitions = [0]
+    async with connected(data_dir) as (settings, bus):
+        partitions = [city.partition for city in settings.served()]
         if not follow:
             findings = await shell.audit(bus, partitions)
         else:
@@ -104,18 +104,23 @@ async def _verify(data_dir: Path) -> tuple[list[dict[str, Any]], int]:
     from taxi.roads import RoadNetwork  # noqa: PLC0415 - `taxi --help` does without
 
     async with connected(data_dir) as (settings, bus):
-        verdict = await shell.verify(
-            bus,
-            0,
-            RoadNetwork.load(settings.city).prepare(),
-            code_digest=mandate.code_digest(),
-            data_digest=mandate.data_digest(settings.city),
-        )
-    return [shell.report(verdict, 0)], verdict.exit_code
+        reports, codes = [], []
+        for city in settings.served():
+            verdict = await shell.verify(
+                bus,
+                city.partition,
+                RoadNetwork.load(city.folder).named(city.name).prepare(),
+                code_digest=mandate.code_digest(),
+                data_digest=mandate.data_digest(city.folder),
+            )
+            reports.append({"city": city.name, **shell.report(verdict, city.partition)})
+            codes.append(verdict.exit_code)
+    return reports, 1 if 1 in codes else max(codes)
 
 
 def _show_verdict(report: dict[str, Any]) -> None:
     out = console()
+    out.print(f"{report['city']} (partition {report['partition']})", style="bold")
     if report["verified"]:
         first, last = report["first"], report["last"]
         out.print(f"batches {first['batch']} … {last['batch']}: {report['verified']} decided again alike")

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import Meta, Struct
 
+from taxi.cities import City, parse
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -35,7 +37,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prefix: str = ""
     """Before every topic, group and transactional id, for a cluster shared with others."""
     city: str = "manhattan"
-    """The city's folder in `cities/`. Partition 0."""
+    """Which city a gateway shows or a simulator fills: a folder in `cities/`, or one of TAXI_CITIES."""
+    cities: str = ""
+    """All cities of the log, in the order of their partitions: `manhattan,uptown=manhattan` puts two cities
+    on the same streets. Empty: TAXI_CITY alone."""
     name: str = ""
     """What this process is called in logs, metrics and to clients. Empty: its kind."""
     admin_host: str = "127.0.0.1"
@@ -58,6 +63,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 hint = f" Did you mean {near[0]}?" if near else " `taxi --help` lists the settings."
                 raise SettingsError(f"{key}: unknown setting.{hint}")
         given = {field: environ[key] for key, field in fields.items() if key in environ}
+        if given.get("cities") and "city" not in given:
+            given["city"] = given["cities"].partition(",")[0].partition("=")[0].strip()
         for field, value in given.items():
             try:
                 msgspec.convert({field: value}, cls, strict=False)
@@ -65,7 +72,23 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 why = str(error).split(" - at ")[0]
                 shown = "…" if field.endswith(("secret", "password")) else repr(value)
                 raise SettingsError(f"{variable(field)}={shown}: {why}.") from None
-        return msgspec.convert(given, cls, strict=False)
+        settings = msgspec.convert(given, cls, strict=False)
+        try:
+            settings.own()
+        except ValueError as error:
+            raise SettingsError(f"TAXI_CITIES: {error}.") from None
+        return settings
+
+    def served(self) -> tuple[City, ...]:
+        """All cities of the log."""
+        return parse(self.cities or self.city)
+
+    def own(self) -> City:
+        """The city of a process that has one. Raises ValueError where the log holds no such city."""
+        for city in self.served():
+            if city.name == self.city:
+                return city
+        raise ValueError(f"{self.cities!r} holds no {self.city!r} (TAXI_CITY)")
 
 
 def variable(field: str) -> str:
@@ -86,7 +109,7 @@ KNOWN: frozenset[str] = frozenset(
         *("TAXI_DRIVERS", "TAXI_SEED", "TAXI_LOAD"),
         # the dispatcher
         *("TAXI_POLICY", "TAXI_BATCH_INTERVAL_MS", "TAXI_OFFER_TIMEOUT_MS", "TAXI_PATIENCE_MS"),
-        *("TAXI_NO_SHOW_MS", "TAXI_LOST_MS", "TAXI_LOST_ON_TRIP_MS"),
+        *("TAXI_REFUSE_MS", "TAXI_NO_SHOW_MS", "TAXI_LOST_MS", "TAXI_LOST_ON_TRIP_MS"),
         # the gateway
         *("TAXI_HOST", "TAXI_PORT", "TAXI_REUSE_PORT", "TAXI_CUT_INTERVAL_MS", "TAXI_PARTS_DIR"),
         *("TAXI_ALLOWED_ORIGINS", "TAXI_CLIENTS_MAX", "TAXI_ROW_EXPIRY_MS", "TAXI_RESUME_MS"),

@@ -30,7 +30,7 @@ from dispatcher.recovery import Recovered
 from taxi import codec
 from taxi import messages as m
 from taxi.batches import Batch
-from taxi.bus import Bus, Fenced, Record, Unknown, Write
+from taxi.bus import Bus, Claim, Fenced, Record, Unknown, Write
 from taxi.bus.memory import MemoryBus, MemoryTransactionalProducer
 from taxi.bus.memory_network import Timeout
 from taxi.city import CityState, Ride, Touched
@@ -94,8 +94,10 @@ def transactional_id_of_the_instance() -> Iterator[None]:
     """Nobody fences anybody."""
     start, lives = MemoryBus.transactional_producer, itertools.count()
 
-    async def own(self: MemoryBus, transactional_id: str) -> MemoryTransactionalProducer:
-        return await start(self, f"{transactional_id}-{next(lives)}")
+    async def own(
+        self: MemoryBus, transactional_id: str, claim: Claim | None = None
+    ) -> MemoryTransactionalProducer:
+        return await start(self, f"{transactional_id}-{next(lives)}", claim)
 
     with patch.object(MemoryBus, "transactional_producer", own):
         yield
@@ -149,9 +151,11 @@ def recovery_before_fencing() -> Iterator[None]:
     recover, start = dispatcher.recovery.recover, MemoryBus.transactional_producer
     early: dict[int, Recovered] = {}
 
-    async def read_first(self: MemoryBus, transactional_id: str) -> MemoryTransactionalProducer:
+    async def read_first(
+        self: MemoryBus, transactional_id: str, claim: Claim | None = None
+    ) -> MemoryTransactionalProducer:
         early[id(self)] = await recover(self, 0, lambda: "0123456789abcdef")
-        return await start(self, transactional_id)
+        return await start(self, transactional_id, claim)
 
     async def what_was_read(bus: MemoryBus, *_: Any) -> Recovered:
         return early.pop(id(bus))

@@ -18,6 +18,7 @@ from dispatcher.core import Mandate
 from dispatcher.limits import Limits
 from dispatcher.policies.tuning import Tuning
 from dispatcher.settings import Settings as DispatcherSettings
+from dispatcher.territory import Territory
 from gateway.settings import Settings as GatewaySettings
 from simulator.settings import Habits as PeopleHabits
 from simulator.settings import Settings as SimulatorSettings
@@ -353,7 +354,7 @@ def _dispatcher(world: World, name: str, node: Node, rng: random.Random) -> Coro
     settings = DispatcherSettings(city=CITY, name=name)
     roads, _ = city()
     env = world.env(name, node, rng, settings)
-    return dispatcher.shell.main(env, roads=roads, mandate=MANDATE)
+    return dispatcher.shell.main(env, own=[Territory(0, roads, MANDATE)])
 
 
 def _gateway(world: World, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:

@@ -3,6 +3,7 @@
 
 import pytest
 
+from taxi.cities import City
 from taxi.runtime.settings import KNOWN, Settings, SettingsError, defaults, variable
 
 
@@ -46,3 +47,31 @@ def test_variables_of_other_programs_are_left_alone() -> None:
 def test_defaults_are_listed_by_variable() -> None:
     assert defaults(Settings)["TAXI_CITY"] == "manhattan"
     assert variable("kafka_ssl_cafile") == "KAFKA_SSL_CAFILE"
+
+
+def test_a_log_of_one_city_needs_no_list() -> None:
+    settings = Settings.from_env({"TAXI_CITY": "berlin"})
+    assert settings.served() == (City("berlin", 0, "berlin"),)
+
+
+def test_cities_are_the_partitions_in_their_order() -> None:
+    settings = Settings.from_env({"TAXI_CITIES": "manhattan, uptown=manhattan", "TAXI_CITY": "uptown"})
+    assert [city.name for city in settings.served()] == ["manhattan", "uptown"]
+    assert settings.own() == City("uptown", 1, "manhattan")
+
+
+def test_the_first_of_several_cities_is_the_one_of_who_names_none() -> None:
+    assert Settings.from_env({"TAXI_CITIES": "berlin,paris"}).own() == City("berlin", 0, "berlin")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"TAXI_CITIES": "berlin,,paris"},
+        {"TAXI_CITIES": "berlin,berlin=paris"},
+        {"TAXI_CITIES": "berlin,paris", "TAXI_CITY": "rome"},
+    ],
+)
+def test_a_bad_list_of_cities_is_named(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="TAXI_CITIES"):
+        Settings.from_env(environ)

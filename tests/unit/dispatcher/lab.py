@@ -10,6 +10,7 @@ from typing import Any
 from dispatcher.core import Mandate
 from dispatcher.settings import Settings
 from dispatcher.shell import main
+from dispatcher.territory import Territory
 from taxi import codec, topics
 from taxi import messages as m
 from taxi.batches import WholeBatches
@@ -109,7 +110,7 @@ class Lab:
             health=spy,
         )
         node = Node(name)
-        born = node, spy, self.loop.spawn(node, main(env, roads=GRID, mandate=Mandate()))
+        born = node, spy, self.loop.spawn(node, main(env, own=[Territory(0, GRID, Mandate())]))
         self.dispatchers.append(born)
         return born
 
