@@ -13,7 +13,7 @@ from taxi.local.java import find as find_java
 from taxi.local.ports import first_free
 from tests.live_demo import LiveDemo, live_demo
 
-# Both fixtures end with their module: Playwright holds the thread's event loop while it is open.
+# The browser ends with its module: Playwright holds the thread's event loop while it is open.
 SOFTWARE_GL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox")
 AT_HOME = (
     "--disable-background-networking",
@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
     """A small city with two gateways and little demand, so that a ride is picked up soon."""
     try:

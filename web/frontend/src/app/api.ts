@@ -2,12 +2,16 @@
 /** The gateway's HTTP side, as far as the page uses it. Each call answers null, or a problem in words. */
 
 import type { Place } from "./ask";
+import { token } from "./token";
 
-const JSON_BODY = { "Content-Type": "application/json" };
+function headers(): Record<string, string> {
+  const known = token();
+  return { "Content-Type": "application/json", ...(known && { Authorization: `Bearer ${known}` }) };
+}
 
 export async function canKill(): Promise<boolean> {
   try {
-    return (await fetch("/api/parts")).ok;
+    return (await fetch("/api/parts", { headers: headers() })).ok;
   } catch {
     return false;
   }
@@ -24,7 +28,7 @@ export async function requestRide(id: string, pickup: Place, dropoff: Place): Pr
 /** `mayDie`: the gateway that answers may be the one that is killed, so a lost answer is as good as one. */
 async function post(path: string, body: object, mayDie: boolean): Promise<string | null> {
   try {
-    const answer = await fetch(path, { method: "POST", headers: JSON_BODY, body: JSON.stringify(body) });
+    const answer = await fetch(path, { method: "POST", headers: headers(), body: JSON.stringify(body) });
     return answer.ok ? null : await problem(answer);
   } catch {
     return mayDie ? null : "no gateway answered";

@@ -1,20 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The longest time that this page was without a newly verified cut, over the last minute. */
+/**
+ * How long this page has been without a newly verified cut, counted in its own ticks: a page that was itself too
+ * busy to look is not without news.
+ */
 
-const WINDOW_MS = 60_000;
+const KEPT = 600;
 
 export class Pauses {
-  private pauses: { readonly at: number; readonly ms: number }[] = [];
-  private last: number | null = null;
+  /** Ticks without a cut before each verified one, and when it came. */
+  private readonly ended: { readonly at: number; readonly ticks: number }[] = [];
+  private ticks = 0;
 
-  verified(at: number): void {
-    if (this.last !== null) this.pauses.push({ at, ms: at - this.last });
-    this.last = at;
-    if (this.pauses.length > 0 && this.pauses[0]!.at < at - WINDOW_MS)
-      this.pauses = this.pauses.filter((pause) => pause.at >= at - WINDOW_MS);
+  constructor(private readonly tickMs: number) {}
+
+  tick(): void {
+    this.ticks++;
   }
 
-  longest(): number {
-    return this.pauses.reduce((longest, { ms }) => Math.max(longest, ms), 0);
+  verified(at: number): void {
+    if (this.ticks > 1) this.ended.push({ at, ticks: this.ticks });
+    if (this.ended.length > KEPT) this.ended.shift();
+    this.ticks = 0;
+  }
+
+  /** The longest one that ended after a time, or that goes on. */
+  longestMs(since: number): number {
+    const ticks = this.ended.filter(({ at }) => at >= since).map((pause) => pause.ticks);
+    return Math.max(this.ticks, ...ticks) * this.tickMs;
   }
 }

@@ -43,7 +43,7 @@ export class Session implements LinkListener {
   resumes = 0;
   resets = 0;
   readonly ledger = new Ledger();
-  readonly pauses = new Pauses();
+  readonly pauses = new Pauses(TICK_MS);
   private readonly pulse = new Pulse();
   private readonly rates = new Rates();
   private readonly pulseHistory = new History();
@@ -173,6 +173,7 @@ export class Session implements LinkListener {
 
   private tick(): void {
     const now = performance.now();
+    this.pauses.tick();
     this.store.now.value = now;
     this.store.rate.value = this.rates.read(now);
     if (++this.ticks % 2 === 0 && !this.store.feedPaused.value) this.tellSome();

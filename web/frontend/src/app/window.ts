@@ -32,7 +32,6 @@ function snapshot(session: Session) {
     resumes: session.resumes,
     resets: session.resets,
     ...ledger.tally(),
-    longestPauseMs: session.pauses.longest(),
     healths: [...store.healths],
     lagMs: store.rate.value?.lagMs ?? null,
     drivers: picture.drivers.n,
@@ -69,6 +68,8 @@ function ride(session: Session, id: string) {
 export function expose(session: Session): void {
   const view = Object.freeze({
     snapshot: () => snapshot(session),
+    /** The longest time without a verified cut that ended after `since` (`performance.now()`), or that goes on. */
+    longestPause: (since = 0) => session.pauses.longestMs(since),
     /** Where drivers are drawn now: those asked for, or the first by number. */
     drawn: (drivers?: readonly number[], atMost?: number) => drawn(session, drivers, atMost),
     ride: (id: string) => ride(session, id),
