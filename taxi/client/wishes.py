@@ -24,8 +24,10 @@ class Wishes:
         self._pause_until_s = 0.0
 
     def greet(self, *, with_rows: bool) -> BBox | None:
-        """Hello is said: the view it has to name. Without rows it is the one that is wanted."""
-        self._said.clear()
+        """Hello is said: the view it has to name. Without rows it is the one that is wanted.
+
+        What was said elsewhere stays known: if the greeted line goes down, the old one may still answer it.
+        """
         self.due_s = None
         self._pause_until_s = 0.0
         if not with_rows:
