@@ -8,7 +8,7 @@ import math
 import random
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 from gateway.city.grid import Grid
 from gateway.city.view import Span, View
@@ -38,6 +38,7 @@ class Log:
     events: list[Record] = field(default_factory=list)
     closed: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
     """(ev, at_ms) of each batch; the beginning first."""
+    epoch: str = EPOCH
 
     def fix(self, append_ms: int, value: bytes) -> None:
         self.locations.append(Record(len(self.locations), append_ms, b"", value))
@@ -84,7 +85,7 @@ class Facts:
     rides: Rides
 
 
-@dataclass
+@dataclass(eq=False)
 class Oracle:
     """Folds a finished log. What it has once worked out it remembers."""
 
@@ -134,6 +135,7 @@ class Oracle:
                 rows[driver] = row
         return rows
 
+    @cache  # noqa: B019 - an oracle is as short-lived as its test
     def _newest(self, loc: int) -> dict[int, tuple[int, int, int, m.Fix]]:
         newest: dict[int, tuple[int, int, int, m.Fix]] = {}
         for record, fix in self._fixes:
@@ -307,7 +309,7 @@ def booted(
 ) -> View:
     """A gateway that has just read the log up to (loc, ev), from a snapshot and `back_ms` of locations."""
     log, span = oracle.log, oracle.span
-    unread_ms = oracle.cut_ms(Cursor(EPOCH, loc, ev)) - (span.boot_ms if back_ms is None else back_ms)
+    unread_ms = oracle.cut_ms(Cursor(log.epoch, loc, ev)) - (span.boot_ms if back_ms is None else back_ms)
     start = max((c for c in log.closed if c[0] <= ev and c[1] <= unread_ms), default=(0, 0))[0]
     first = next((r.offset for r in log.locations if r.timestamp_ms >= unread_ms), len(log.locations))
     first = min(first, loc)

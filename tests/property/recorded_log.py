@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A log that the real simulator and dispatcher wrote in virtual time; every place where clients can stand."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from gateway.city.grid import Grid
+from gateway.city.view import Span, View
+from taxi import codec, topics
+from taxi.bus.memory_log import Entry, Fate, Partition
+from taxi.cursor import Cursor
+from taxi.messages import BatchClosed, EpochStarted
+from taxi.stream import ClientState, decode_cut
+from tests.property.gateway_log import Box, Log, Oracle, advance, booted
+from tests.simulation.nemesis import Nemesis
+from tests.simulation.run import scaled
+from tests.simulation.world import CITY, EXPIRY_MS, World, city
+
+SEED = 7
+RECORDED_S = 48.0
+SILENT_S = (27.0, 33.0)
+"""The simulator is away meanwhile: drivers who are slow to come back have lost their rows."""
+SPAN = Span(expiry_ms=EXPIRY_MS, resume_ms=12_000)
+GRID = Grid.over(city()[0].city.bbox)
+
+
+def record() -> Log:
+    """Dispatcher and simulator as they are; drivers seen once and never again; an absence."""
+    assert CITY == "grid"
+    world = World(SEED)
+    with scaled():
+        world.loop.run_until_complete(_play(world))
+        log = read(world)
+    world.bury()
+    return log
+
+
+async def _play(world: World) -> None:
+    world.start("dispatcher-1")
+    world.start("simulator")
+    async with asyncio.TaskGroup() as going_on:
+        strangers = going_on.create_task(Nemesis(world).strangers())
+        await asyncio.sleep(SILENT_S[0])
+        world.kill("simulator")
+        await asyncio.sleep(SILENT_S[1] - SILENT_S[0])
+        world.start("simulator")
+        await asyncio.sleep(RECORDED_S - SILENT_S[1])
+        strangers.cancel()
+
+
+def read(world: World) -> Log:
+    """What a reader of committed records sees."""
+    log = Log()
+    log.locations = [entry.record for entry in world.broker.partition(topics.LOCATIONS, 0).entries]
+    log.events = [entry.record for entry in _committed(world.broker.partition(topics.EVENTS, 0))]
+    for record in log.events:
+        event = codec.decode(topics.EVENTS, record)
+        if isinstance(event, EpochStarted):
+            log.epoch = event.epoch
+        if isinstance(event, BatchClosed):
+            log.closed.append((record.offset + 1, event.at_ms))
+    return log
+
+
+def _committed(partition: Partition) -> Iterator[Entry]:
+    for entry in partition.entries:
+        fate = entry.transaction.fate if entry.transaction else Fate.COMMITTED
+        if not entry.is_marker and fate is Fate.COMMITTED:
+            yield entry
+
+
+def views() -> list[Box | None]:
+    """The city; its halves and strips, so that streets cross their borders; a single tile."""
+    west, south, east, north = city()[0].city.bbox
+    middle = (west + east) / 2, (south + north) / 2
+    halves: list[Box | None] = [(west, south, middle[0], north), (west, south, east, middle[1])]
+    third = middle[0] - 0.0004, middle[0] + 0.0004
+    return [None, *halves, (*middle, *middle), (third[0], south, third[1], north)]
+
+
+@dataclass
+class Recording:
+    """The log; and the state of a client at each cursor that a cut could have, for each view."""
+
+    oracle: Oracle
+    cursors: list[Cursor]
+    states: dict[tuple[Cursor, Box | None], ClientState]
+
+    @classmethod
+    def taken(cls) -> "Recording":
+        oracle = Oracle(record(), SPAN, GRID)
+        log = oracle.log
+        view = booted(oracle, 0, log.closed[1][0])
+        cursors: list[Cursor] = []
+        states: dict[tuple[Cursor, Box | None], ClientState] = {}
+        for record_ in log.locations:
+            ev = max((ev for ev, at_ms in log.closed if at_ms <= record_.timestamp_ms), default=0)
+            if ev < view.ev:
+                continue
+            advance(view, log, record_.offset + 1, ev)
+            assert view.cursor is not None
+            cursors.append(view.cursor)
+            states |= {(view.cursor, box): held(oracle, view, box) for box in views()}
+        return cls(oracle, cursors, states)
+
+
+def held(oracle: Oracle, view: View, box: Box | None) -> ClientState:
+    """What a client of this view holds now: as the oracle says, too."""
+    client = ClientState(epoch=oracle.log.epoch)
+    client.apply(decode_cut(view.diff(None, None, view.area(box))))
+    oracle.assert_right(client, box)
+    return client
+
+
+def copied(client: ClientState) -> ClientState:
+    """Another client that holds the same."""
+    return replace(
+        client,
+        drivers=dict(client.drivers),
+        rides=dict(client.rides),
+        _ride_hashes=dict(client._ride_hashes),
+    )
