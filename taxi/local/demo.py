@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from taxi.local.broker import START_S_MAX, STOP_S_MAX, BrokerPlan, serves
 from taxi.local.supervisor import PartSpec, Running, Stage
 
@@ -120,14 +122,24 @@ def _service(kind: str, name: str, variables: Mapping[str, str], port: int | Non
     )
 
 
+class _Answer(msgspec.Struct):
+    pid: int
+
+
 async def is_ready(running: Running) -> bool:
-    """Whether /readyz on the part's admin port says 200."""
-    with suppress(OSError, TimeoutError):
+    """Whether /readyz on the part's admin port says 200, and it is this process that says it.
+
+    Of two demos that start at once, one may have taken the port that was free when the other looked.
+    """
+    with suppress(OSError, TimeoutError, msgspec.DecodeError):
         async with asyncio.timeout(2):
             reader, writer = await asyncio.open_connection("127.0.0.1", running.admin_port)
             try:
                 writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-                return b" 200 " in await reader.readline()
+                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+                assert running.process is not None
+                is_ours = msgspec.json.decode(body, type=_Answer).pid == running.process.pid
+                return is_ours and b" 200 " in head.split(b"\r\n")[0]
             finally:
                 writer.close()
     return False

@@ -73,8 +73,10 @@ def _port(name: str, port: int, data_dir: Path, option: str) -> Finding:
 def _kafka_port(data_dir: Path) -> Finding:
     if servers := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         return Finding("Kafka port", "note", f"not needed: KAFKA_BOOTSTRAP_SERVERS names {servers}")
-    if ports.is_free(KAFKA_PORT) or any(part.name == "kafka" for part in parts.look(data_dir)):
-        return _port("Kafka port", KAFKA_PORT, data_dir, "--kafka-port")
+    if ours := next((part.port for part in parts.look(data_dir) if part.name == "kafka" and part.pid), None):
+        return Finding("Kafka port", "ok", f"{ours} is the running demo's")
+    if ports.is_free(KAFKA_PORT):
+        return Finding("Kafka port", "ok", f"{KAFKA_PORT} is free")
     free = ports.first_free(KAFKA_PORT)
     return Finding("Kafka port", "note", f"{KAFKA_PORT} is taken; a demo would use {free}")
 

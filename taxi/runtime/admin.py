@@ -2,6 +2,8 @@
 """The admin port: /healthz, /readyz, /metrics."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -35,7 +37,8 @@ def routes(name: str, readiness: Readiness, metrics: PrometheusMetrics) -> list[
 
     async def readyz(_: Request) -> Response:
         ready = readiness.reason is None
-        body = {"ready": ready, "part": name} | ({} if ready else {"reason": readiness.reason})
+        body = {"ready": ready, "part": name, "pid": os.getpid()}
+        body |= {} if ready else {"reason": readiness.reason}
         return JSONResponse(body, 200 if ready else 503)
 
     async def exposition(_: Request) -> Response:
@@ -46,15 +49,15 @@ def routes(name: str, readiness: Readiness, metrics: PrometheusMetrics) -> list[
 
 @asynccontextmanager
 async def serving(host: str, port: int, app_routes: list[Route]) -> AsyncIterator[None]:
-    """Serve `app_routes` while the block runs; nothing where `port` is 0."""
+    """Serve `app_routes` while the block runs; nothing where `port` is 0. Raises OSError: it is taken."""
     if not port:
         yield
         return
-    config = uvicorn.Config(
-        Starlette(routes=app_routes), host=host, port=port, log_config=None, access_log=False, lifespan="off"
-    )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family)
+    config = uvicorn.Config(Starlette(routes=app_routes), log_config=None, access_log=False, lifespan="off")
     server = _Quiet(config)
-    task = asyncio.create_task(server.serve())
+    task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         yield
     finally:

@@ -77,7 +77,12 @@ async def _run(
     readiness, metrics = admin.Readiness(), PrometheusMetrics(texts)
     async with AsyncExitStack() as stack:
         routes = admin.routes(name, readiness, metrics)
-        await stack.enter_async_context(admin.serving(settings.admin_host, settings.admin_port, routes))
+        try:
+            await stack.enter_async_context(admin.serving(settings.admin_host, settings.admin_port, routes))
+        except OSError as error:
+            place = f"{settings.admin_host}:{settings.admin_port}"
+            logger.error("can't start", reason=f"the admin port {place} can't be had: {error.strerror}")
+            return 1
         work = asyncio.create_task(_serve(main, settings, name, logger, readiness, metrics, prepare))
         stop = asyncio.create_task(stopping.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)

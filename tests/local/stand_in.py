@@ -4,6 +4,7 @@
 STAND_IN_FAILS names a part that ends at once with exit code STAND_IN_CODE.
 """
 
+import json
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ class Ready(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(json.dumps({"pid": os.getpid()}).encode())
 
 
 def run() -> None:

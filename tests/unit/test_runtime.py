@@ -2,6 +2,7 @@
 """The admin port and the exit codes of a service."""
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -71,3 +72,14 @@ def test_a_service_with_a_bad_setting_ends_with_2_and_names_it(service: str, set
     assert done.returncode == 2
     assert key in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_taken_admin_port_is_named_without_a_stack_trace() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environ = {**os.environ, "TAXI_ADMIN_PORT": str(port)}
+        command = [sys.executable, "-m", "simulator"]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"the admin port 127.0.0.1:{port} can't be had" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
