@@ -49,7 +49,7 @@ class Header(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """Rows told as differences."""
+    """Rows told as differences; `dt` is what the time grew by beyond one second."""
 
     number: U32
     dx: npt.NDArray[np.int32]

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a fix's append time to its arrival, for every fix and every client, in whole milliseconds."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+_MS_MAX: Final = 120_000
+
+
+class Latency:
+    """A histogram."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(_MS_MAX + 1, np.int64)
+
+    def add(self, arrivals_ms: Sequence[int], appends_ms: npt.NDArray[np.int64]) -> None:
+        """Each of these fixes arrived at each of these clients: the convolution of two histograms."""
+        if not len(arrivals_ms) or not len(appends_ms):
+            return
+        arrivals = np.asarray(arrivals_ms, np.int64)
+        first, last = int(arrivals.min()), int(appends_ms.max())
+        both = np.convolve(np.bincount(arrivals - first), np.bincount(last - appends_ms))
+        waits = np.clip(np.arange(len(both)) + (first - last), 0, _MS_MAX)
+        np.add.at(self._counts, waits, both.astype(np.int64))
+
+    @property
+    def count(self) -> int:
+        """How many waits there were."""
+        return int(self._counts.sum())
+
+    def told(self) -> dict[str, float]:
+        """p50, p99, max; zeros where nothing arrived."""
+        total = self.count
+        if not total:
+            return {"p50": 0, "p99": 0, "max": 0}
+        upto = np.cumsum(self._counts)
+        at = [int(np.searchsorted(upto, total * share)) for share in (0.5, 0.99)]
+        return {"p50": at[0], "p99": at[1], "max": int(np.flatnonzero(self._counts)[-1])}
+
+
+def quantiles(values: Sequence[float]) -> dict[str, Any]:
+    """p50, p99 and max of a few values; nothing where there are none."""
+    if not values:
+        return {}
+    p50, p99 = np.percentile(values, [50, 99])
+    return {"p50": round(float(p50), 1), "p99": round(float(p99), 1), "max": round(max(values), 1)}

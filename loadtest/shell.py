@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One load test: read the log, start the clients, let them live, judge, report."""
+
+import asyncio
+import gc
+import json
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.typing import Subprotocol
+
+from loadtest.kills import Killer
+from loadtest.oracle.events import LogBroken
+from loadtest.oracle.grid import Grid
+from loadtest.oracle.reading import Reading
+from loadtest.report import Report
+from loadtest.rules import Findings
+from loadtest.swarm.habits import View
+from loadtest.swarm.swarm import Swarm
+from taxi.bus import Bus
+from taxi.local.errors import LocalError
+
+_START_S: Final = 60.0
+"""Everyone must follow the city by then."""
+_END_S: Final = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a person chose."""
+
+    url: str
+    clients: int
+    seconds: float
+    view: View = "city"
+    kill_every_s: float | None = None
+    restart_every_s: float | None = None
+    data_dir: Path | None = None
+    city: str = "manhattan"
+    token: str | None = None
+    seed: int = 1
+    habits: bool = True
+    """Whether clients do more than watch: pan, leave, come back with cursors of every kind."""
+    tell: Callable[[str], None] = field(default=lambda _: None)
+    """Told a line now and then."""
+
+
+def socket_url(url: str) -> str:
+    """`http://host:port` and `ws://host:port/ws` mean the same. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "ws"} or parts.hostname is None:
+        raise ValueError(url)
+    return f"ws://{parts.hostname}:{parts.port or 80}{parts.path.rstrip('/') or '/ws'}"
+
+
+async def run(plan: Plan, bus: Bus) -> Report:
+    """The whole test. Raises LocalError where there is nothing to test."""
+    grid = await _scout(plan)
+    findings = Findings()
+    async with AsyncExitStack() as stack:
+        plan.tell("reading the log")
+        reading = await _reading(bus, stack)
+        reading.city.grid = grid
+        swarm = Swarm(
+            plan.url,
+            clients=plan.clients,
+            view=plan.view,
+            city=plan.city,
+            token=plan.token,
+            grid=grid,
+            oracle=reading.city,
+            findings=findings,
+            seed=plan.seed,
+        )
+        killer = Killer(plan.data_dir, swarm) if plan.data_dir is not None else None
+        gc.collect()
+        gc.freeze()
+        return await _lived(plan, bus, reading, swarm, killer)
+
+
+async def _scout(plan: Plan) -> Grid:
+    """Whether there is a gateway, and its grid."""
+    hello = {"type": "hello", "v": 1, "city": plan.city} | ({"token": plan.token} if plan.token else {})
+    try:
+        async with asyncio.timeout(10), connect(plan.url, subprotocols=[Subprotocol("taxi.v1")]) as socket:
+            await socket.send(json.dumps(hello))
+            return Grid.told(json.loads(await socket.recv())["grid"])
+    except ConnectionClosed as closed:
+        close = closed.rcvd
+        why = f"{close.code} {close.reason}" if close else "lost"
+        raise LocalError(f"{plan.url} does not want us: {why}.", do="Check --city and --token.") from None
+    except (OSError, WebSocketException, ValueError, KeyError) as error:
+        raise LocalError(
+            f"{plan.url} is no gateway that answers: {str(error) or type(error).__name__}.",
+            do="`taxi ps` shows how a demo's parts are.",
+        ) from None
+
+
+async def _reading(bus: Bus, stack: AsyncExitStack) -> Reading:
+    try:
+        reading = await Reading.begin(bus)
+        stack.push_async_callback(reading.close)
+        await reading.catch_up(bus)
+    except LogBroken as error:
+        raise LocalError(f"The log can't be folded: {error}.", do="`taxi audit` tells more.") from error
+    return reading
+
+
+async def _lived(plan: Plan, bus: Bus, reading: Reading, swarm: Swarm, killer: Killer | None) -> Report:
+    loop = asyncio.get_running_loop()
+    following = asyncio.create_task(reading.follow())
+    told = Telling(plan, swarm, killer)
+    work = [
+        following,
+        asyncio.create_task(swarm.sights.run()),
+        asyncio.create_task(swarm.tick(told.now_and_then)),
+    ]
+    try:
+        await swarm.start()
+        if not await swarm.all_live(_START_S):
+            text = f"only {swarm.live()} of {plan.clients} clients follow the city after {_START_S:g} s"
+            raise LocalError(f"{text}: {swarm.findings.examples or 'no rule was broken'}.", do="")
+        swarm.sights.begin()
+        if plan.habits:
+            swarm.unrest()
+        told.began_s, cpu_s = loop.time(), time.process_time()
+        await _live(plan, killer, following)
+        seconds, cpu_s = loop.time() - told.began_s, time.process_time() - cpu_s
+        swarm.habits_over()
+        if killer is not None and (killer.kills or killer.restarts):
+            await swarm.all_live(_END_S)
+        live_at_end = swarm.live()
+        await swarm.stop()
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        await reading.catch_up(bus)
+        swarm.sights.finish()
+    finally:
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+    return Report.of(
+        swarm, killer, clients=plan.clients, seconds=seconds, cpu_s=cpu_s, live_at_end=live_at_end
+    )
+
+
+async def _live(plan: Plan, killer: Killer | None, following: "asyncio.Task[None]") -> None:
+    """Let time pass, with kills on the way."""
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + plan.seconds
+    dues = {
+        act: (loop.time() + every_s, every_s)
+        for act, every_s in (("kill", plan.kill_every_s), ("restart", plan.restart_every_s))
+        if every_s is not None
+    }
+    while loop.time() < end_s:
+        next_s = min([end_s, *(due_s for due_s, _ in dues.values())])
+        done, _ = await asyncio.wait({following}, timeout=next_s - loop.time())
+        if done:
+            error = following.exception()
+            raise LocalError(f"The log can't be folded any further: {error}.", do="`taxi audit` tells more.")
+        for act, (due_s, every_s) in dues.items():
+            if due_s <= loop.time() < end_s and killer is not None:
+                getattr(killer, act)()
+                dues[act] = due_s + every_s, every_s
+
+
+class Telling:
+    """A line now and then, for who watches."""
+
+    def __init__(self, plan: Plan, swarm: Swarm, killer: Killer | None) -> None:
+        self.began_s = 0.0
+        self._plan = plan
+        self._swarm = swarm
+        self._killer = killer
+        self._told_s = 0.0
+        self._cuts = 0
+
+    def now_and_then(self) -> None:
+        """Once a second."""
+        now_s = asyncio.get_running_loop().time()
+        passed_s = now_s - self._told_s
+        if passed_s < 1:
+            return
+        swarm = self._swarm
+        cuts, waits = swarm.sights.totals.cuts, swarm.sights.latency.told()
+        rate = (cuts - self._cuts) / passed_s
+        self._told_s, self._cuts = now_s, cuts
+        age = f"{now_s - self.began_s:3.0f} s" if self.began_s else "starting"
+        kills = f" · {self._killer.kills} kills" if self._killer is not None and self._killer.kills else ""
+        self._plan.tell(
+            f"{age} · {swarm.live():,} of {self._plan.clients:,} live · {rate:,.0f} cuts/s"
+            f" · p50 {waits['p50']:.0f} p99 {waits['p99']:.0f} ms{kills}"
+            f" · {swarm.findings.violations.total()} violations"
+        )
