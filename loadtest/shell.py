@@ -44,6 +44,7 @@ class Plan:
     restart_every_s: float | None = None
     data_dir: Path | None = None
     city: str = "manhattan"
+    partition: int = 0
     token: str | None = None
     seed: int = 1
     habits: bool = True
@@ -66,7 +67,7 @@ async def run(plan: Plan, bus: Bus) -> Report:
     findings = Findings()
     async with AsyncExitStack() as stack:
         plan.tell("reading the log")
-        reading = await _reading(bus, stack)
+        reading = await _reading(plan, bus, stack)
         reading.city.grid = grid
         swarm = Swarm(
             plan.url,
@@ -103,9 +104,9 @@ async def _scout(plan: Plan) -> Grid:
         ) from None
 
 
-async def _reading(bus: Bus, stack: AsyncExitStack) -> Reading:
+async def _reading(plan: Plan, bus: Bus, stack: AsyncExitStack) -> Reading:
     try:
-        reading = await Reading.begin(bus)
+        reading = await Reading.begin(bus, plan.partition)
         stack.push_async_callback(reading.close)
         await reading.catch_up(bus)
     except LogBroken as error:

@@ -61,7 +61,7 @@ _SHIFTS: Final = {
     "DriverLost": lambda s: replace(s, lost=True),
     "DriverFound": lambda s: replace(s, lost=False),
 }
-_NO_ROW: Final = {"PolicyActivated", "CommandRejected", "InputSkipped"}
+_NO_ROW: Final = {"PolicyActivated", "CommandRejected", "InputSkipped", "DriverRepositioned"}
 
 
 class Events:
@@ -147,16 +147,18 @@ class Events:
         if before is None:
             raise LogBroken(f"{body['type']} of a ride that is not there: {body['ride']}")
         after = self._rides[body["ride"]] = moved(before, body)
-        if after.state == "offered":
-            number = body["driver"]
-            self._set(number, replace(self._shifts.get(number, Shift()), ride=before.name))
-        elif before.driver is not None and after.state in ENDED | {"requested"}:
-            shift = self._shifts[before.driver]
-            self._set(
-                before.driver, replace(shift, ride=None, on=shift.on and not shift.leaving, leaving=False)
-            )
-        elif before.driver is not None:
-            self._fresh.add(before.driver)
+        if before.driver is not None and (after.driver != before.driver or after.state in ENDED):
+            self._free(before.driver, before.name)
+        if after.driver is not None and after.state not in ENDED:
+            shift = self._shifts.get(after.driver, Shift())
+            self._set(after.driver, replace(shift, ride=after.name))
+
+    def _free(self, number: int, ride: str) -> None:
+        """The ride lets go of its driver, unless another one has taken that driver already."""
+        shift = self._shifts[number]
+        if shift.ride == ride:
+            stays = shift.on and not shift.leaving
+            self._set(number, replace(shift, ride=None, on=stays, leaving=False))
 
     def _settle_statuses(self) -> None:
         if not self._fresh:

@@ -11,7 +11,6 @@ from loadtest.oracle.locations import AHEAD_MS, EXPIRY_MS, OLD_MS
 from taxi.bus import Bus, OffsetOutOfRange, Reader
 from taxi.topics import EVENTS, LOCATIONS
 
-PARTITION: Final = 0
 _BACK_MS: Final = EXPIRY_MS + OLD_MS + AHEAD_MS + 10_000
 """Fixes appended earlier have expired, and supersede nothing that has not."""
 _AT_ONCE: Final = 5_000
@@ -21,31 +20,34 @@ _WAIT_MS: Final = 100
 class Reading:
     """The oracle's two readers."""
 
-    def __init__(self, city: City, locations: Reader, events: Reader) -> None:
+    def __init__(self, city: City, partition: int, locations: Reader, events: Reader) -> None:
         self.city = city
+        self._partition = partition
         self._locations = locations
         self._events = events
 
     @classmethod
-    async def begin(cls, bus: Bus) -> "Reading":
+    async def begin(cls, bus: Bus, partition: int) -> "Reading":
         """Raises LogBroken where the events' beginning is gone: nobody could fold what follows."""
-        bounds = await bus.offsets(LOCATIONS, PARTITION)
+        bounds = await bus.offsets(LOCATIONS, partition)
         first = bounds.start
         if bounds.end > bounds.start:
-            last_ms = await _append_ms(bus, bounds.end - 1)
-            first = max(first, await bus.offset_at(LOCATIONS, PARTITION, last_ms - _BACK_MS))
-        if (await bus.offsets(EVENTS, PARTITION)).start:
+            last_ms = await _append_ms(bus, partition, bounds.end - 1)
+            first = max(first, await bus.offset_at(LOCATIONS, partition, last_ms - _BACK_MS))
+        if (await bus.offsets(EVENTS, partition)).start:
             message = "the beginning of the events is gone by retention: the oracle has nothing to fold from"
             raise LogBroken(message)
         return cls(
             City(first),
-            await bus.reader(LOCATIONS, PARTITION, first),
-            await bus.reader(EVENTS, PARTITION, 0),
+            partition,
+            await bus.reader(LOCATIONS, partition, first),
+            await bus.reader(EVENTS, partition, 0),
         )
 
     async def catch_up(self, bus: Bus) -> None:
         """Read to the ends as they are now. Raises LogBroken."""
-        fixes, events = await bus.offsets(LOCATIONS, PARTITION), await bus.offsets(EVENTS, PARTITION)
+        fixes = await bus.offsets(LOCATIONS, self._partition)
+        events = await bus.offsets(EVENTS, self._partition)
         while self._events.position < events.stable:
             await self._more_events()
         while self._locations.position < fixes.end:
@@ -83,8 +85,8 @@ class Reading:
         await self._events.close()
 
 
-async def _append_ms(bus: Bus, offset: int) -> int:
-    reader = await bus.reader(LOCATIONS, PARTITION, offset)
+async def _append_ms(bus: Bus, partition: int, offset: int) -> int:
+    reader = await bus.reader(LOCATIONS, partition, offset)
     try:
         while not (records := await reader.fetch(max_records=1)):
             pass

@@ -25,6 +25,7 @@ _AFTER: Final = {
     "OfferExpired": "requested",
     "RideReleased": "requested",
     "RideAssigned": "assigned",
+    "RideReassigned": "assigned",
     "DriverArrived": "arrived",
     "TripStarted": "on trip",
     "TripCompleted": "completed",
@@ -98,4 +99,7 @@ def moved(ride: Ride, body: dict[str, Any]) -> Ride:
         return replace(ride, state=after, driver=body["driver"], attempt=body["attempt"])
     if after == "requested":
         return replace(ride, state=after, driver=None, assigned_ms=None, arrived_ms=None)
+    if body["type"] == "RideReassigned":
+        came_ms = ride.assigned_ms or body["at_ms"]
+        return replace(ride, state=after, driver=body["driver"], attempt=body["attempt"], assigned_ms=came_ms)
     return replace(ride, state=after, **{_STAMPS.get(after, "ended_ms"): body["at_ms"]})

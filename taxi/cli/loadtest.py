@@ -121,7 +121,12 @@ def _run(plan: dict[str, Any], data_dir: Path) -> Any:
         plan["data_dir"] = data_dir
 
     async def test() -> Any:
-        async with connected(data_dir) as (_, bus):
+        async with connected(data_dir) as (settings, bus):
+            partitions = {each.name: each.partition for each in settings.served()}
+            if plan["city"] not in partitions:
+                do = f"The log holds {', '.join(partitions)} (TAXI_CITIES)."
+                raise LocalError(f"--city {plan['city']}: no such city.", do=do, code=WRONG_USE)
+            plan["partition"] = partitions[plan["city"]]
             return await shell.run(shell.Plan(**plan), bus)
 
     return uvloop.run(test())

@@ -12,7 +12,7 @@ from loadtest.oracle.frame import HEADER
 from loadtest.oracle.grid import Area, Grid
 from loadtest.oracle.judge import Sight
 from taxi.cursor import Cursor
-from tests.property.test_gateway_view import EPOCH, GRID, SPAN, Log, advance, booted, written
+from tests.property.gateway_log import EPOCH, GRID, SPAN, Log, Oracle, advance, booted, written
 
 BOXES = [
     None,
@@ -48,7 +48,7 @@ def sight(view: View, since: Cursor | None, old: int, new: int, *, step: bool = 
 def sights(seed: int, steps: int) -> Iterator[tuple[Log, Sight]]:
     """Steps, diffs, images and new views along one log."""
     log, draw = written(seed, steps), random.Random(seed + 1)
-    view = booted(log, 0, log.closed[1])
+    view = booted(Oracle(log), 0, log.closed[1][0])
     seen = [view.cursor]
     while view.loc < len(log.locations) or view.ev < log.closed[-1][0]:
         loc = min(len(log.locations), view.loc + draw.randint(0, 6))

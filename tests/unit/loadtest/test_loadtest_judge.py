@@ -13,7 +13,7 @@ from loadtest.oracle.city import City
 from loadtest.oracle.judge import Sight, Unready, judge
 from taxi import codec
 from taxi import messages as m
-from tests.property.test_gateway_view import EPOCH, SOMEWHERE, SPAN, T0, Log, advance, booted
+from tests.property.gateway_log import EPOCH, SOMEWHERE, SPAN, T0, Log, Oracle, advance, booted
 from tests.unit.loadtest.sights import city_of, sections, sight, told, with_sections
 
 FIRST, LATER = (3, 0), (7, 1)
@@ -54,7 +54,7 @@ def city(log: Log) -> City:
 @pytest.fixture
 def view(log: Log) -> View:
     """At the later cut; `previous` is the first."""
-    view = booted(log, 3, log.closed[1])
+    view = booted(Oracle(log), 3, log.closed[1][0])
     advance(view, log, 7, log.closed[2][0])
     return view
 
