@@ -12,7 +12,7 @@ import numpy.typing as npt
 from loadtest.oracle.events import Boundary, Events
 from loadtest.oracle.grid import Area, Grid, within
 from loadtest.oracle.hashing import WORD, Lanes, driver_lanes, total
-from loadtest.oracle.locations import EXPIRY_MS, Locations
+from loadtest.oracle.locations import EXPIRY_MS, FIX, Locations
 from loadtest.oracle.roll import Roll, widened
 from taxi.bus import Record
 
@@ -141,13 +141,9 @@ class City:
         fixes = self.locations.fixes
         newest = self.locations.newest_at(loc)[:size]
         found = newest >= fixes.base
-        rows = fixes.column[np.where(found, newest - fixes.base, 0)] if fixes.end else None
+        at = np.where(found, newest - fixes.base, 0)
+        rows = fixes.column[at] if fixes.end else np.zeros(size, FIX)
         statuses = widened(boundary.statuses, size)[:size]
-        if rows is None or not size:
-            blank: list[Any] = [
-                np.zeros(size, kind) for kind in (np.int32, np.int32, np.uint32, np.uint8, np.uint8)
-            ]
-            return Columns(np.zeros(size, bool), *blank, status=statuses)
         return Columns(
             found & (rows["append_ms"] + self._expiry_ms > at_ms),
             rows["x"].copy(),
