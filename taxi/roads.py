@@ -8,12 +8,11 @@ street is two arcs. Places are (longitude, latitude) in degrees, times are secon
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from taxi.roads_city import CityInfo, UnknownCityError, city_dir, city_names, load_city
 from taxi.roads_demand import TripDemand
@@ -21,6 +20,9 @@ from taxi.roads_places import Places
 from taxi.roads_projection import Floats, LocalPlane
 from taxi.roads_tables import NO_ARC, Links, Tables, compute_tables, default_cache_dir, load_tables
 from taxi.roads_zones import Zones
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 __all__ = [
     "CityInfo",
@@ -217,7 +219,9 @@ class RoadNetwork:
         return heading
 
     @cached_property
-    def _tree(self) -> cKDTree:
+    def _tree(self) -> "cKDTree":
+        from scipy.spatial import cKDTree  # noqa: PLC0415 - a gateway boots without it
+
         return cKDTree(self.plane.metres(self.nodes))
 
     @cached_property

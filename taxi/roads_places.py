@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 if TYPE_CHECKING:
     from taxi.roads import RoadNetwork
@@ -41,6 +40,8 @@ class Places:
         nth = np.arange(len(self._arc)) - np.repeat(np.cumsum(count) - count, count)
         self._share = nth / (count[self._arc] - 1)
         points, heading = roads.along(self._arc, self._share * roads.arc_length_m[self._arc])
+        from scipy.spatial import cKDTree  # noqa: PLC0415 - a gateway boots without it
+
         self._tree = cKDTree(_space(roads.plane.metres(points), heading))
 
     def turning(self, points: Floats, heading: Ints) -> Turning:

@@ -19,8 +19,6 @@ from typing import IO, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import platformdirs
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
 
 Table: TypeAlias = npt.NDArray[np.uint16]
 
@@ -90,6 +88,9 @@ def compute_tables(links: Links) -> Tables:
 
     Raises ValueError if some node can't be reached from another, or the graph is too large for 16 bits.
     """
+    from scipy.sparse import csr_array  # noqa: PLC0415 - a gateway boots without it
+    from scipy.sparse.csgraph import dijkstra  # noqa: PLC0415
+
     n = links.n_nodes
     if n >= NO_ARC or len(links.tail) >= NO_ARC:
         message = f"{n} nodes, {len(links.tail)} arcs: the tables have 16 bits"

@@ -20,10 +20,11 @@ import uvloop
 
 from taxi.bus import BusError
 from taxi.bus.kafka import KafkaBus
-from taxi.runtime import admin, log, otlp
+from taxi.runtime import admin, log
 from taxi.runtime.env import Env, Log
 from taxi.runtime.metrics import PrometheusMetrics
 from taxi.runtime.settings import KNOWN, Settings, SettingsError
+from taxi.runtime.tracing import NoTracer, Tracer
 
 S = TypeVar("S", bound=Settings)
 
@@ -100,9 +101,7 @@ async def _serve(
     prepare: Callable[[Process[S]], AbstractAsyncContextManager[Env[S]]] | None,
 ) -> None:
     async with AsyncExitStack() as stack:
-        tracer = otlp.tracer(name, os.environ)
-        if isinstance(tracer, otlp.OtlpTracer):
-            stack.callback(tracer.close)
+        tracer = _tracer(name, os.environ, stack)
         bus = await KafkaBus.connect(settings, client_id=name)
         stack.push_async_callback(bus.close)
         env = Env(
@@ -119,6 +118,18 @@ async def _serve(
         if prepare is not None:
             env = await stack.enter_async_context(prepare(Process(env, readiness, metrics)))
         await main(env)
+
+
+def _tracer(name: str, environ: Mapping[str, str], stack: AsyncExitStack) -> Tracer:
+    """An exporter of spans where the environment asks for one; its packages are loaded only then."""
+    if not any(key.startswith("OTEL_EXPORTER_OTLP_") for key in environ):
+        return NoTracer()
+    from taxi.runtime import otlp  # noqa: PLC0415
+
+    tracer = otlp.tracer(name, environ)
+    if isinstance(tracer, otlp.OtlpTracer):
+        stack.callback(tracer.close)
+    return tracer
 
 
 async def _outcome(work: "asyncio.Task[None]", logger: Log) -> int:
