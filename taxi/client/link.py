@@ -18,6 +18,8 @@ from typing import Final, TypeAlias
 FIRST_RETRY_MS: Final = 100.0
 BACKOFF_MS: Final = 200.0
 BACKOFF_MS_MAX: Final = 30_000.0
+PROMPT_RETRIES: Final = 20
+"""So many are made before the pauses grow: a gateway that starts again has everyone back at once."""
 SILENCE_MS: Final = 3_000.0
 """A gateway beats once a second: this long without a word is a fault, whatever TCP thinks."""
 TOKEN: Final = 4401
@@ -124,10 +126,11 @@ Step: TypeAlias = Callable[[Link, Event, float], Outcome]
 
 
 def backoff_ms(failures: int, chance: float) -> float:
-    """Soon the first time, spread so that a thousand don't come together; then full jitter, doubling."""
+    """Soon the first time, spread so that a thousand don't come together; then full jitter, late doubling."""
     if failures == 0:
         return chance * FIRST_RETRY_MS
-    return chance * min(BACKOFF_MS * 2.0 ** min(failures - 1, 30), BACKOFF_MS_MAX)
+    doublings = min(max(failures - PROMPT_RETRIES, 0), 30)
+    return chance * min(BACKOFF_MS * 2.0**doublings, BACKOFF_MS_MAX)
 
 
 def refuses(event: Event) -> bool:

@@ -72,6 +72,8 @@ export interface Link {
 export const FIRST_RETRY_MS = 100;
 export const BACKOFF_MS = 200;
 export const BACKOFF_MS_MAX = 30_000;
+/** So many are made before the pauses grow: a gateway that starts again has everyone back at once. */
+export const PROMPT_RETRIES = 20;
 export const SILENCE_MS = 3_000;
 
 /** Before the first try. `wantsToken`: there is somebody to ask for one. */
@@ -205,7 +207,8 @@ export function step(link: Link, event: LinkEvent, random: number): [Link, reado
 /** The wait after the n-th failed try: at most 100 ms after the first, so that a kill is hardly seen, yet spread. */
 export function backoffMs(tries: number, random: number): number {
   if (tries <= 1) return random * FIRST_RETRY_MS;
-  return random * Math.min(BACKOFF_MS * 2 ** (tries - 2), BACKOFF_MS_MAX);
+  const doublings = Math.max(tries - 1 - PROMPT_RETRIES, 0);
+  return random * Math.min(BACKOFF_MS * 2 ** doublings, BACKOFF_MS_MAX);
 }
 
 /** Whether pictures come on this line (or were just now being asked for on another one). */

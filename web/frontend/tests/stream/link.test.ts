@@ -120,7 +120,8 @@ describe("the line to a gateway", () => {
   });
 
   it("spreads its tries and never waits longer than 30 s", () => {
-    expect([1, 2, 3, 4].map((tries) => backoffMs(tries, 0.999))).toEqual([99.9, 199.8, 399.6, 799.2]);
+    const waits = [1, 2, 3, 21, 22].map((tries) => backoffMs(tries, 0.999));
+    expect(waits).toEqual([99.9, 199.8, 199.8, 199.8, 399.6]);
     expect(backoffMs(60, 0.999)).toBeLessThan(BACKOFF_MS_MAX);
     expect(backoffMs(60, 0)).toBe(0);
   });
