@@ -3,7 +3,9 @@
 
 from dispatcher.settings import Settings
 from dispatcher.shell import METRICS, main
-from taxi.runtime.service import run
+from taxi.runtime.service import Service, run
+
+SERVICE = Service(kind="dispatcher", main=main, settings=Settings, metrics=METRICS)
 
 if __name__ == "__main__":
-    run(main, Settings, kind="dispatcher", metrics=METRICS)
+    run(SERVICE)

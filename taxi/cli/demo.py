@@ -2,6 +2,7 @@
 """`taxi demo` and `taxi kafka`: what runs here until Ctrl-C."""
 
 import os
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -15,6 +16,16 @@ KafkaPortOption = Annotated[
         "--kafka-port", min=1, max=65535, help="Where Kafka listens.", show_default="19092, or the next free"
     ),
 ]
+GATEWAYS = 2
+
+
+class BusKind(StrEnum):
+    """What the parts talk over."""
+
+    KAFKA = "kafka"
+    MEMORY = "memory"
+
+
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Start over: delete the log of earlier runs.")]
 
 
@@ -26,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     drivers: Annotated[int, typer.Option(envvar="TAXI_DRIVERS", min=1, max=100_000, help="Taxis.")] = 2000,
-    gateways: Annotated[int, typer.Option(min=1, max=16, help="Gateways; they share the port.")] = 2,
+    gateways: Annotated[int, typer.Option(min=1, max=16, help="Gateways; they share the port.")] = GATEWAYS,
     dispatchers: Annotated[
         int, typer.Option(min=1, max=8, help="The first decides, the others stand by.")
     ] = 1,
@@ -40,6 +51,9 @@ def demo(
     ] = 0.8,
     data_dir: DataDirOption = DATA_DIR,
     fresh: FreshOption = False,
+    bus: Annotated[
+        BusKind, typer.Option(help="memory: one process, without Kafka, for those who can't have Java.")
+    ] = BusKind.KAFKA,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page when it is ready.")
     ] = True,
@@ -57,6 +71,8 @@ def demo(
             do="Delete the topics there, or choose another TAXI_PREFIX.",
             code=WRONG_USE,
         )
+    if bus is BusKind.MEMORY:
+        _refuse_what_needs_kafka(gateways, dispatchers, kafka_port, fresh=fresh)
     options = DemoOptions(
         drivers=drivers,
         seed=seed,
@@ -67,7 +83,30 @@ def demo(
         port=port,
         data_dir=data_dir,
     )
+    if bus is BusKind.MEMORY:
+        from taxi.local.one_process import run_in_memory  # noqa: PLC0415
+
+        run_in_memory(options, browser=browser, console=console())
+        return
     run_demo(options, kafka_port=kafka_port, fresh=fresh, browser=browser, console=console())
+
+
+def _refuse_what_needs_kafka(gateways: int, dispatchers: int, kafka_port: int | None, *, fresh: bool) -> None:
+    """Nothing that was asked for is passed over in silence."""
+    asked = {
+        "--gateways": gateways != GATEWAYS,
+        "--dispatchers": dispatchers != 1,
+        "--kafka-port": kafka_port is not None,
+        "--fresh": fresh,
+        "KAFKA_BOOTSTRAP_SERVERS": bool(os.environ.get("KAFKA_BOOTSTRAP_SERVERS")),
+    }
+    if refused := [name for name, given in asked.items() if given]:
+        raise LocalError(
+            f"--bus memory is one process without Kafka that always starts over: {', '.join(refused)} "
+            "means nothing there.",
+            do="Leave it out, or leave out --bus memory.",
+            code=WRONG_USE,
+        )
 
 
 def kafka(

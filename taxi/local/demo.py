@@ -67,14 +67,9 @@ def kafka_part(plan: BrokerPlan) -> PartSpec:
 
 def service_parts(options: DemoOptions, kafka: Mapping[str, str]) -> tuple[PartSpec, ...]:
     """Dispatchers, simulator, gateways. `kafka`: the KAFKA_* variables that lead to the cluster."""
-    world = {
-        "TAXI_DRIVERS": str(options.drivers),
-        "TAXI_SEED": str(options.seed),
-        "TAXI_LOAD": str(options.load),
-    }
+    world = world_variables(options)
     page = {
-        "TAXI_HOST": options.host,
-        "TAXI_PORT": str(options.port),
+        **page_variables(options),
         "TAXI_REUSE_PORT": "true",
         "TAXI_PARTS_DIR": str(options.data_dir.absolute()),
     }
@@ -86,6 +81,20 @@ def service_parts(options: DemoOptions, kafka: Mapping[str, str]) -> tuple[PartS
             for n in range(options.gateways)
         ),
     )
+
+
+def world_variables(options: DemoOptions) -> dict[str, str]:
+    """What a simulator is told."""
+    return {
+        "TAXI_DRIVERS": str(options.drivers),
+        "TAXI_SEED": str(options.seed),
+        "TAXI_LOAD": str(options.load),
+    }
+
+
+def page_variables(options: DemoOptions) -> dict[str, str]:
+    """Where a gateway serves."""
+    return {"TAXI_HOST": options.host, "TAXI_PORT": str(options.port)}
 
 
 def stages(

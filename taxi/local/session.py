@@ -31,7 +31,7 @@ def run_demo(
 ) -> None:
     """Run the city until Ctrl-C. Raises LocalError for whatever is in the way."""
     elsewhere = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-    with _at_home(options.data_dir, options.url, fresh, console) as home:
+    with at_home(options.data_dir, options.url, console, fresh=fresh) as home:
         require_free(options.port, purpose="the page", option="--port", host=options.host)
         if elsewhere:
             console.print(f"Using the Kafka at {elsewhere} (KAFKA_BOOTSTRAP_SERVERS); none is started here.")
@@ -57,12 +57,12 @@ def run_demo(
 
         first, last = city.stages(plan, city.service_parts(options, kafka), topics)
         stages = (first, Stage(last.parts, then=page_is_up))
-        _supervise(stages, home, _demo(options.url, kafka["KAFKA_BOOTSTRAP_SERVERS"]), watcher)
+        _supervise(stages, home, this_demo(options.url, kafka["KAFKA_BOOTSTRAP_SERVERS"]), watcher)
 
 
 def run_kafka(data_dir: Path, *, port: int, fresh: bool, console: Console) -> None:
     """Run the broker alone until Ctrl-C. Raises LocalError for whatever is in the way."""
-    with _at_home(data_dir, "", fresh, console) as home:
+    with at_home(data_dir, "", console, fresh=fresh) as home:
         plan = prepare(home.kafka, port=port, console=console)
 
         async def serving() -> None:
@@ -70,11 +70,11 @@ def run_kafka(data_dir: Path, *, port: int, fresh: bool, console: Console) -> No
             console.print(f"Its log: {home.log('kafka')}\n", style="dim")
 
         stage = Stage((city.kafka_part(plan),), then=serving)
-        _supervise((stage,), home, _demo("", plan.bootstrap_servers), Telling(console, home))
+        _supervise((stage,), home, this_demo("", plan.bootstrap_servers), Telling(console, home))
 
 
 @contextmanager
-def _at_home(data_dir: Path, url: str, fresh: bool, console: Console) -> Iterator[DataDir]:
+def at_home(data_dir: Path, url: str, console: Console, *, fresh: bool = False) -> Iterator[DataDir]:
     """Hold the folder, clear away what a bad end left in it, and say in it who has it."""
     home = DataDir(data_dir)
     with home.held():
@@ -83,13 +83,14 @@ def _at_home(data_dir: Path, url: str, fresh: bool, console: Console) -> Iterato
         if fresh:
             home.start_over()
         try:
-            parts_file.write(data_dir, Parts(demo=_demo(url, ""), parts=[]))
+            parts_file.write(data_dir, Parts(demo=this_demo(url, ""), parts=[]))
             yield home
         finally:
             parts_file.path(data_dir).unlink(missing_ok=True)
 
 
-def _demo(url: str, bootstrap_servers: str) -> Demo:
+def this_demo(url: str, bootstrap_servers: str) -> Demo:
+    """This process, as others find it."""
     return Demo(
         pid=os.getpid(),
         created=parts_file.born(os.getpid()),

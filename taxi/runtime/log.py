@@ -4,15 +4,17 @@
 import logging
 import os
 import sys
+from typing import TextIO
 
 import structlog
 
 from taxi.runtime.env import Log
 
 
-def configure(*, name: str, form: str, level: str) -> Log:
-    """Set up logging to standard error, once for the process. `form` is `text` or `json`."""
-    colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+def configure(*, name: str, form: str, level: str, file: TextIO | None = None) -> Log:
+    """Set up logging, to standard error or a file, once for the process. `form` is `text` or `json`."""
+    file = file or sys.stderr
+    colours = file.isatty() and "NO_COLOR" not in os.environ
     renderer = (
         structlog.processors.JSONRenderer()
         if form == "json"
@@ -27,10 +29,10 @@ def configure(*, name: str, form: str, level: str) -> Log:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=file),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
+    logging.basicConfig(level=max(number, logging.WARNING), stream=file, format="%(name)s: %(message)s")
     # aiokafka logs each retry of an unreachable broker as an error; the bus says it once, with what it does.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     log: Log = structlog.get_logger().bind(part=name)

@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 import uvloop
 
-from taxi.bus import BusError
+from taxi.bus import Bus, BusError
 from taxi.bus.kafka import KafkaBus
 from taxi.runtime import admin, log
 from taxi.runtime.env import Env, Log
@@ -42,40 +42,42 @@ class Process(Generic[S]):
     metrics: PrometheusMetrics
 
 
-def run(
-    main: Callable[[Env[S]], Awaitable[None]],
-    settings_type: type[S],
-    *,
-    kind: str,
-    metrics: Mapping[str, str],
-    prepare: Callable[[Process[S]], AbstractAsyncContextManager[Env[S]]] | None = None,
-) -> None:
-    """Run `main` until it ends or a signal comes; never returns.
+@dataclass(frozen=True, kw_only=True)
+class Service(Generic[S]):
+    """A shell, and what it needs to be a process, or a part of one."""
 
-    `kind` is the default name; `metrics` maps each metric's name to its help text; `prepare` may wrap
-    the environment (the gateway adds its listener).
-    """
+    kind: str
+    """The default name."""
+    main: Callable[[Env[S]], Awaitable[None]]
+    settings: type[S]
+    metrics: Mapping[str, str]
+    """Each metric's name → its help text."""
+    prepare: Callable[[Process[S]], AbstractAsyncContextManager[Env[S]]] | None = None
+    """May wrap the environment (the gateway adds its listener)."""
+
+
+async def kafka(settings: Settings, name: str) -> Bus:
+    """A connection to the cluster of the settings."""
+    return await KafkaBus.connect(settings, client_id=name)
+
+
+def run(service: Service[S]) -> None:
+    """Run a service as this process, until it ends or a signal comes; never returns."""
     try:
-        settings = settings_type.from_env(os.environ, also=KNOWN)
+        settings = service.settings.from_env(os.environ, also=KNOWN)
     except SettingsError as error:
-        sys.stderr.write(f"{kind}: {error}\n")
+        sys.stderr.write(f"{service.kind}: {error}\n")
         sys.exit(2)
-    sys.exit(uvloop.run(_run(main, settings, kind, metrics, prepare)))
+    sys.exit(uvloop.run(_run(service, settings)))
 
 
-async def _run(
-    main: Callable[[Env[S]], Awaitable[None]],
-    settings: S,
-    kind: str,
-    texts: Mapping[str, str],
-    prepare: Callable[[Process[S]], AbstractAsyncContextManager[Env[S]]] | None,
-) -> int:
-    name = settings.name or kind
+async def _run(service: Service[S], settings: S) -> int:
+    name = settings.name or service.kind
     logger = log.configure(name=name, form=settings.log_format, level=settings.log_level)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    readiness, metrics = admin.Readiness(), PrometheusMetrics(texts)
+    readiness, metrics = admin.Readiness(), PrometheusMetrics(service.metrics)
     async with AsyncExitStack() as stack:
         routes = admin.routes(name, readiness, metrics)
         try:
@@ -84,25 +86,26 @@ async def _run(
             place = f"{settings.admin_host}:{settings.admin_port}"
             logger.error("can't start", reason=f"the admin port {place} can't be had: {error.strerror}")
             return 1
-        work = asyncio.create_task(_serve(main, settings, name, logger, readiness, metrics, prepare))
+        work = asyncio.create_task(serve(service, settings, kafka, logger, readiness, metrics))
         stop = asyncio.create_task(stopping.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         return await _outcome(work, logger)
 
 
-async def _serve(
-    main: Callable[[Env[S]], Awaitable[None]],
+async def serve(
+    service: Service[S],
     settings: S,
-    name: str,
+    connect: Callable[[Settings, str], Awaitable[Bus]],
     logger: Log,
     readiness: admin.Readiness,
     metrics: PrometheusMetrics,
-    prepare: Callable[[Process[S]], AbstractAsyncContextManager[Env[S]]] | None,
 ) -> None:
+    """Run a service's shell in the real world, on whatever bus `connect` gives it, until cancelled."""
+    name = settings.name or service.kind
     async with AsyncExitStack() as stack:
         tracer = _tracer(name, os.environ, stack)
-        bus = await KafkaBus.connect(settings, client_id=name)
+        bus = await connect(settings, name)
         stack.push_async_callback(bus.close)
         env = Env(
             settings=settings,
@@ -115,9 +118,9 @@ async def _serve(
             health=readiness,
             tracer=tracer,
         )
-        if prepare is not None:
-            env = await stack.enter_async_context(prepare(Process(env, readiness, metrics)))
-        await main(env)
+        if service.prepare is not None:
+            env = await stack.enter_async_context(service.prepare(Process(env, readiness, metrics)))
+        await service.main(env)
 
 
 def _tracer(name: str, environ: Mapping[str, str], stack: AsyncExitStack) -> Tracer:
