@@ -243,6 +243,8 @@ class City:
             self._rows.apply(cut)
         except WrongPicture as wrong:
             self._report(wrong)
+            if message[1] & IMAGE:
+                self._happen(Event(What.BROKEN, forget=True, wrong=True))
             return None
         except StreamError as error:
             self._happen(Event(What.BROKEN, forget=not isinstance(error, Gap)))
@@ -253,7 +255,7 @@ class City:
         return cut
 
     def _report(self, wrong: WrongPicture) -> None:
-        """Say that the picture differs; the answer is an image."""
+        """Say that the picture differs; the answer is an image. One that differs as well ends the line."""
         self.tally.mismatches += 1
         if self._line is not None:
             cursor = str(self._rows.cursor)

@@ -77,6 +77,8 @@ class Event:
     what: What
     forget: bool = False
     """Of BROKEN: what is held can't be gone on from."""
+    wrong: bool = False
+    """Of BROKEN: even an image was wrong, so hurrying back won't help."""
     code: int = 1006
     """Of CLOSED and NEXT_LOST."""
     reason: str = ""
@@ -162,6 +164,8 @@ def _away(link: Link, in_ms: float, *, forget: bool) -> Outcome:
 
 
 def _lose(link: Link, event: Event, chance: float) -> Outcome:
+    if event.wrong:
+        link = replace(link, failures=max(link.failures, PROMPT_RETRIES))
     return _away(link, backoff_ms(link.failures, chance), forget=event.forget)
 
 

@@ -149,7 +149,8 @@ export class Follower {
     this.listener.differs?.(cut, { a, b });
     const cursor = cursorText(this.picture.cursor!);
     const told = [cut.hashA, cut.hashB] as const;
-    return { word: true, answer: { type: "mismatch", cursor, own: [a >>> 0, b >>> 0], told } };
+    const answer: Mismatch = { type: "mismatch", cursor, own: [a >>> 0, b >>> 0], told };
+    return { word: true, answer, ...(cut.image && { event: { type: "wrong image" } }) };
   }
 }
 

@@ -38,6 +38,8 @@ export type LinkEvent =
   | { readonly type: "drain" }
   /** A cut is missing, bytes make no sense, or nothing came for 3 s. `forget`: the rows are no picture any more. */
   | { readonly type: "broken"; readonly forget: boolean }
+  /** Even an image differs: whoever sent it should not be asked for another one in a hurry. */
+  | { readonly type: "wrong image" }
   | { readonly type: "closed"; readonly code: number; readonly reason: string }
   | { readonly type: "successor opened" }
   | { readonly type: "successor ready" }
@@ -119,6 +121,13 @@ const lose: Step = (link, event, random) => {
   return later(link, [{ do: "close" }, ...forget], random);
 };
 
+const distrust: Step = (link, _event, random) =>
+  later(
+    { ...link, tries: Math.max(link.tries, PROMPT_RETRIES) },
+    [{ do: "close" }, { do: "forget" }],
+    random,
+  );
+
 /** The gateway goes before it greeted: another one, at once. */
 const turn: Step = (link) => [{ ...link, state: "connecting" }, [{ do: "close" }, { do: "open" }]];
 
@@ -172,12 +181,13 @@ const TABLE: Record<LinkState, Row> = {
   asking: { token: answered, "no token": unanswered },
   connecting: { opened: to("greeting", { do: "hello" }), closed: ended, broken: lose },
   greeting: { ready: to("live"), closed: ended, broken: lose, drain: turn },
-  live: { verified: settle, closed: ended, broken: lose, drain: drained },
+  live: { verified: settle, closed: ended, broken: lose, "wrong image": distrust, drain: drained },
   leaving: {
     retry: to("reaching", { do: "reach" }),
     token: reachWithToken,
     closed: ended,
     broken: lose,
+    "wrong image": distrust,
   },
   reaching: {
     "successor opened": to("crossing", { do: "greet" }),
@@ -185,6 +195,7 @@ const TABLE: Record<LinkState, Row> = {
     "successor broken": bereft,
     closed: outlived("connecting"),
     broken: outlived("connecting"),
+    "wrong image": outlived("connecting"),
   },
   crossing: {
     "successor ready": cross,
@@ -193,7 +204,7 @@ const TABLE: Record<LinkState, Row> = {
     closed: outlived("greeting"),
     broken: outlived("greeting"),
   },
-  ending: { closed: refused, broken: refused },
+  ending: { closed: refused, broken: refused, "wrong image": refused },
   refused: {},
   left: {},
 };

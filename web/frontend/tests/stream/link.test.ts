@@ -27,6 +27,7 @@ const EVENTS: LinkEvent[] = [
   { type: "verified" },
   { type: "drain" },
   { type: "broken", forget: true },
+  { type: "wrong image" },
   { type: "successor opened" },
   { type: "successor ready" },
   { type: "successor broken" },
