@@ -9,9 +9,11 @@ function headers(): Record<string, string> {
   return { "Content-Type": "application/json", ...(known && { Authorization: `Bearer ${known}` }) };
 }
 
+/** Whether this gateway is a part of a local demo: only then does its status name the parts. */
 export async function canKill(): Promise<boolean> {
   try {
-    return (await fetch("/api/parts", { headers: headers() })).ok;
+    const answer = await fetch("/api/status", { headers: headers() });
+    return answer.ok && "parts" in ((await answer.json()) as object);
   } catch {
     return false;
   }

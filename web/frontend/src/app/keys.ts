@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Keys: K kills, A asks, space pauses the events, Esc leaves what is open. */
+/** Keys: K kills, A asks, / finds, space pauses the events, Esc leaves what is open. */
 
+import { FIND_ID } from "../panels/find";
 import type { Session } from "./session";
 
 export function listenToKeys(session: Session): void {
@@ -8,7 +9,11 @@ export function listenToKeys(session: Session): void {
   const keys: Record<string, () => void> = {
     k: () => void session.kill(),
     a: () => session.scene && session.wish({ type: "begin" }),
-    escape: () => session.wish({ type: "cancel" }),
+    "/": () => document.getElementById(FIND_ID)?.focus(),
+    escape: () => {
+      session.wish({ type: "cancel" });
+      session.find("");
+    },
     " ": () => {
       store.feedPaused.value = !store.feedPaused.value;
     },
@@ -19,7 +24,7 @@ export function listenToKeys(session: Session): void {
     const presses = event.key === " " && event.target instanceof HTMLButtonElement;
     const act = keys[event.key.toLowerCase()];
     if (!act || inField || presses) return;
-    if (event.key === " ") event.preventDefault();
+    if (event.key === " " || event.key === "/") event.preventDefault();
     act();
   });
 }

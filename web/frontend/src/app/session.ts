@@ -2,6 +2,7 @@
 /** One page's life with the stream: hands cuts to the picture, the map and the figures, and the user's wishes out. */
 
 import { batch } from "@preact/signals";
+import { find } from "../city/find";
 import { History } from "../city/history";
 import { Ledger } from "../city/ledger";
 import { Pulse } from "../city/pulse";
@@ -31,6 +32,8 @@ import type { Store } from "./store";
 import { token } from "./token";
 
 const FEED_KEPT = 200;
+/** Close enough to tell one taxi from the next. */
+const FOUND_ZOOM = 16;
 const TICK_MS = 100;
 /** In how many steps of two ticks the waiting events are told. */
 const TELLING_TICKS = 7;
@@ -226,8 +229,25 @@ export class Session implements LinkListener {
     this.wish(problem === null ? { type: "accepted", id } : { type: "failed", problem });
   }
 
+  /** Go to a taxi or a ride; nothing typed lets go of what was found. */
+  find(text: string): void {
+    const { store, scene, picture } = this;
+    const where = store.view.value === null ? "the city" : "this view";
+    const found = text.trim() === "" ? null : find(text, picture, where);
+    store.found.value = found;
+    if (found?.what === "nothing") return;
+    const driver = found?.what === "taxi" ? found.driver : (found?.ride.driver ?? 0);
+    scene?.select(driver || null);
+    const place = scene?.place(driver) ?? (found?.what === "ride" ? degrees(found.ride.pickup) : null);
+    if (place) scene?.map.fly(place, FOUND_ZOOM);
+  }
+
   filter(status: number | null): void {
     this.store.statusFilter.value = status;
     this.scene?.filter(status === null ? null : [status]);
   }
+}
+
+function degrees([lng, lat]: readonly [number, number]): Place {
+  return [lng / 1e5, lat / 1e5];
 }

@@ -2,6 +2,7 @@
 /** All that the panels read. The session writes it; each panel is a plain function of it. */
 
 import { computed, signal } from "@preact/signals";
+import type { Found } from "../city/find";
 import type { Sample } from "../city/history";
 import type { Figures } from "../city/pulse";
 import type { Rate } from "../city/rates";
@@ -10,6 +11,7 @@ import type { Group, Line } from "../city/words";
 import type { MapTrouble } from "../map/scene";
 import { atRest, type Link, type View } from "../stream";
 import type { Ask } from "./ask";
+import { isOver } from "./tour";
 
 /** The newest cut, as far as panels care. */
 export interface Held {
@@ -60,6 +62,10 @@ export class Store {
   /** Whether parts can be killed from here: only where a local demo says so. */
   readonly canKill = signal(false);
   readonly notice = signal<string | null>(null);
+  /** What was looked for last. */
+  readonly found = signal<Found | null>(null);
+  readonly openedAt = performance.now();
+  readonly tourOver = signal(isOver());
   readonly ask = signal<Ask>({ step: "off" });
   readonly mapTrouble = signal<MapTrouble>(null);
   readonly emptyView = signal(false);

@@ -6,12 +6,14 @@ import type { Store } from "../app/store";
 import { count } from "../city/format";
 import type { Story } from "../city/story";
 import { cause } from "../city/words";
+import { Find } from "./find";
 import { Icon, IconButton } from "./glyphs";
 
 export function Tools({ session }: { session: Session }) {
   const on = session.store.ask.value.step !== "off";
   return (
     <nav class="panel tools" aria-label="Tools">
+      <Find session={session} />
       <button
         type="button"
         class={on ? "btn quiet on" : "btn quiet"}

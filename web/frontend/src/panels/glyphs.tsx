@@ -65,6 +65,7 @@ export function Glyph({ name }: { name: GlyphName }) {
 const ICONS = {
   bolt: "M9 1.5 3 9h4.5L7 14.5 13 7H8.5z",
   pin: "M8 14.5S3 10 3 6.5a5 5 0 0 1 10 0C13 10 8 14.5 8 14.5zM8 8.1a1.6 1.6 0 1 0 0-3.2 1.6 1.6 0 0 0 0 3.2z",
+  search: "M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9zM10.5 10.5 14 14",
   plus: "M8 3v10M3 8h10",
   minus: "M3 8h10",
   whole: "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10",

@@ -39,8 +39,11 @@ function Line({ store }: { store: Store }) {
       <span class="l1">{taxisHeld(held.drivers, store)}</span>
       <span class="sep">·</span>
       <span class="l3">
-        the same picture for everyone<span class="sep">·</span>
-        <span class="when">verified {age(ageMs)} ago</span> <Tick verified={verified} />
+        <span class="the">the </span>same picture for everyone<span class="sep">·</span>
+        <span class="when">
+          verified {age(ageMs)} ago&nbsp;
+          <Tick verified={verified} />
+        </span>
       </span>
     </>
   );

@@ -9,6 +9,7 @@ import { Headline } from "./headline";
 import { PulsePanel } from "./pulse";
 import { RidePanel } from "./ride";
 import { Sheet } from "./sheet";
+import { Tour } from "./tour";
 
 export function Page({ session, config }: { session: Session; config: Config }) {
   const { store } = session;
@@ -25,6 +26,7 @@ export function Page({ session, config }: { session: Session; config: Config }) 
           <PulsePanel session={session} />
           <RidePanel session={session} />
           <Events store={store} />
+          {hasMap && <Tour session={session} />}
           {hasMap && <Zoom session={session} />}
           <Credit html={config.attribution} />
         </>

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Find a taxi or a ride (key /): the map goes there, and the taxi wears the ring. */
+
+import type { Session } from "../app/session";
+import { Icon } from "./glyphs";
+
+export const FIND_ID = "find";
+
+export function Find({ session }: { session: Session }) {
+  const { found } = session.store;
+  const nothing = found.value?.what === "nothing" ? found.value.words : null;
+  return (
+    <search class="find">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          const typed = new FormData(event.currentTarget).get("what");
+          session.find(typeof typed === "string" ? typed : "");
+        }}
+      >
+        <Icon name="search" />
+        <input
+          id={FIND_ID}
+          name="what"
+          type="search"
+          autocomplete="off"
+          spellcheck={false}
+          maxLength={80}
+          aria-label="Find a taxi or ride"
+          aria-keyshortcuts="/"
+          placeholder="Find a taxi or ride"
+          title="Find a taxi or ride (/)"
+          onKeyDown={(event) => {
+            if (event.key !== "Escape") return;
+            event.currentTarget.value = "";
+            event.currentTarget.blur();
+            session.find("");
+          }}
+        />
+        <kbd class="key">/</kbd>
+        <p class="note" role="status">
+          {nothing}
+        </p>
+      </form>
+    </search>
+  );
+}
