@@ -5,10 +5,12 @@ import importlib.util
 import json
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
 
+from gateway.stream.tokens import Keys, Role
 from taxi import __version__
 from tests.local.conftest import Taxi
 from tests.local.test_java import fake_java
@@ -156,3 +158,30 @@ def test_each_services_help_lists_its_settings(taxi: Taxi, kind: str) -> None:
     assert "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092" in done.stdout
     own = {"simulator": "TAXI_DRIVERS=2000", "dispatcher": "TAXI_POLICY=", "gateway": "TAXI_PORT=8000"}
     assert own[kind] in done.stdout
+
+
+# --- tokens ---------------------------------------------------------------------------------------------
+
+SECRET = "a secret of at least thirty-two bytes"
+
+
+def test_a_minted_token_counts_for_the_gateway(taxi: Taxi) -> None:
+    done = taxi("token", "--role", "rider", "--hours", "2", "--city", "manhattan", TAXI_TOKEN_SECRET=SECRET)
+    now_ms = time.time_ns() // 1_000_000
+    grant = Keys(SECRET).read(done.stdout.strip(), now_ms)
+    assert (grant.role, grant.city) == (Role.RIDER, "manhattan")
+    assert grant.expires_ms is not None
+    assert 0 < grant.expires_ms - now_ms <= 2 * 3_600_000
+
+
+def test_without_a_secret_there_is_no_token(taxi: Taxi) -> None:
+    done = taxi("token")
+    assert done.returncode == 2
+    assert "TAXI_TOKEN_SECRET" in done.stderr
+
+
+def test_a_secret_that_is_too_short_is_named_but_not_shown(taxi: Taxi) -> None:
+    done = taxi("token", TAXI_TOKEN_SECRET="hunter2")
+    assert done.returncode == 2
+    assert "TAXI_TOKEN_SECRET" in done.stderr
+    assert "hunter2" not in done.stderr

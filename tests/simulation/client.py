@@ -1,24 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
 """A browser: speaks docs/protocol.md over a message-level socket, checks what one client can check.
 
-It closes lids, reads slowly, moves on, and comes back with old, foreign and impossible cursors.
+It closes lids, reads slowly, pans and zooms, moves on, forgets a row, lets its token expire, and comes back
+with old, foreign and impossible cursors.
 """
 
 import asyncio
 import contextlib
 import json
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from taxi.cursor import Cursor
-from taxi.stream import ClientState, Cut, StreamError, decode_cut
+from taxi.stream import ClientState, Cut, DriverRow, StreamError, decode_cut
 from tests.simulation.sockets import Closed, Socket
 
 SILENCE_S = 3.0
 GREETING_S = 12.0
 """A hello gets an answer, or a close, within the ten seconds that a client may be held."""
+HEALED_CUTS_MAX = 20
+"""So many cuts may be under way while a mismatch is."""
+WISH_CUTS_MAX = 20
+"""So many, while a view is."""
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A view, by the page's own formula."""
+
+    box: Box | None
+    grid: tuple[int, int, int, int, int] = (0, 0, 0, 1, 1)
+    """West and south in 1e-5 degrees, shift, columns, rows."""
+
+    def shows(self, row: DriverRow) -> bool:
+        if self.box is None:
+            return True
+        west, south, east, north = self.box
+        column, line = self._tile(row.lng_e5, row.lat_e5)
+        first = self._tile(math.floor(west * 1e5), math.floor(south * 1e5))
+        last = self._tile(math.ceil(east * 1e5), math.ceil(north * 1e5))
+        return first[0] <= column <= last[0] and first[1] <= line <= last[1]
+
+    def _tile(self, lng_e5: int, lat_e5: int) -> tuple[int, int]:
+        west_e5, south_e5, shift, columns, rows = self.grid
+        column, row = (lng_e5 - west_e5) >> shift, (lat_e5 - south_e5) >> shift
+        return min(max(column, 0), columns - 1), min(max(row, 0), rows - 1)
 
 
 class Witness(Protocol):
@@ -29,7 +60,7 @@ class Witness(Protocol):
     def saw(self, what: str) -> None:
         """For the tally of things that must happen sometimes."""
 
-    def observe(self, client: str, cut: Cut, state: ClientState) -> None:
+    def observe(self, client: str, cut: Cut, state: ClientState, window: Window) -> None:
         """A cut was applied."""
 
 
@@ -49,6 +80,12 @@ class Habits:
     """At a hello: a cursor that can't be served."""
     forget: float = 0.05
     """At a hello: no cursor, as after a reload."""
+    pan: float = 0.03
+    """Ask for another view, sometimes for several at once."""
+    slip: float = 0.003
+    """Lose a row, as a bug might: the next hash tells."""
+    token_s: float = 20.0
+    """How long a token lasts on average."""
 
     @classmethod
     def drawn(cls, rng: random.Random) -> "Habits":
@@ -67,10 +104,23 @@ class Client:
     calm: asyncio.Event
     """From then on it only watches."""
     habits: Habits
+    token: Callable[[float], tuple[str, int]]
+    """Mints one that lasts so many seconds; with the wall clock's time of its end."""
     state: ClientState = field(default_factory=ClientState)
+    window: Window = Window(None)
+    """What the rows are of."""
     _excused: str = ""
     """Why the next cut may be an image although the client has a cursor: the reset's reason."""
     _asked_for: str = ""
+    _pass: tuple[str, int] = ("", 0)
+    _generation: int = 0
+    _wishes: dict[int, Box | None] = field(default_factory=dict)
+    """Views asked for on this connection and not seen yet."""
+    _slipped: bool = False
+    """A row was lost, and nobody knows yet."""
+    _complaint_cuts: int | None = None
+    """How many cuts came since a mismatch was reported; None: none is due to be healed."""
+    _wish_cuts: int = 0
 
     async def live(self) -> None:
         """For ever: connect, greet, watch; wait; again."""
@@ -84,7 +134,9 @@ class Client:
                 await asyncio.sleep(wait_s)
                 continue
             began = loop.time()
-            await self._pause(await self._session(socket))
+            while socket is not None:
+                pause_s, socket = await self._session(socket)
+            await self._pause(pause_s)
             tries = 0 if loop.time() - began > 1 else tries + 1
 
     async def _pause(self, most_s: float) -> None:
@@ -96,35 +148,64 @@ class Client:
             async with asyncio.timeout(most_s):
                 await self.calm.wait()
 
-    async def _session(self, socket: Socket) -> float:
-        """One connection; the seconds to wait before the next."""
+    async def _session(self, socket: Socket) -> tuple[float, Socket | None]:
+        """One connection; the seconds to wait before the next, or the next itself, which is `ready`."""
+        self._excused = ""
         try:
+            self._greet(socket)
             return await self._talk(socket)
         except StreamError as error:
             self.witness.fail("stream", self.name, str(self.state.cursor), error)
-            self.state = ClientState()
-            return 0.1
+            self.state, self.window = ClientState(), Window(None)
+            return 0.1, None
         except TimeoutError:
             self.witness.saw("silence noticed")
-            return self.rng.random() * 0.1
+            return self.rng.random() * 0.1, None
         finally:
-            socket.close()
+            if not socket.is_kept:
+                socket.close()
 
-    async def _talk(self, socket: Socket) -> float:
-        self._excused = ""
-        socket.send(json.dumps(self._hello()))
+    async def _talk(self, socket: Socket) -> tuple[float, Socket | None]:
         patience_s = GREETING_S
         while (message := await self._receive(socket, patience_s)) is not None:
+            if isinstance(message, str) and json.loads(message)["type"] == "drain":
+                return await self._hand_over(socket)
             if isinstance(message, bytes):
-                self._apply(message)
+                self._apply(socket, message)
                 patience_s = SILENCE_S
                 pause_s = self._whim()
+                self._look_around(socket)
                 await self._dawdle()
             else:
                 pause_s = self._control(json.loads(message))
             if pause_s is not None:
-                return pause_s
-        return self._after(socket.closed)
+                return pause_s, None
+        return self._after(socket.closed), None
+
+    async def _hand_over(self, old: Socket) -> tuple[float, Socket | None]:
+        """Told to leave: open the successor first, and apply nothing more from here once it is greeted."""
+        self.witness.saw("drained")
+        new = self.connect()
+        if new is None:
+            return 0.0, None
+        self._greet(new)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GREETING_S):
+                message = await new.receive()
+            if isinstance(message, str) and self._control(json.loads(message)) is None:
+                if old.closed is None:
+                    self.witness.saw("handed over without a gap")
+                new.is_kept = True
+                return await self._take(new)
+        new.close()
+        return 0.0, None
+
+    async def _take(self, new: Socket) -> tuple[float, Socket | None]:
+        """The successor has answered: it is the connection now."""
+        try:
+            return await self._talk(new)
+        finally:
+            new.close()
 
     async def _dawdle(self) -> None:
         """A reader that stops now and then."""
@@ -136,9 +217,21 @@ class Client:
         async with asyncio.timeout(within_s):
             return await socket.receive()
 
+    def _greet(self, socket: Socket) -> None:
+        """A new connection: what was asked for on the last one is forgotten, but not a lost row."""
+        if self._complaint_cuts is not None:
+            self.state = ClientState()
+        self._wishes, self._wish_cuts, self._complaint_cuts = {}, 0, None
+        if not self._pass[0]:
+            self._pass = self.token(2 + self.rng.expovariate(1 / self.habits.token_s))
+        socket.expires_ms = self._pass[1]
+        socket.send(json.dumps(self._hello()))
+
     def _hello(self) -> dict[str, Any]:
-        hello: dict[str, Any] = {"type": "hello", "v": 1, "city": "grid"}
+        hello: dict[str, Any] = {"type": "hello", "v": 1, "city": "grid", "token": self._pass[0]}
         self._asked_for = "nothing"
+        if self.window.box is not None:
+            hello["view"] = self.window.box
         cursor = self.state.cursor
         if cursor is None:
             return hello
@@ -160,11 +253,8 @@ class Client:
         return cursor._replace(ev=cursor.ev + 1_000_000)
 
     def _control(self, message: dict[str, Any]) -> float | None:
-        """What the gateway says beside cuts; after a `drain` at once to another one."""
+        """What the gateway says beside cuts."""
         kind = message["type"]
-        if kind == "drain":
-            self.witness.saw("drained")
-            return 0.0
         if kind == "reset":
             self._excused = message["reason"]
             self.witness.saw(f"reset {self._excused}")
@@ -175,17 +265,38 @@ class Client:
             if message["mode"] == "image" and self.state.cursor is not None and not self._excused:
                 self.witness.fail("image without reset", self.name, message)
             self.state.ready(message["epoch"])
+            grid = message["grid"]
+            places = tuple(grid[name] for name in ("west_e5", "south_e5", "shift", "columns", "rows"))
+            self.window = Window(self.window.box, places)
             self.witness.saw(f"ready {message['mode']}")
         else:
             self.witness.fail("unknown control message", self.name, message)
         return None
 
-    def _apply(self, message: bytes) -> None:
+    def _apply(self, socket: Socket, message: bytes) -> None:
         cut = decode_cut(message)
+        if self._complaint_cuts is not None and not cut.is_image:
+            self._complaint_cuts += 1
+            if self._complaint_cuts > HEALED_CUTS_MAX:
+                self.witness.fail("a mismatch was not healed", self.name, str(self.state.cursor))
+                self._complaint_cuts = None
+            return
         before = self.state.cursor
         if cut.is_image and before is not None and not self._excused:
             self.witness.fail("image without reset", self.name, str(before))
-        self.state.apply(cut)
+        try:
+            self.state.apply(cut)
+        except StreamError:
+            if not self._slipped or cut.loc_before != (before and before.loc):
+                raise
+            self._see(cut)  # it was applied, and is of the view that it names
+            self._complain(socket, cut)
+            return
+        self._slipped = self._slipped and not cut.is_image
+        if cut.is_image and self._complaint_cuts is not None:
+            self.witness.saw("a wrong picture healed")
+            self._complaint_cuts = None
+        self._see(cut)
         after = self.state.cursor
         assert after is not None
         if before is not None and self._excused not in {"ahead", "epoch"} and not before.reached_by(after):
@@ -193,7 +304,61 @@ class Client:
         if before is not None and cut.loc_before == before.loc and self._asked_for == "resume":
             self.witness.saw("resumed with a diff")
         self._asked_for = self._excused = ""
-        self.witness.observe(self.name, cut, self.state)
+        self.witness.observe(self.name, cut, self.state, self.window)
+
+    def _complain(self, socket: Socket, cut: Cut) -> None:
+        """The hash told that a row is missing. What is drawn stays until the image."""
+        own, told = self.state.lanes, cut.hash
+        socket.send(
+            json.dumps({"type": "mismatch", "cursor": str(self.state.cursor), "own": own, "told": told})
+        )
+        self._slipped, self._complaint_cuts = False, 0
+
+    # --- views ------------------------------------------------------------------------------------
+
+    def _see(self, cut: Cut) -> None:
+        """Which view a cut is of."""
+        if cut.generation:
+            if cut.generation not in self._wishes:
+                self.witness.fail("a view nobody asked for", self.name, cut.generation)
+                return
+            self.window = Window(self._wishes[cut.generation], self.window.grid)
+            self.witness.saw("a view seen")
+            self._wishes = {g: box for g, box in self._wishes.items() if g > cut.generation}
+            self._wish_cuts = 0
+        elif self._wishes:
+            self._wish_cuts += 1
+            if self._wish_cuts > WISH_CUTS_MAX:
+                self.witness.fail("a view never came", self.name, sorted(self._wishes))
+                self._wishes = {}
+
+    def _look_around(self, socket: Socket) -> None:
+        """Pan, sometimes quickly; lose a row, rarely."""
+        if self.calm.is_set():
+            return
+        if self.rng.random() < self.habits.pan and len(self._wishes) < 3:
+            for _ in range(self.rng.choice([1, 1, 2, 3])):
+                self._generation = self._generation % 0xFFFF + 1
+                box = self._box()
+                self._wishes[self._generation] = box
+                wish = {"type": "view", "generation": self._generation, "bbox": box}
+                socket.send(json.dumps(wish))
+            self._wish_cuts = 0
+        if self.rng.random() < self.habits.slip and self.state.drivers and self._complaint_cuts is None:
+            self.state.drivers.pop(self.rng.choice(sorted(self.state.drivers)))
+            self._slipped = True
+            self.witness.saw("a row lost")
+
+    def _box(self) -> Box | None:
+        """Some tiles, or all."""
+        if self.rng.random() < 0.2:
+            return None
+        west_e5, south_e5, shift, columns, rows = self.window.grid
+        side = 1 << shift
+        left, right = sorted(self.rng.uniform(-1, columns + 1) for _ in "we")
+        low, high = sorted(self.rng.uniform(-1, rows + 1) for _ in "sn")
+        west, south = west_e5 + left * side, south_e5 + low * side
+        return west / 1e5, south / 1e5, (west_e5 + right * side) / 1e5, (south_e5 + high * side) / 1e5
 
     def _whim(self) -> float | None:
         """Leave? And for how long."""
@@ -209,6 +374,9 @@ class Client:
         """What a close code asks for."""
         code = int(closed.code) if closed else 1006
         self.witness.saw(f"closed {code}")
+        if code == 4401:
+            self._pass = ("", 0)
+            return self.rng.random() * 0.5
         if code in {4008, 4010, 1011} or 4400 <= code < 4500:
             self.witness.fail("closed for a fault", self.name, code, closed and closed.reason)
         if code == 4001 and closed and closed.reason.isdigit():

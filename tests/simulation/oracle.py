@@ -14,6 +14,7 @@ from taxi import topics
 from taxi.bus.memory import MemoryBroker
 from taxi.roads import RoadNetwork
 from taxi.stream import Cut, DriverRow, RideRow
+from tests.simulation.client import Window
 from tests.simulation.oracle_fold import (
     ENDED,
     Broken,
@@ -38,6 +39,8 @@ class Sight:
     cut: Cut
     drivers: dict[int, DriverRow]
     rides: dict[str, RideRow]
+    window: Window
+    """The part of the city that it looks at."""
 
 
 @dataclass
@@ -96,7 +99,9 @@ class Oracle:
             cut_ms, drivers, rides = wanted[key]
             if cut.at_ms != cut_ms:
                 yield "cut time", *who, key, cut.at_ms, cut_ms
-            elif sight.drivers != drivers:
+                continue
+            drivers = {driver: row for driver, row in drivers.items() if sight.window.shows(row)}
+            if sight.drivers != drivers:
                 yield "a wrong picture of drivers", *who, key, *_difference(sight.drivers, drivers)
             elif sight.rides != rides:
                 yield "a wrong picture of rides", *who, key, *_difference(sight.rides, rides)

@@ -22,11 +22,16 @@ import dispatcher.shell
 import gateway.city.blocks
 import gateway.city.drivers
 import gateway.city.view
+import gateway.shell
+import gateway.stream.drain
+import gateway.stream.fanout
+import gateway.stream.hub
 import taxi.city
 from dispatcher.batch import Batch as DecidedBatch
 from dispatcher.cut import Cut
 from dispatcher.policies.market import Chain
 from dispatcher.recovery import Recovered
+from gateway.stream.session import Session, Wish
 from taxi import codec
 from taxi import messages as m
 from taxi.batches import Batch
@@ -334,6 +339,73 @@ def the_gone_are_not_told() -> Iterator[None]:
         yield
 
 
+# --- the stream -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def what_falls_outside_stays() -> Iterator[None]:
+    """A new view brings its rows, and leaves those of the old one where they are."""
+    diff = gateway.city.view.View.diff
+
+    def forgetful(self: Any, since: Any, old: Any, new: Any, **options: Any) -> bytes:
+        return diff(self, since, new if options.get("generation") else old, new, **options)
+
+    with patch.object(gateway.city.view.View, "diff", forgetful):
+        yield
+
+
+@contextmanager
+def the_first_wish_holds() -> Iterator[None]:
+    """Who pans quickly gets the view it asked for first."""
+
+    def stubborn(self: Session, wish: Any) -> None:
+        self.wish = self.wish or wish
+
+    with patch.object(Session, "want", stubborn):
+        yield
+
+
+@contextmanager
+def a_view_without_its_name() -> Iterator[None]:
+    """The first cut of a new view does not say so."""
+    with patch.object(gateway.stream.hub, "Wish", lambda area, _: Wish(area, 0)):
+        yield
+
+
+@contextmanager
+def mismatches_only_counted() -> Iterator[None]:
+    """A wrong picture is written down, and stays wrong."""
+    with patch.object(gateway.stream.hub.Hub, "_mend", lambda *_: None):
+        yield
+
+
+@contextmanager
+def the_late_stay_abreast() -> Iterator[None]:
+    """Who has not read the last cut gets the next one all the same."""
+    with patch.object(gateway.stream.fanout.Fanout, "_blocked", lambda *_: None):
+        yield
+
+
+@contextmanager
+def tokens_read_once() -> Iterator[None]:
+    """A session outlives its token."""
+    with patch.object(gateway.stream.hub.Hub, "_expire", lambda *_: None):
+        yield
+
+
+@contextmanager
+def everyone_leaves_at_once() -> Iterator[None]:
+    """A drain that knows no rate."""
+    drain = gateway.stream.drain.drain
+
+    async def hasty(hub: gateway.stream.hub.Hub, env: Any) -> None:
+        hub.terms = replace(hub.terms, drain_per_s=1e9)
+        await drain(hub, env)
+
+    with patch.object(gateway.shell, "drain", hasty):
+        yield
+
+
 BUGS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
@@ -357,5 +429,12 @@ BUGS: dict[str, Plant] = {
         yesterdays_fixes_count,
         the_last_fix_wins,
         the_gone_are_not_told,
+        what_falls_outside_stays,
+        the_first_wish_holds,
+        a_view_without_its_name,
+        mismatches_only_counted,
+        the_late_stay_abreast,
+        tokens_read_once,
+        everyone_leaves_at_once,
     )
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.simulation.loop import Node, SimLoop, State
 
-KERNEL_BYTES = 16_384
+KERNEL_BYTES = 2_048
 """What lies between `send` and the other side's `receive` without counting as backlog."""
 ABNORMAL = 1006
 
@@ -32,6 +32,10 @@ class Socket:
         self.other: Socket
         self.closed: Closed | None = None
         """Set once the other side's close, or a failure, has arrived here; or this side has closed."""
+        self.is_kept = False
+        """Whoever opened it has handed it on."""
+        self.expires_ms: int | None = None
+        """When the token that was shown from here ends."""
         self.is_deaf = False
         """What is sent from here vanishes, and nobody is told."""
         self._network = network
@@ -41,6 +45,7 @@ class Socket:
 
     def send(self, message: bytes | str) -> None:
         if self.closed is None and not self.is_deaf and self.node.state is not State.DEAD:
+            self._network.watch(self, message)
             self.other._unread_bytes += len(message)
             self._deliver(message)
 
@@ -110,6 +115,8 @@ class SocketNetwork:
     random: random.Random
     slow: float = 1.0
     listeners: dict[str, SimListener] = field(default_factory=dict)
+    watch: Callable[[Socket, bytes | str], None] = lambda *_: None
+    """Told of every message when it is sent."""
     _pairs: dict[Socket, None] = field(default_factory=dict)
 
     def latency_s(self) -> float:

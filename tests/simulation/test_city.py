@@ -33,6 +33,13 @@ QUICKLY_FOUND = {
     "yesterdays_fixes_count": 40,
     "the_last_fix_wins": 40,
     "the_gone_are_not_told": 5,
+    "what_falls_outside_stays": 5,
+    "the_first_wish_holds": 5,
+    "a_view_without_its_name": 5,
+    "mismatches_only_counted": 10,
+    "the_late_stay_abreast": 10,
+    "tokens_read_once": 5,
+    "everyone_leaves_at_once": 40,
 }
 """Planted bug → within how many seeds it must be found."""
 

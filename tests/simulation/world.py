@@ -20,6 +20,7 @@ from dispatcher.policies.tuning import Tuning
 from dispatcher.settings import Settings as DispatcherSettings
 from dispatcher.territory import Territory
 from gateway.settings import Settings as GatewaySettings
+from gateway.stream.tokens import Grant, Keys, Role
 from simulator.settings import Habits as PeopleHabits
 from simulator.settings import Settings as SimulatorSettings
 from taxi import topics
@@ -30,14 +31,16 @@ from taxi.roads import RoadNetwork, TripDemand
 from taxi.roads_grid import grid_city
 from taxi.runtime.env import Env
 from taxi.stream import ClientState, Cut
-from tests.simulation.client import Client, Habits
+from tests.simulation.client import Client, Habits, Window
 from tests.simulation.loop import Node, SimLoop, SimTask, State
 from tests.simulation.oracle import Oracle, Sight, Violation
-from tests.simulation.sockets import SimListener, SocketNetwork
+from tests.simulation.sockets import SimListener, Socket, SocketNetwork
 
 BIRTH_MS = 1_750_000_000_000
 CITY = "grid"
 EXPIRY_MS = 8_000
+TOKEN_SECRET = "a secret of the simulation's own"
+DRAIN_PER_S = 2
 BUS_LIMITS = MemoryLimits(
     give_up_s=3.0, request_s=0.8, end_transaction_s=0.5, transaction_s=6.0, session_s=3.0, heartbeat_s=0.7
 )
@@ -189,6 +192,9 @@ class World:
         for spec in topics.specs():
             self.broker.create_topic(spec.name)
         self.sockets = SocketNetwork(self.loop, random.Random(f"sockets {self.seed}"))
+        self.sockets.watch = self._watch
+        self.drains: dict[Node, list[float]] = {}
+        """By gateway: when it told a client to leave."""
         self._lives: Counter[str] = Counter()
         self._skew_ms = {name: rng.randrange(-60, 61) for name in SERVICES}
 
@@ -207,9 +213,23 @@ class World:
     def saw(self, what: str) -> None:
         self.tally[what] += 1
 
-    def observe(self, client: str, cut: Cut, state: ClientState) -> None:
+    def observe(self, client: str, cut: Cut, state: ClientState, window: Window) -> None:
         self.tally["cuts"] += 1
-        self.sights.append(Sight(self.loop.now, client, cut, dict(state.drivers), dict(state.rides)))
+        self.sights.append(Sight(self.loop.now, client, cut, dict(state.drivers), dict(state.rides), window))
+
+    def _watch(self, socket: Socket, message: bytes | str) -> None:
+        """What gateways send, when they send it."""
+        expires_ms = socket.other.expires_ms
+        clock_ms = self.now_ms() + self._skew_ms.get(socket.node.name, 0)
+        if isinstance(message, bytes) and expires_ms is not None and clock_ms >= expires_ms:
+            self.fail("a frame after its token", socket.node.name, socket.peer, clock_ms - expires_ms)
+        elif isinstance(message, str) and message.startswith('{"type":"drain"'):
+            self.drains.setdefault(socket.node, []).append(self.loop.now)
+
+    def token(self, lasting_s: float) -> tuple[str, int]:
+        """A viewer's, and when it ends by the world's clock."""
+        expires_ms = self.now_ms() // 1000 * 1000 + round(lasting_s) * 1000
+        return Keys(TOKEN_SECRET).mint(Grant(Role.VIEWER, expires_ms, CITY), self.now_ms()), expires_ms
 
     # --- nodes --------------------------------------------------------------------------------------
 
@@ -244,6 +264,7 @@ class World:
             self,
             self.calm,
             Habits.drawn(rng),
+            self.token,
         )
 
     def env(self, name: str, node: Node, rng: random.Random, settings: Any) -> Env[Any]:
@@ -305,10 +326,21 @@ class World:
             self.broker, self.sights, list(CLIENTS), self.now_ms(), EXPIRY_MS, city()[0].prepare(), MANDATE
         )
         self.failures += oracle.violations()
+        self.failures += self._drained_at_once()
         if hasattr(oracle, "events"):
             self.tally += oracle.tally()
         self.tally += self.broker.counts
+        self.tally["a frame skipped for a slow reader"] += self.metrics["gateway_skipped_total"]
         return self.failures
+
+    def _drained_at_once(self) -> list[Violation]:
+        """Each has its turn: from any moment on, in the time of one turn, no more than two are sent on."""
+        for node, told_s in self.drains.items():
+            for first_s in told_s:
+                within = sum(first_s <= at_s < first_s + 1 / DRAIN_PER_S for at_s in told_s)
+                if within > 2:
+                    return [("drained at once", node.name, within, first_s)]
+        return []
 
     def trace(self) -> str:
         """Names this run: everything that was written and seen."""
@@ -359,7 +391,13 @@ def _dispatcher(world: World, name: str, node: Node, rng: random.Random) -> Coro
 
 def _gateway(world: World, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:
     settings = GatewaySettings(
-        city=CITY, name=name, cut_interval_ms=250, row_expiry_ms=EXPIRY_MS, resume_ms=12_000
+        city=CITY,
+        name=name,
+        cut_interval_ms=250,
+        row_expiry_ms=EXPIRY_MS,
+        resume_ms=12_000,
+        token_secret=TOKEN_SECRET,
+        drain_per_s=DRAIN_PER_S,
     )
     roads, _ = city()
     env = world.env(name, node, rng, settings)

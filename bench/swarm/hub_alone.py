@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway's stream with a picture that costs nothing: what it takes to send one frame to everyone.
+
+    python -m bench.swarm.hub_alone PORT BYTES HZ SECONDS CLIENTS
+
+The real hub, sessions and transport; the frames are made of random bytes. Prints what bench/centrifuge does.
+"""
+
+import asyncio
+import json
+import os
+import random
+import sys
+import time
+from typing import Any
+
+import uvloop
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+
+from gateway.stream.hub import Hub, Terms
+from gateway.stream.picture import Area, Box
+from gateway.stream.session import Ends
+from gateway.stream.tokens import Keys
+from gateway.stream.transport import bind, listening
+from taxi.cursor import Cursor
+from taxi.runtime.env import Env
+
+
+class Noise:
+    """A picture whose every cut is the same bytes."""
+
+    def __init__(self, size: int) -> None:
+        self._frame = os.urandom(size)
+        self.cursor: Cursor | None = Cursor("be9c", 0, 0)
+        self.previous: Cursor | None = None
+
+    def close(self) -> None:
+        assert self.cursor is not None
+        self.previous, self.cursor = self.cursor, self.cursor._replace(loc=self.cursor.loc + 1)
+
+    def serves(self, _: Cursor) -> bool:
+        return True
+
+    def area(self, _: Box | None) -> Area:
+        return None
+
+    def step(self, _: Area, *, stale: bool = False) -> bytes:
+        return self._frame + bytes(stale)  # a new object each time, as a real picture makes one
+
+    def diff(self, since: Cursor | None, *_: Area, **__: Any) -> bytes:
+        return self._frame + bytes(since is None)
+
+    def hello(self) -> dict[str, Any]:
+        return {}
+
+
+class Quiet:
+    """Metrics, log and health that nobody reads."""
+
+    def __getattr__(self, _: str) -> Any:
+        return lambda *_, **__: None
+
+
+async def main(port: int, size: int, hz: int, seconds: int, clients: int) -> None:
+    """Wait until all have come, then send for so long."""
+    quiet: Any = Quiet()
+    env: Env[Any] = Env(
+        settings=None,
+        bus=quiet,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        random=random.Random(),
+        new_id=lambda: os.urandom(8).hex(),
+        log=quiet,
+        metrics=quiet,
+        health=quiet,
+    )
+    terms = Terms(
+        city="manhattan",
+        gateway="bench",
+        cut_interval_ms=1000 // hz,
+        clients_max=100_000,
+        address_clients_max=100_000,
+        limit_loopback=False,
+        drain_per_s=1e6,
+        keys=Keys(),
+    )
+    hub, picture = Hub(env, terms, ends), Noise(size)
+    async with listening(bind("127.0.0.1", port, reuse_port=False)) as listener:
+        listener.attach(Starlette(routes=[WebSocketRoute("/ws", listener.door)]))
+        hub.show(picture, stale=False)
+        hub.publish(beat=False)
+        listener.open()
+        welcoming = asyncio.create_task(welcome(hub, listener))
+        await beats(hub, picture, hz, clients)
+        print(json.dumps(await measured(hub, picture, hz, seconds)), flush=True)
+        welcoming.cancel()
+        os._exit(0)  # nobody waits for a thousand sockets to close
+
+
+async def beats(hub: Hub, picture: Noise, hz: int, clients: int) -> None:
+    """Until everyone is there, and a moment longer."""
+    while len(hub.clients) < clients:
+        tick(hub, picture)
+        await asyncio.sleep(1 / hz)
+    await asyncio.sleep(0.3)
+
+
+def tick(hub: Hub, picture: Noise) -> None:
+    """One cut."""
+    picture.close()
+    hub.show(picture, stale=False)
+    hub.publish(beat=False)
+
+
+async def measured(hub: Hub, picture: Noise, hz: int, seconds: int) -> dict[str, float]:
+    """What the cuts of so many seconds cost."""
+    began, cpu, sent, ticks = time.monotonic(), time.process_time(), 0, 0
+    while time.monotonic() - began < seconds:
+        tick(hub, picture)
+        sent += len(hub.clients)
+        ticks += 1
+        await asyncio.sleep(max(0.0, began + ticks / hz - time.monotonic()))
+    await asyncio.sleep(0.2)
+    spent = time.process_time() - cpu
+    return {"frames": sent, "cpu_s": spent, "us_per_frame": spent / sent * 1e6}
+
+
+async def welcome(hub: Hub, listener: Any) -> None:
+    """Let everyone in."""
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            tasks.create_task(hub.serve(await listener.accept()))
+
+
+async def ends() -> Ends:
+    """Nobody comes with a cursor."""
+    return Ends(0, 0)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(*map(int, sys.argv[1:6])))
