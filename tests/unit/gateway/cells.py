@@ -207,9 +207,12 @@ class Theatre:
         async def staged() -> None:
             serving = self.loop.spawn(self.node, self._serve())
             cutting = self.loop.spawn(self.node, self._cut_for_ever())
-            await story
-            serving.cancel()
-            cutting.cancel()
+            try:
+                await story
+            finally:
+                serving.cancel()
+                cutting.cancel()
+                await asyncio.wait([serving, cutting])
 
         self.loop.run_until_complete(staged())
         assert self.loop.errors == []
