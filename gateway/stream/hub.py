@@ -195,7 +195,8 @@ class Hub:
     async def serve(self, connection: Connection) -> None:
         """One client from its hello to its end. Whatever it does, it ends only itself."""
         address = counted(connection.peer, loopback=self.terms.limit_loopback)
-        client = Client(Session(self._env.new_id(), self._now_s()), connection, address)
+        loop = asyncio.get_running_loop()
+        client = Client(Session(self._env.new_id(), loop.time()), connection, address)
         if self.is_draining:
             self.refuse(client, Refusal(Close.AWAY, "draining"))
             return
@@ -209,12 +210,12 @@ class Hub:
             self._env.log.error("a session ended by a bug", error=repr(error), peer=connection.peer)
             self.refuse(client, Refusal(Close.BUG, "internal error"))
         finally:
-            self._forget(client)
+            self._forget(client, loop.time())
             connection.close()
             self._seats.leave(address)
 
-    def _forget(self, client: Client) -> None:
-        client.session.close(self._now_s())
+    def _forget(self, client: Client, now_s: float) -> None:
+        client.session.close(now_s)
         self._fanout.leave(client)
         self._held.pop(client, None)
         self.clients.pop(client.session.id, None)
@@ -345,7 +346,7 @@ class Hub:
         reason = refusal.reason
         if refusal.code in {Close.AWAY, Close.TOO_MANY}:
             reason = str(refusal.away_ms + self._env.random.randrange(*_JITTER_MS))
-        self._forget(client)
+        self._forget(client, self._now_s())
         client.connection.close(refusal.code, reason)
         self._env.metrics.count("gateway_closed_total", code=str(refusal.code.value))
 
