@@ -24,7 +24,8 @@ class Killer:
         """Clients whose gateway was killed."""
         self._data_dir = data_dir
         self._swarm = swarm
-        self._last = ""
+        self.last = ""
+        """Whom SIGTERM went to."""
 
     def kill(self) -> None:
         """SIGKILL, as a crash would."""
@@ -43,11 +44,11 @@ class Killer:
             for part in parts.look(self._data_dir)
             if part.name.startswith("gateway-") and part.state is State.READY
         ]
-        after = [part for part in ready if part.name > self._last] or ready
+        after = [part for part in ready if part.name > self.last] or ready
         if not after:
             self.missed += 1
             return
-        self._last = after[0].name
+        self.last = after[0].name
         os.kill(after[0].pid, signal.SIGTERM)
         self.restarts += 1
 

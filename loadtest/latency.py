@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a fix's append time to its arrival, for every fix and every client, in whole milliseconds."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -47,3 +48,9 @@ def quantiles(values: Sequence[float]) -> dict[str, Any]:
         return {}
     p50, p99 = np.percentile(values, [50, 99])
     return {"p50": round(float(p50), 1), "p99": round(float(p99), 1), "max": round(max(values), 1)}
+
+
+def crowd(times_s: Sequence[float], within_s: float) -> int:
+    """The most of these moments that lie within so long of each other."""
+    ordered = sorted(times_s)
+    return max((bisect_right(ordered, at_s + within_s) - n for n, at_s in enumerate(ordered)), default=0)

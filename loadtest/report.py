@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from loadtest.kills import Killer
-from loadtest.latency import quantiles
+from loadtest.latency import crowd, quantiles
 from loadtest.rules import RULES
 from loadtest.swarm.swarm import Swarm
 
@@ -71,6 +71,9 @@ class Report:
                 "kills_missed": killer.missed,
                 "clients_hurt": killer.hurt,
                 "recovery_ms": quantiles(swarm.recoveries_ms),
+                "handovers": len(swarm.dark_ms),
+                "handover_dark_ms": quantiles(swarm.dark_ms),
+                "handovers_in_100_ms_max": crowd(swarm.leavings_s, 0.1),
             }
         return cls(figures)
 
@@ -95,8 +98,11 @@ class Report:
             if hurt:
                 text = f"p50 {hurt['p50']} ms, p99 {hurt['p99']} ms, max {hurt['max']} ms"
                 lines.append(("kill → next cut", text))
-        if found.get("restarts"):
-            lines.append(("restarts", str(found["restarts"])))
+        if found.get("handovers"):
+            dark, crowded = found["handover_dark_ms"], found["handovers_in_100_ms_max"]
+            text = f"p50 {dark['p50']} ms, p99 {dark['p99']} ms, max {dark['max']} ms without a cut"
+            lines.append(("restarts", f"{found['restarts']}, {found['handovers']:,} clients moved"))
+            lines.append(("hand-over", f"{text}; at most {crowded} in 100 ms"))
         return lines
 
     def blamed(self) -> list[tuple[str, int, str, list[str]]]:

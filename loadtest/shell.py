@@ -5,7 +5,7 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +49,8 @@ class Plan:
     seed: int = 1
     habits: bool = True
     """Whether clients do more than watch: pan, leave, come back with cursors of every kind."""
+    act: Callable[[Swarm, Killer], Awaitable[None]] | None = None
+    """What happens instead of kills at fixed times; the test ends when it returns."""
     tell: Callable[[str], None] = field(default=lambda _: None)
     """Told a line now and then."""
 
@@ -132,7 +134,7 @@ async def _lived(plan: Plan, bus: Bus, reading: Reading, swarm: Swarm, killer: K
         if plan.habits:
             swarm.unrest()
         told.began_s, cpu_s = loop.time(), time.process_time()
-        await _live(plan, killer, following)
+        await _watched(_acting(plan, swarm, killer), following)
         seconds, cpu_s = loop.time() - told.began_s, time.process_time() - cpu_s
         swarm.habits_over()
         if killer is not None and (killer.kills or killer.restarts):
@@ -153,25 +155,36 @@ async def _lived(plan: Plan, bus: Bus, reading: Reading, swarm: Swarm, killer: K
     )
 
 
-async def _live(plan: Plan, killer: Killer | None, following: "asyncio.Task[None]") -> None:
+async def _acting(plan: Plan, swarm: Swarm, killer: Killer | None) -> None:
     """Let time pass, with kills on the way."""
+    if plan.act is not None and killer is not None:
+        await plan.act(swarm, killer)
+        return
     loop = asyncio.get_running_loop()
     end_s = loop.time() + plan.seconds
-    dues = {
-        act: (loop.time() + every_s, every_s)
-        for act, every_s in (("kill", plan.kill_every_s), ("restart", plan.restart_every_s))
+    dues = [
+        (loop.time() + every_s, every_s, act)
+        for every_s, act in ((plan.kill_every_s, "kill"), (plan.restart_every_s, "restart"))
         if every_s is not None
-    }
-    while loop.time() < end_s:
-        next_s = min([end_s, *(due_s for due_s, _ in dues.values())])
-        done, _ = await asyncio.wait({following}, timeout=next_s - loop.time())
-        if done:
-            error = following.exception()
-            raise LocalError(f"The log can't be folded any further: {error}.", do="`taxi audit` tells more.")
-        for act, (due_s, every_s) in dues.items():
-            if due_s <= loop.time() < end_s and killer is not None:
-                getattr(killer, act)()
-                dues[act] = due_s + every_s, every_s
+    ]
+    while dues and min(dues)[0] < end_s:
+        due_s, every_s, act = dues.pop(dues.index(min(dues)))
+        await asyncio.sleep(due_s - loop.time())
+        if killer is not None:
+            getattr(killer, act)()
+        dues.append((due_s + every_s, every_s, act))
+    await asyncio.sleep(end_s - loop.time())
+
+
+async def _watched(acting: Coroutine[None, None, None], following: "asyncio.Task[None]") -> None:
+    """Until that is done; the reading of the log must not end before."""
+    task = asyncio.ensure_future(acting)
+    await asyncio.wait({task, following}, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        error = following.exception()
+        raise LocalError(f"The log can't be folded any further: {error}.", do="`taxi audit` tells more.")
+    await task
 
 
 class Telling:

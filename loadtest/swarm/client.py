@@ -37,6 +37,12 @@ class World(Protocol):
     def saw(self, key: Key, message: bytes, at_ms: int, *, late: bool) -> None: ...
     def ready(self, client: "Client", message: dict[str, Any]) -> None: ...
     def reset(self, reason: str) -> None: ...
+    def leaving(self, at_s: float) -> None:
+        """A client says hello on another line, because its gateway drains."""
+
+    def moved(self, dark_ms: float) -> None:
+        """It has its first cut there, so long after the last one here."""
+
     def tolerance_s(self) -> float:
         """How much later than promised something may be seen, before it is the gateway's fault."""
 
@@ -75,6 +81,10 @@ class Client:
     _late: bool = False
     """It stayed away by its own will."""
     _kept: deque[tuple[bytes | str, int]] = field(default_factory=deque)
+    _cut_ms: int = 0
+    """When the last cut came, on whatever line."""
+    _moving: bool = False
+    """It was asked to leave, and has another line."""
     _heard_s: float = 0.0
     """When the last cut came on this line; 0: none yet."""
     _asked_s: float = 0.0
@@ -197,6 +207,10 @@ class Client:
         self.cursor = to
         self._image_due = self._late = False
         self._excuse = ""
+        if self._moving:
+            self._moving = False
+            self.world.moved(at_ms - self._cut_ms)
+        self._cut_ms = at_ms
         if self.hurt_ms and self.recovered_ms is not None and line is not self.hurt_line:
             self.recovered_ms(self, at_ms)
         if self.link.failures:
@@ -317,6 +331,7 @@ class Client:
         elif effect.do is Do.HELLO:
             self._hello(self.line)
         elif effect.do is Do.HELLO_NEXT:
+            self.world.leaving(self._now_s())
             self._hello(self.next)
         elif effect.do is Do.CLOSE:
             self._drop()
@@ -327,6 +342,7 @@ class Client:
         elif effect.do is Do.ADOPT:
             self._leave(self.line)
             self.line, self.next = self.next, None
+            self._moving = self.link.state is State.LIVE
             self._kept.clear()
         elif effect.do is Do.CATCH_UP:
             self._catch_up()

@@ -46,6 +46,9 @@ class Swarm:
         self.resets: Counter[str] = Counter()
         """By reason, those that nobody provoked."""
         self.recoveries_ms: list[float] = []
+        self.dark_ms: list[float] = []
+        """Of each client that was asked to leave: how long it got no cut."""
+        self.leavings_s: list[float] = []
         self.lags_ms: deque[float] = deque(maxlen=_LAGS_KEPT)
         dice = random.Random(seed)
         self.habits = Habits(oracle, grid, view, dice)
@@ -91,6 +94,12 @@ class Swarm:
     def reset(self, reason: str) -> None:
         """A reset that no odd cursor asked for."""
         self.resets[reason] += 1
+
+    def leaving(self, at_s: float) -> None:
+        self.leavings_s.append(at_s)
+
+    def moved(self, dark_ms: float) -> None:
+        self.dark_ms.append(dark_ms)
 
     def tolerance_s(self) -> float:
         """What is promised may be seen later by what this very process was late of late."""
@@ -142,6 +151,10 @@ class Swarm:
     def live(self) -> int:
         """How many follow the city now."""
         return sum(client.is_live for client in self.clients)
+
+    def unhurt(self) -> bool:
+        """Whether everyone follows the city, and has had a cut since the last kill."""
+        return all(client.is_live and not client.hurt_ms for client in self.clients)
 
     def most_used(self) -> str:
         """The gateway that most clients hang on."""

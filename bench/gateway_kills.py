@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gateways killed, restarted and asked to leave under clients that check everything.
+
+    python bench/gateway_kills.py [--clients 200] [--kills 40] [--lone 10] [--rounds 3] [--json]
+
+Real processes, real Kafka. First two gateways: `--kills` times SIGKILL to the one that most clients hang
+on; then `--rounds` of SIGTERM to each; then one gateway alone, killed `--lone` times. The next one comes
+when everyone is live again and every gateway is ready. Exit 1 if a rule of the stream is broken.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import uvloop
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from loadtest.kills import Killer  # noqa: E402 - after the path
+from loadtest.latency import quantiles  # noqa: E402
+from loadtest.shell import Plan, run, socket_url  # noqa: E402
+from loadtest.swarm.swarm import Swarm  # noqa: E402
+from taxi.bus.kafka import KafkaBus  # noqa: E402
+from taxi.local import parts  # noqa: E402
+from taxi.local.parts import State  # noqa: E402
+from taxi.local.ports import first_free  # noqa: E402
+from taxi.runtime.settings import Settings  # noqa: E402
+from tests.live_demo import LiveDemo, live_demo  # noqa: E402
+
+STEADY_S: Final = 5.5
+"""A gateway that lived shorter is restarted with a pause, as one that crashes for its start."""
+SETTLE_S: Final = 20.0
+WAIT_S: Final = 60.0
+_LOGGED: Final = re.compile(r"^(\S+Z) .*?\b(starting|the log is read|ready)\b")
+
+Act = Callable[[Swarm, Killer], Awaitable[None]]
+
+
+class Witness:
+    """What each end of a gateway cost."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.all_live_ms: list[float] = []
+        """From each kill until every client had a cut again."""
+        self.stages_ms: dict[str, list[float]] = {}
+        """From each kill to what the next process did."""
+        self._data_dir = data_dir
+
+    async def kill(self, swarm: Swarm, killer: Killer) -> None:
+        """One kill, and everything after it."""
+        await self._all_well(swarm)
+        name, before = swarm.most_used(), len(swarm.recoveries_ms)
+        killed_ms, pid = time.time() * 1000, self._gateways()[name].pid
+        killer.kill()
+        await self._all_well(swarm, but={name: pid})
+        self.all_live_ms.append(max(swarm.recoveries_ms[before:], default=0.0))
+        self._note_stages(name, killed_ms)
+
+    async def restart(self, swarm: Swarm, killer: Killer) -> None:
+        """One SIGTERM, and the wait for everyone's new place."""
+        await self._all_well(swarm)
+        before = {name: part.pid for name, part in self._gateways().items()}
+        killer.restart()
+        await self._all_well(swarm, but={killer.last: before[killer.last]})
+
+    def _gateways(self) -> dict[str, parts.Part]:
+        return {part.name: part for part in parts.look(self._data_dir) if part.name.startswith("gateway-")}
+
+    async def _all_well(self, swarm: Swarm, but: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Everyone follows the city; each gateway has been ready for a while, `but` with another pid."""
+        deadline_s = time.monotonic() + WAIT_S
+        while not (self._steady(but) and swarm.unhurt()):
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f"{swarm.live()} of {len(swarm.clients)} live after {WAIT_S:g} s")
+            await asyncio.sleep(0.1)
+
+    def _steady(self, but: Mapping[str, int]) -> bool:
+        return all(
+            part.state is State.READY and part.pid != but.get(name) and time.time() - part.created > STEADY_S
+            for name, part in self._gateways().items()
+        )
+
+    def _note_stages(self, name: str, killed_ms: float) -> None:
+        stages: dict[str, float] = {}
+        for line in (self._data_dir / "logs" / f"{name}.log").read_text("utf-8").splitlines():
+            found = _LOGGED.match(line)
+            if found and (at_ms := datetime.fromisoformat(found[1]).timestamp() * 1000) > killed_ms:
+                stages.setdefault(found[2], at_ms)
+        for stage, at_ms in stages.items():
+            self.stages_ms.setdefault(stage, []).append(at_ms - killed_ms)
+
+
+async def tested(demo: LiveDemo, clients: int, act: Act) -> dict[str, Any]:
+    """One load test, during which `act` happens."""
+    broker = demo.parts()["kafka"]["port"]
+    bus = await KafkaBus.connect(Settings(kafka_bootstrap_servers=f"127.0.0.1:{broker}"), client_id="bench")
+    try:
+        plan = Plan(
+            url=socket_url(demo.url),
+            clients=clients,
+            seconds=1,
+            data_dir=demo.data_dir,
+            habits=False,
+            act=act,
+            tell=lambda line: sys.stderr.write(f"\r\x1b[2K{line}") and None,
+        )
+        report = await run(plan, bus)
+    finally:
+        await bus.close()
+        sys.stderr.write("\n")
+    return report.figures
+
+
+def two_gateways(asked: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """Kills, then rolling restarts."""
+    options = ("--drivers", str(asked.drivers), "--gateways", "2")
+    with live_demo(scratch / "two" / "data", first_free(28400), *options) as demo:
+        time.sleep(SETTLE_S)
+        witness = Witness(demo.data_dir)
+
+        async def kills(swarm: Swarm, killer: Killer) -> None:
+            for _ in range(asked.kills):
+                await witness.kill(swarm, killer)
+
+        async def restarts(swarm: Swarm, killer: Killer) -> None:
+            for _ in range(2 * asked.rounds):
+                await witness.restart(swarm, killer)
+
+        found: dict[str, Any] = {}
+        if asked.kills:
+            found["two"] = uvloop.run(tested(demo, asked.clients, kills))
+        if asked.rounds:
+            found["rolling"] = uvloop.run(tested(demo, asked.clients, restarts))
+        return found
+
+
+def lone_gateway(asked: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """The only gateway, killed and started again."""
+    options = ("--drivers", str(asked.drivers), "--gateways", "1")
+    with live_demo(scratch / "one" / "data", first_free(28400), *options) as demo:
+        time.sleep(SETTLE_S)
+        witness = Witness(demo.data_dir)
+
+        async def kills(swarm: Swarm, killer: Killer) -> None:
+            for _ in range(asked.lone):
+                await witness.kill(swarm, killer)
+
+        figures = uvloop.run(tested(demo, asked.clients, kills))
+        return figures | {
+            "all_live_ms": quantiles(witness.all_live_ms),
+            "stages_ms": {stage: quantiles(times) for stage, times in witness.stages_ms.items()},
+        }
+
+
+def show(found: dict[str, Any]) -> None:
+    """For people."""
+    print(f"{found['machine']}; {found['drivers']:,} drivers at 1 Hz, {found['clients']} clients")
+    for name, what in (("two", "one of two gateways killed"), ("lone", "the only gateway killed")):
+        if figures := found.get(name):
+            hurt = figures["recovery_ms"]
+            print(f"| {what}, {figures['kills']} times | kill → next cut p50 {hurt['p50']}", end="")
+            print(f", p99 {hurt['p99']}, max {hurt['max']} ms | {figures['violations'] or 'no violation'} |")
+    if lone := found.get("lone"):
+        print(f"| … until everyone is live | p50 {lone['all_live_ms']['p50']}, ", end="")
+        print(f"max {lone['all_live_ms']['max']} ms |")
+        for stage, at in lone["stages_ms"].items():
+            print(f"| … {stage} after the kill | p50 {at['p50']}, max {at['max']} ms |")
+    if rolling := found.get("rolling"):
+        dark = rolling["handover_dark_ms"]
+        print(f"| rolling restart, {rolling['restarts']} times, {rolling['handovers']} moved ", end="")
+        print(f"| without a cut for p50 {dark['p50']}, p99 {dark['p99']}, max {dark['max']} ms; ", end="")
+        print(f"at most {rolling['handovers_in_100_ms_max']} in 100 ms | ", end="")
+        print(f"{rolling['violations'] or 'no violation'} |")
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--drivers", type=int, default=2000)
+    parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--lone", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    found: dict[str, Any] = {
+        "machine": f"{os.cpu_count()} cores, {platform.system()}",
+        "drivers": asked.drivers,
+        "clients": asked.clients,
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        if asked.kills or asked.rounds:
+            found |= two_gateways(asked, Path(scratch))
+        if asked.lone:
+            found["lone"] = lone_gateway(asked, Path(scratch))
+    print(json.dumps(found)) if asked.json else show(found)
+    return int(any(found[name]["violations_total"] for name in ("two", "rolling", "lone") if name in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
