@@ -114,13 +114,18 @@ async def tested(demo: LiveDemo, clients: int, act: Act) -> dict[str, Any]:
             data_dir=demo.data_dir,
             habits=False,
             act=act,
-            tell=lambda line: sys.stderr.write(f"\r\x1b[2K{line}") and None,
+            tell=tell,
         )
         report = await run(plan, bus)
     finally:
         await bus.close()
         sys.stderr.write("\n")
     return report.figures
+
+
+def tell(line: str) -> None:
+    """The live line."""
+    sys.stderr.write(f"\r\x1b[2K{line}")
 
 
 def two_gateways(asked: argparse.Namespace, scratch: Path) -> dict[str, Any]:
