@@ -23,6 +23,8 @@ import {
   type LinkListener,
   type Picture,
   type Ready,
+  sameView,
+  type View,
 } from "../stream";
 import { canKill, killPart, requestRide } from "./api";
 import { type AskEvent, ask, type Place } from "./ask";
@@ -50,7 +52,7 @@ export class Session implements LinkListener {
   private readonly pulse = new Pulse();
   private readonly rates = new Rates();
   private readonly pulseHistory = new History();
-  private readonly fleetHistory = new History();
+  private fleetHistory = new History();
   private readonly untold: Line[] = [];
   private readonly look: Look;
   private ticks = 0;
@@ -106,9 +108,17 @@ export class Session implements LinkListener {
       this.store.link.value = link;
       this.store.retryAt.value = retryInMs === null ? null : now + retryInMs;
       if (!isServing(link.state) && this.lastCutAt > 0) {
-        this.happen({ type: "lost", lastCutAt: this.lastCutAt, tally: this.ledger.tally() });
+        this.lose();
       }
     });
+  }
+
+  /** A line that was left because even its image was wrong is told of as such. */
+  private lose(): void {
+    const since = { lastCutAt: this.lastCutAt, tally: this.ledger.tally() };
+    this.happen({ type: "lost", ...since });
+    if (this.store.difference.value?.healedAt === null)
+      this.happen({ type: "reset", reason: "mismatch", ...since });
   }
 
   cut(cut: Cut): void {
@@ -127,7 +137,7 @@ export class Session implements LinkListener {
     this.happen({ type: "verified", at: now, tally: this.ledger.tally() });
     this.lastCutAt = now;
     this.pauses.verified(now);
-    store.view.value = this.stream.view;
+    if (!sameView(store.view.value, this.stream.view)) this.turnTo(this.stream.view);
     store.verifiedAt.value = now;
     const difference = store.difference.value;
     if (difference && difference.healedAt === null) store.difference.value = { ...difference, healedAt: now };
@@ -138,11 +148,19 @@ export class Session implements LinkListener {
     this.followRide();
   }
 
+  /** Of another part of the city the fleet has another history. */
+  private turnTo(view: View): void {
+    this.store.view.value = view;
+    this.fleetHistory = new History();
+  }
+
   differs(cut: Cut, own: Lanes): void {
     const at = performance.now();
     this.hashMismatches++;
-    const told = hashText(cut.hashA, cut.hashB);
-    const text = hashText(own.a, own.b);
+    const { drivers, rides } = this.picture;
+    const hashes = [hashText(own.a, own.b), hashText(cut.hashA, cut.hashB)] as const;
+    const rows = [`${drivers.n}+${rides.size} rows`, `${cut.driversHeld}+${cut.ridesHeld} rows`] as const;
+    const [text, told] = hashes[0] === hashes[1] ? rows : hashes;
     console.error(`hash differs at ${cut.loc}:${cut.ev}: own ${text}, the log's ${told}`);
     this.store.difference.value = { cutMs: cut.cutMs, own: text, told, at, healedAt: null };
   }

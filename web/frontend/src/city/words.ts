@@ -88,6 +88,7 @@ const RESETS: Record<string, string> = {
   expired: "away for longer than a gateway remembers",
   ahead: "the log lost its end",
   overflow: "this page fell too far behind",
+  mismatch: "its picture was wrong",
 };
 
 /** Why a picture had to be a fresh one. */

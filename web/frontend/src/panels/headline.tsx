@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The promise in one line, the button that breaks it, and what then happened; or what is wrong, and since when. */
 
+import type { ComponentChildren } from "preact";
 import type { Session } from "../app/session";
 import type { Difference, Store } from "../app/store";
 import { age, brief, clock, count, cutName } from "../city/format";
@@ -39,10 +40,9 @@ function Line({ store }: { store: Store }) {
       <span class="l1">{taxisHeld(held.drivers, store)}</span>
       <span class="sep">·</span>
       <span class="l3">
-        <span class="the">the </span>same picture for everyone<span class="sep">·</span>
-        <span class="when">
-          verified {age(ageMs)} ago&nbsp;
-          <Tick verified={verified} />
+        same picture for everyone<span class="sep">·</span>
+        <span class="whole">
+          <span class="when">verified {age(ageMs)} ago</span> <Tick verified={verified} />
         </span>
       </span>
     </>
@@ -68,10 +68,12 @@ function Told({ story }: { story: Story }) {
   return (
     <span class="told">
       {lost}resumed on {story.resumedOn} in {brief(story.tookMs)};{" "}
-      <span class={whole ? "" : "bad"}>
-        {count(story.missed)} missed, {count(story.repeated)} repeated
-      </span>{" "}
-      <Tick verified />
+      <span class="whole">
+        <span class={whole ? "" : "bad"}>
+          {count(story.missed)} missed, {count(story.repeated)} repeated
+        </span>{" "}
+        <Tick verified />
+      </span>
     </span>
   );
 }
@@ -83,16 +85,18 @@ function storyNow(store: Store): { story: Story; first: boolean } | null {
 }
 
 export function KillButton({ session, full }: { session: Session; full?: boolean }) {
-  const { canKill, telling, ask } = session.store;
+  const { canKill, telling, ask, health } = session.store;
   if (!canKill.value) return null;
   const { killing } = telling.value;
-  // One yellow button at a time: while a ride is being asked for, that one is.
-  const main = ask.value.step === "off" || ask.value.step === "riding" ? " primary" : "";
+  // One yellow button at a time: while a ride is being asked for, that one is. And none while something is wrong.
+  const calm = ask.value.step === "off" || ask.value.step === "riding";
+  const main = calm && health.value === "fine" ? " primary" : "";
+  const noLine = health.value === "reconnecting" || health.value === "refused" || health.value === "starting";
   return (
     <button
       type="button"
       class={`btn kill${main}${full ? " full" : ""}`}
-      disabled={killing !== null}
+      disabled={killing !== null || noLine}
       onClick={() => void session.kill()}
     >
       <Icon name="bolt" />
@@ -105,7 +109,7 @@ interface BannerProps {
   readonly tone: "warn" | "bad";
   readonly icon: "clock" | "noLine" | "warning";
   readonly title: string;
-  readonly note: string;
+  readonly note: ComponentChildren;
 }
 
 function Banner({ tone, icon, title, note }: BannerProps) {
@@ -195,12 +199,38 @@ function retryNote(store: Store): string {
 
 function differs(difference: Difference, store: Store): BannerProps {
   const name = cutName(difference.cutMs);
-  const pair = `own ${difference.own}, the log's ${difference.told}`;
+  const lanes = <HashPair own={difference.own} told={difference.told} />;
+  const banner = { tone: "bad", icon: "warning" } as const;
   if (difference.healedAt === null) {
-    const note = `what you see may be wrong · a fresh picture is on its way · ${pair}`;
-    return { tone: "bad", icon: "warning", title: `Hash differs at cut ${name}`, note };
+    const title = `Hash differs at cut ${name}`;
+    return { ...banner, title, note: <>what you see may be wrong · a fresh picture is on its way {lanes}</> };
   }
   const took = brief(difference.healedAt - difference.at);
-  const note = `a fresh picture came from ${store.telling.value.gateway} after ${took} and matches · ${pair}`;
-  return { tone: "bad", icon: "warning", title: `Hash differed at cut ${name}`, note };
+  const from = store.telling.value.gateway;
+  const note = (
+    <>
+      a fresh picture came from {from} after {took} and matches {lanes}
+    </>
+  );
+  return { ...banner, title: `Hash differed at cut ${name}`, note };
+}
+
+/** Both hashes, lane by lane: what differs is marked. */
+function HashPair({ own, told }: { own: string; told: string }) {
+  return (
+    <span class="pair">
+      <span class="whole">
+        own <span class="mono">{own}</span>
+      </span>{" "}
+      <span class="whole">
+        the log
+        {told.split(" ").map((lane, i) => (
+          <span key={i} class="mono">
+            {" "}
+            <span class={lane === own.split(" ")[i] ? "" : "bad"}>{lane}</span>
+          </span>
+        ))}
+      </span>
+    </span>
+  );
 }

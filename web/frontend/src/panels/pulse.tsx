@@ -29,7 +29,9 @@ function Pulse({ store }: { store: Store }) {
     <div class="sect">
       <div class="row spread heading">
         <h2 class="title">Pulse</h2>
-        <span class="note">{seen(samples)}</span>
+        <span class="note">
+          {[store.view.value ? "whole city" : "", seen(samples)].filter(Boolean).join(" · ")}
+        </span>
       </div>
       <Metric samples={samples} value={0} filled label="Riders waiting" icon={<Glyph name="rider" />}>
         {waiting === null ? "–" : count(waiting)}

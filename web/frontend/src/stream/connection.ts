@@ -40,6 +40,8 @@ export interface Options {
 }
 
 const SUBPROTOCOL = "taxi.v1";
+/** The last part of the silence that means a fault: enough to hear what waits in line. */
+const LISTEN_MS = 500;
 type Message = ArrayBuffer | string;
 
 export class Connection {
@@ -297,9 +299,15 @@ class Wire {
     then();
   }
 
-  /** A gateway beats once a second: three seconds without a word mean a fault, whatever TCP thinks. */
+  /**
+   * A gateway beats once a second: three seconds without a word mean a fault, whatever TCP thinks. In two parts: a
+   * page that was itself too busy to listen finds its timer due first, and hears what was said meanwhile after it.
+   */
   private watch(): void {
     this.stopWatch();
-    if (!this.left) this.stopWatch = this.around.after(SILENCE_MS, () => this.events.silent());
+    if (this.left) return;
+    this.stopWatch = this.around.after(SILENCE_MS - LISTEN_MS, () => {
+      this.stopWatch = this.around.after(LISTEN_MS, () => this.events.silent());
+    });
   }
 }

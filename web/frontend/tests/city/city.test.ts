@@ -6,7 +6,7 @@ import { Ledger } from "../../src/city/ledger";
 import { Pulse, quantile } from "../../src/city/pulse";
 import { Rates } from "../../src/city/rates";
 import { type Happening, NOTHING_YET, type Telling, tell } from "../../src/city/story";
-import { lines } from "../../src/city/words";
+import { cause, lines } from "../../src/city/words";
 import type { FeedEvent, FeedIds } from "../../src/stream/decode";
 import { decodeCut } from "../../src/stream/decode";
 import { Picture } from "../../src/stream/state";
@@ -151,6 +151,27 @@ describe("the pulse", () => {
     expect([0, 0.5, 0.9, 1].map((share) => quantile([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], share))).toEqual([
       1, 6, 10, 10,
     ]);
+  });
+});
+
+describe("a story's cause", () => {
+  it("is who was lost, why the picture had to be a fresh one, or both", () => {
+    const story = { lost: "gateway-1", killed: false, lineLost: true, reason: null };
+    expect(cause(story)).toBe("gateway-1 lost");
+    expect(cause({ ...story, killed: true, reason: "expired" })).toBe(
+      "gateway-1 killed, away for longer than a gateway remembers",
+    );
+    expect(cause({ ...story, lineLost: false, reason: "epoch" })).toBe("The log began anew");
+  });
+
+  it("is told of a reset on a line that is well, from the last cut before it", () => {
+    const tally = { missed: 0, repeated: 0 };
+    const reset: Happening = { type: "reset", reason: "overflow", lastCutAt: 1_000, tally };
+    const on: Happening = { type: "ready", gateway: "gateway-1", fresh: true };
+    const events: Happening[] = [on, reset, on, { type: "verified", at: 1_400, tally }];
+    const { story, loss } = events.reduce(tell, NOTHING_YET);
+    expect(loss).toBeNull();
+    expect(story).toMatchObject({ lineLost: false, reason: "overflow", fresh: true, tookMs: 400 });
   });
 });
 

@@ -94,6 +94,17 @@ describe("the application", () => {
     expect(it.world.sockets).toHaveLength(2);
   });
 
+  it("may be busy for longer than a line may be silent, and keeps the line that spoke meanwhile", () => {
+    const it = live();
+    it.world.stall(6_000);
+    it.newest().says(next([10, 5], [12, 5]));
+    it.world.pass(2_900);
+    expect(it.world.sockets).toHaveLength(1);
+    expect(it.told.at(-1)).toBe("cut 12");
+    it.world.pass(200);
+    expect(it.told.at(-1)).not.toBe("cut 12");
+  });
+
   it("may leave at any time, and nothing is left behind", () => {
     const it = live();
     it.newest().says({ type: "drain", within_ms: 2000 });

@@ -62,4 +62,12 @@ export class FakeWorld implements Surroundings {
     }
     this.now = end;
   }
+
+  /** Time passes while nobody runs a timer: then those that are due run, late. */
+  stall(ms: number): void {
+    this.now += ms;
+    const due = this.timers.filter(({ at }) => at <= this.now).sort((a, b) => a.at - b.at);
+    this.timers = this.timers.filter(({ at }) => at > this.now);
+    for (const { then } of due) then();
+  }
 }
