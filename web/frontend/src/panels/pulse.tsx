@@ -150,7 +150,8 @@ export function LineFigures({ store }: { store: Store }) {
 
 function figures(rate: { lagMs: number | null; cutsPerS: number; kBPerS: number }): string {
   const lag = rate.lagMs === null ? "lag –" : `lag ${count(Math.round(rate.lagMs))} ms`;
-  return `${lag} · ${rate.cutsPerS.toFixed(1)} cuts/s · ${Math.round(rate.kBPerS)} kB/s`;
+  const cuts = rate.cutsPerS.toFixed(rate.cutsPerS < 9.95 ? 1 : 0);
+  return `${lag} · ${cuts} cuts/s · ${Math.round(rate.kBPerS)} kB/s`;
 }
 
 /** How long the figures reach back: what this page has seen, at most 15 minutes. */
