@@ -23,6 +23,9 @@ from taxi.client.state import ClientState, Gap, WrongPicture
 from taxi.client.wishes import BBox, Wishes
 from taxi.cursor import Cursor
 
+_BUSY_S: Final = 0.25
+"""A timer that runs so late says that nobody could listen."""
+_LISTEN_MS: Final = 500.0
 _VERSION: Final = 1
 
 
@@ -164,9 +167,16 @@ class City:
             self._retry_s = None
             self._happen(Event(What.RETRY))
         elif self._line is not None and self._line.silent_s <= now_s:
-            self._happen(Event(What.BROKEN))
+            self._silent(self._line, What.BROKEN, now_s)
         elif self._next is not None and self._next.silent_s <= now_s:
-            self._happen(Event(What.NEXT_LOST))
+            self._silent(self._next, What.NEXT_LOST, now_s)
+
+    def _silent(self, line: Line, what: What, now_s: float) -> None:
+        """A client that was itself too busy to listen first hears what was said meanwhile."""
+        if now_s - line.silent_s > _BUSY_S:
+            line.watch(_LISTEN_MS)
+        else:
+            self._happen(Event(what))
 
     def _on_line(self, line: Line, happening: lines.Happening) -> Cut | None:
         if isinstance(happening, lines.Opened):

@@ -87,6 +87,11 @@ class Player:
                 self.feed += [offset for offset, *_ in cut.feed]
 
     async def play(self, steps: list[Json]) -> None:
+        """A script, from beginning to end."""
+        await self.go(steps)
+        await self.end()
+
+    async def go(self, steps: list[Json]) -> None:
         """Every step in order; raises AssertionError, naming the step."""
         await settle()
         for number, step in enumerate(steps):
@@ -94,6 +99,9 @@ class Player:
                 await self._step(step)
             except AssertionError as error:
                 raise AssertionError(f"step {number} {shown(step)}: {error}") from None
+
+    async def end(self) -> None:
+        """Nothing more was done than was expected."""
         assert not self.deeds, f"not expected: {list(self.deeds)}"
         self._watching.cancel()
         await self.city.aclose()
