@@ -183,6 +183,9 @@ async def _watched(acting: Coroutine[None, None, None], following: "asyncio.Task
     if not task.done():
         task.cancel()
         error = following.exception()
+        assert error is not None  # it reads for ever
+        if not isinstance(error, LogBroken):
+            raise error
         raise LocalError(f"The log can't be folded any further: {error}.", do="`taxi audit` tells more.")
     await task
 

@@ -8,7 +8,7 @@ from typing import Final
 from loadtest.oracle.city import City
 from loadtest.oracle.events import LogBroken
 from loadtest.oracle.locations import AHEAD_MS, EXPIRY_MS, OLD_MS
-from taxi.bus import Bus, OffsetOutOfRange, Reader
+from taxi.bus import Bus, OffsetOutOfRange, Reader, Unavailable
 from taxi.topics import EVENTS, LOCATIONS
 
 _BACK_MS: Final = EXPIRY_MS + OLD_MS + AHEAD_MS + 10_000
@@ -66,8 +66,12 @@ class Reading:
 
     async def _for_ever(self, more: Callable[[], Awaitable[bool]]) -> None:
         while True:
-            if not await more():
-                await asyncio.sleep(0.01)
+            try:
+                if await more():
+                    continue
+            except Unavailable:
+                pass  # the broker is away; a cut that could not be read meanwhile waits for its judgement
+            await asyncio.sleep(0.01)
 
     async def _more_locations(self) -> bool:
         records = await self._locations.fetch(max_records=_AT_ONCE, wait_ms=_WAIT_MS)

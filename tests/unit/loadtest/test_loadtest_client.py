@@ -203,7 +203,7 @@ def accused(story: Story) -> None:
     story.client.lost(story.line, 4008, "what was that")
 
 
-BREACHES = {
+BREACHES: dict[Callable[[Story], None], str] = {
     gap: "chain",
     no_image: "chain",
     back: "cursor_went_back",
