@@ -14,7 +14,7 @@ from gateway.settings import Settings
 from gateway.stream.drain import drain
 from gateway.stream.hub import BEAT_MS, Hub, Terms
 from gateway.stream.tokens import Keys
-from gateway.tail import Pace, Tail
+from gateway.tail import Pace, Tail, beat
 from taxi.bus import BusError, OffsetOutOfRange, Unavailable
 from taxi.roads import RoadNetwork
 from taxi.runtime.env import Env, Listener
@@ -113,8 +113,8 @@ class Gateway:
     async def _follow(self, fresh: Booted) -> None:
         env = self._env
         tails = (
-            Tail(fresh.locations, LOCATIONS, self._pace, env.random, env.log),
-            Tail(fresh.events, EVENTS, self._pace, env.random, env.log),
+            Tail(fresh.locations, LOCATIONS, env.random, env.log),
+            Tail(fresh.events, EVENTS, env.random, env.log),
         )
         self._fresh, self._tails, self._broken = fresh, tails, asyncio.Event()
         self._counted = dict.fromkeys(self._counted, 0)
@@ -137,6 +137,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._pace.advance(loop.time()))
+            await beat(self._tails or (), self._pace.interval_s)
             self._cut(loop.time())
 
     def _cut(self, now_s: float) -> None:
@@ -155,10 +156,10 @@ class Gateway:
             self.hub.show(self._shown, stale=stale)
         self._stale = stale
         self._settle_readiness(now_s)
-        beat = now_s - self._sent_s >= _BEAT_S
-        if moved or beat:
+        is_silent = now_s - self._sent_s >= _BEAT_S
+        if moved or is_silent:
             self._sent_s = now_s
-        self.hub.publish(beat=beat)
+        self.hub.publish(beat=is_silent)
 
     def _is_new(self, fresh: Booted) -> bool:
         return self._shown is not fresh.view

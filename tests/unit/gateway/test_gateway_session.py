@@ -134,9 +134,3 @@ def test_cuts_keep_their_beat_but_do_not_make_up_for_a_stand_still() -> None:
     assert pace.advance(10.25) == pytest.approx(0.05)
     assert pace.advance(10.45) == 0.0
     assert pace.advance(99.0) == pytest.approx(0.1)
-
-
-def test_a_fetch_goes_out_shortly_before_the_cut_that_waits_for_it() -> None:
-    pace = Pace(0.1, 0.0)
-    assert pace.until_fetch_s(0.05) == pytest.approx(0.04)
-    assert pace.until_fetch_s(0.095) == pytest.approx(0.095)
