@@ -38,9 +38,9 @@ test: check ## every check and every test
 	@$(BIN)/python -m scripts.ensure_browser || test "$$CI" != true
 	$(BIN)/python -m scripts.front_end test
 	@SEEDS=$(SEEDS) $(BIN)/python -m scripts.side_by_side \
-	    page='$(BIN)/pytest tests/e2e' \
-	    brokers='$(BIN)/pytest -n 2 --dist loadfile $(foreach each,$(COMPUTE) tests/e2e,--ignore=$(each))' \
-	    compute='nice -n 10 $(BIN)/pytest -n 2 $(COMPUTE)'
+	    page='$(BIN)/pytest -m browser $(COMPUTE:%=--ignore=%)' \
+	    brokers='$(BIN)/pytest -n 2 --dist loadfile -m "not browser" $(COMPUTE:%=--ignore=%)' \
+	    compute='nice -n 10 $(BIN)/pytest -n 2 --dist worksteal $(COMPUTE)'
 
 sim: setup ## the whole system under SEEDS=200 seeds: faults, then heal, then every promise checked
 	SEEDS=$(SEEDS) $(BIN)/pytest -n 2 tests/simulation

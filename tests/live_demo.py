@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from taxi.local.ports import first_free
+
+KAFKA_PORTS_AFTER = 100
 TAXI = str(Path(sys.executable).with_name("taxi"))
 
 
@@ -75,6 +78,9 @@ def live_demo(data_dir: Path, port: int, *options: str, **environ: str) -> Itera
     """Start `taxi demo` with every part ready; stop it at the end, whatever happened."""
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     output = data_dir.with_suffix(".out")
+    if "--kafka-port" not in options and "--bus" not in options:
+        # Demos that start at the same moment must not both find the same port free.
+        options = (*options, "--kafka-port", str(first_free(port + KAFKA_PORTS_AFTER)))
     command = [TAXI, "demo", "--no-browser", "--data-dir", str(data_dir), "--port", str(port), *options]
     with output.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | environ)
