@@ -7,6 +7,7 @@ import type { Store } from "../app/store";
 import { count, span } from "../city/format";
 import type { Sample } from "../city/history";
 import { WINDOW_MS } from "../city/pulse";
+import type { Rate } from "../city/rates";
 import { DRIVER, STATUS_NAMES } from "../city/rides";
 import { Glyph } from "./glyphs";
 import { Spark } from "./spark";
@@ -148,10 +149,11 @@ export function LineFigures({ store }: { store: Store }) {
   );
 }
 
-function figures(rate: { lagMs: number | null; cutsPerS: number; kBPerS: number }): string {
-  const lag = rate.lagMs === null ? "lag –" : `lag ${count(Math.round(rate.lagMs))} ms`;
-  const cuts = rate.cutsPerS.toFixed(rate.cutsPerS < 9.95 ? 1 : 0);
-  return `${lag} · ${cuts} cuts/s · ${Math.round(rate.kBPerS)} kB/s`;
+/** As short as can be: the line may not break, whatever letters the browser has. */
+function figures({ lagMs, cutsPerS, kBPerS }: Rate): string {
+  const lag =
+    lagMs === null ? "–" : lagMs < 1000 ? `${Math.round(lagMs)} ms` : `${(lagMs / 1000).toFixed(1)} s`;
+  return `lag ${lag} · ${cutsPerS.toFixed(cutsPerS < 9.95 ? 1 : 0)} cuts/s · ${Math.round(kBPerS)} kB/s`;
 }
 
 /** How long the figures reach back: what this page has seen, at most 15 minutes. */
