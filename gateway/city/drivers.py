@@ -6,14 +6,14 @@ matter: rows leave here sorted by driver number, and the hash never sees a slot.
 """
 
 from collections.abc import Sequence
-from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gateway.city.blocks import one_block
 from gateway.city.columns import DriverColumns
+from gateway.city.fix_columns import FixColumns, columns_of
 from gateway.city.grid import Grid, Tiles
 from gateway.city.hash import hash_drivers
 from gateway.city.step import Side, Step
@@ -27,8 +27,6 @@ SKEW_MS: Final = OLD_MS_MAX + AHEAD_MS_MAX
 """Of two fixes, the one appended first can be the newer one by so much."""
 _NEVER: Final = -1
 _NO_TIME: Final = 2**62
-_DRIVER, _AT_MS, _LNG, _LAT = (attrgetter(name) for name in ("driver", "at_ms", "lng", "lat"))
-_HEADING, _SPEED = attrgetter("heading"), attrgetter("speed")
 _Longs = npt.NDArray[np.int64]
 _Slots = npt.NDArray[np.intp]
 _Mask = npt.NDArray[np.bool_]
@@ -87,42 +85,28 @@ class DriverTable:
 
     def fold(self, fixes: Sequence[Fix], offsets: Sequence[int], appends_ms: Sequence[int]) -> None:
         """Take fixes in, in the order of their offsets; late or repeated ones too (taxi/fixes.py)."""
-        at_ms, append_ms, offset = _longs(list(map(_AT_MS, fixes))), _longs(appends_ms), _longs(offsets)
-        kept = np.flatnonzero((append_ms - OLD_MS_MAX <= at_ms) & (at_ms <= append_ms + AHEAD_MS_MAX))
-        if not len(kept):
-            return
-        slot = self._slots([fixes[i].driver for i in kept.tolist()])
-        had_ms, had_offset = self._at_ms[slot], self._offset[slot]
-        at_ms, offset = at_ms[kept], offset[kept]
-        newer = np.flatnonzero((at_ms > had_ms) | ((at_ms == had_ms) & (offset > had_offset)))
-        if len(newer):
-            chosen = [fixes[i] for i in kept[newer].tolist()]
-            self._store(slot[newer], chosen, at_ms[newer], offset[newer], append_ms[kept][newer])
-
-    def _store(
-        self, slot: _Slots, fixes: list[Fix], at_ms: _Longs, offset: _Longs, append_ms: _Longs
-    ) -> None:
-        """Write fixes newer than what their slots hold."""
-        lng_e5 = _rounded(map(_LNG, fixes), len(fixes), 1e5).astype(np.int32)
-        lat_e5 = _rounded(map(_LAT, fixes), len(fixes), 1e5).astype(np.int32)
-        tile = self.grid.tile_of(lng_e5, lat_e5)
-        chain, is_last, follows = succession(slot, at_ms)
-        self._note_hops(slot[chain], tile[chain], follows, offset[chain])
-        newest = chain[is_last]
-        slot = slot[newest]
-        self._at_ms[slot], self._offset[slot] = at_ms[newest], offset[newest]
-        self._append_ms[slot] = append_ms[newest]
-        self._lng_e5[slot], self._lat_e5[slot], self._tile[slot] = (
-            lng_e5[newest],
-            lat_e5[newest],
-            tile[newest],
+        fold = columns_of(fixes, offsets, appends_ms)
+        fold = fold.take(
+            (fold.append_ms - OLD_MS_MAX <= fold.at_ms) & (fold.at_ms <= fold.append_ms + AHEAD_MS_MAX)
         )
-        shown = [fixes[i] for i in newest.tolist()]
-        turns = _rounded(map(_HEADING, shown), len(shown), 256 / 360)
-        self._heading[slot] = turns.astype(np.int64) & 0xFF
-        self._speed[slot] = np.minimum(_rounded(map(_SPEED, shown), len(shown), 2), 255)
+        slot = self._slots(fold.driver.tolist())
+        had_ms, had_offset = self._at_ms[slot], self._offset[slot]
+        newer = (fold.at_ms > had_ms) | ((fold.at_ms == had_ms) & (fold.offset > had_offset))
+        if newer.any():
+            self._store(slot[newer], fold.take(newer))
+
+    def _store(self, slot: _Slots, fold: FixColumns) -> None:
+        """Write fixes newer than what their slots hold."""
+        tile = self.grid.tile_of(fold.lng_e5, fold.lat_e5)
+        chain, is_last, follows = succession(slot, fold.at_ms)
+        self._note_hops(slot[chain], tile[chain], follows, fold.offset[chain])
+        newest = chain[is_last]
+        slot, fold = slot[newest], fold.take(newest)
+        self._at_ms[slot], self._offset[slot], self._append_ms[slot] = fold.at_ms, fold.offset, fold.append_ms
+        self._lng_e5[slot], self._lat_e5[slot], self._tile[slot] = fold.lng_e5, fold.lat_e5, tile[newest]
+        self._heading[slot], self._speed[slot] = fold.heading, fold.speed
         self._touched[slot] = True
-        earliest_ms = int(append_ms[newest].min())
+        earliest_ms = int(fold.append_ms.min())
         self._oldest_ms = min(self._oldest_ms, earliest_ms)
         self._oldest_used_ms = min(self._oldest_used_ms, earliest_ms)
 
@@ -288,12 +272,3 @@ class DriverTable:
                 grown = np.zeros(size, column.dtype)
                 grown[: len(column)] = column
                 setattr(self, name, grown)
-
-
-def _longs(values: Sequence[int]) -> _Longs:
-    return np.array(values, np.int64)
-
-
-def _rounded(values: Any, n: int, scale: float) -> npt.NDArray[np.float64]:
-    rounded: npt.NDArray[np.float64] = np.rint(np.fromiter(values, np.float64, n) * scale)
-    return rounded

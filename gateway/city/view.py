@@ -105,22 +105,18 @@ class View:
         """Take records of `taxi.locations` in, in offset order."""
         if not records:
             return
-        fixes, offsets, appends_ms = self._read(records)
-        if fixes:
-            self.drivers.fold(fixes, offsets, appends_ms)
-        self.loc = records[-1].offset + 1
-        newest_ms = max(record.timestamp_ms for record in records)
-        self._append_ms = max(self._append_ms, newest_ms)
-        self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
-
-    def _read(self, records: Sequence[Record]) -> tuple[list[Fix], list[int], list[int]]:
-        decode = _FIX.decode
+        offsets, appends_ms, _, values, _ = zip(*records, strict=True)
+        self.loc = offsets[-1] + 1
+        self._append_ms = max(self._append_ms, *appends_ms)
         try:
-            fixes = [decode(record.value) for record in records]  # type: ignore[arg-type]  # None: below
+            fixes = list(map(_FIX.decode, values))
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
             read = [(fix, record) for record in records if (fix := self._read_one(record)) is not None]
-            fixes, records = [fix for fix, _ in read], [record for _, record in read]
-        return fixes, [record.offset for record in records], [record.timestamp_ms for record in records]
+            fixes, offsets = [fix for fix, _ in read], tuple(record.offset for _, record in read)
+            appends_ms = tuple(record.timestamp_ms for _, record in read)
+        if fixes:
+            self.drivers.fold(fixes, offsets, appends_ms)
+        self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
 
     def _read_one(self, record: Record) -> Fix | None:
         try:
