@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,18 +37,18 @@ SETTLE_S = 75.0
 NINE_TILES = [-73.9855, 40.7525, -73.9750, 40.7630]
 
 
-async def greeted(url: str, **hello: Any) -> ClientConnection:
-    """A connection that has been told `ready`."""
+async def greeted(url: str, **hello: Any) -> tuple[ClientConnection, str]:
+    """A connection that has been told `ready`, and of which epoch."""
     line = await connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=None)
     await line.send(json.dumps({"type": "hello", "v": 1, "city": "manhattan", **hello}))
-    while json.loads(await line.recv())["type"] != "ready":
+    while (told := json.loads(await line.recv()))["type"] != "ready":
         pass
-    return line
+    return line, told["epoch"]
 
 
 async def recorded(url: str, seconds: float, **hello: Any) -> list[bytes]:
     """Binary messages, the image first."""
-    line = await greeted(url, **hello)
+    line, _ = await greeted(url, **hello)
     messages: list[bytes] = []
     async with asyncio.timeout(seconds + 10):
         end_s = time.monotonic() + seconds
@@ -63,17 +64,24 @@ def weighed(messages: list[bytes]) -> dict[str, float]:
     """Bytes a driver row of live cuts, and of the image."""
     image, *live = messages
     cuts = [decode_cut(message) for message in live]
-    rows = [len(cut.drivers) + len(cut.moved) + len(cut.status) for cut in cuts]
-    image_rows = len(decode_cut(image).drivers)
+    rows = sum(len(cut.drivers) + len(cut.moved) + len(cut.status) for cut in cuts)
+    sections = [drivers_section(message) for message in live]
     return {
         "cuts": len(live),
-        "rows_a_cut": sum(rows) / len(live),
-        "bytes_a_row": sum(map(len, live)) / sum(rows),
-        "deflated_bytes_a_row": sum(len(deflated(message)) for message in live) / sum(rows),
-        "image_rows": image_rows,
-        "image_bytes_a_row": len(image) / image_rows,
-        "image_deflated_bytes_a_row": len(deflated(image)) / image_rows,
+        "rows_a_cut": rows / len(live),
+        "drivers_bytes_a_row": sum(map(len, sections)) / rows,
+        "drivers_deflated_bytes_a_row": sum(len(deflated(section)) for section in sections) / rows,
+        "all_bytes_a_row": sum(map(len, live)) / rows,
+        "all_deflated_bytes_a_row": sum(len(deflated(message)) for message in live) / rows,
+        "image_rows": decode_cut(image).drivers_held,
+        "image_bytes": len(image),
+        "image_deflated_bytes": len(deflated(image)),
     }
+
+
+def drivers_section(message: bytes) -> bytes:
+    """Of a cut."""
+    return message[80 : 80 + int.from_bytes(message[4:8], "little")]
 
 
 def gateway(demo: LiveDemo) -> psutil.Process:
@@ -90,16 +98,15 @@ def cores(process: psutil.Process, seconds: float) -> float:
 
 async def back_within_s(demo: LiveDemo, url: str) -> float:
     """From SIGKILL to the first cut that a client which tries again and again gets: resumed, not an image."""
-    line = await greeted(url)
+    line, epoch = await greeted(url)
     cut = decode_cut(await line.recv(decode=False))
-    epoch = demo.get("/api/status")["epoch"]
     process = gateway(demo)
     began = time.monotonic()
     process.kill()
     while True:
         try:
-            line = await greeted(url, cursor=f"{epoch}:{cut.loc}:{cut.ev}", view=None)
-        except (OSError, EOFError):
+            line, _ = await greeted(url, cursor=f"{epoch}:{cut.loc}:{cut.ev}", view=None)
+        except (OSError, EOFError, WebSocketException):
             await asyncio.sleep(0.01)
             continue
         after = decode_cut(await line.recv(decode=False))
@@ -120,6 +127,7 @@ def measure(drivers: int, seconds: float, kills: int) -> dict[str, Any]:
             time.sleep(SETTLE_S)
             found["idle_cores"] = cores(gateway(demo), seconds)
             found["city"] = weighed(asyncio.run(recorded(url, 15)))
+            print(json.dumps(found), file=sys.stderr, flush=True)
             found["nine_tiles"] = weighed(asyncio.run(recorded(url, 15, view=NINE_TILES)))
             time.sleep(120)  # a window that reaches back as far as promised
             times_s = []
@@ -147,8 +155,10 @@ def main() -> None:
     print(f"| a gateway without clients | {found['idle_cores']:.4f} core |")
     for view in ("city", "nine_tiles"):
         weight = found[view]
-        plain, small = weight["bytes_a_row"], weight["deflated_bytes_a_row"]
-        print(f"| {view}, {weight['rows_a_cut']:.0f} rows a cut: {plain:.2f} B a row, deflated {small:.2f} |")
+        for part in ("drivers", "all"):
+            plain, small = weight[f"{part}_bytes_a_row"], weight[f"{part}_deflated_bytes_a_row"]
+            rows = weight["rows_a_cut"]
+            print(f"| {view}, {part}: bytes a row of {rows:.0f} a cut | {plain:.2f}, deflated {small:.2f} |")
     if "back_s" in found:
         back = found["back_s"]
         print(

@@ -5,7 +5,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-from gateway.boot import Booted, ask_ends, booted
+from gateway.boot import Beginning, Booted, ask_ends
 from gateway.city.grid import Grid
 from gateway.city.view import LogBroken, Span, View
 from gateway.desk import Desk
@@ -15,7 +15,7 @@ from gateway.stream.drain import drain
 from gateway.stream.hub import BEAT_MS, Hub, Terms
 from gateway.stream.tokens import Keys
 from gateway.tail import Pace, Tail, beat
-from taxi.bus import BusError, OffsetOutOfRange, Unavailable
+from taxi.bus import BusError, OffsetOutOfRange, Record, Unavailable
 from taxi.roads import RoadNetwork
 from taxi.runtime.env import Env, Listener
 from taxi.topics import EVENTS, LOCATIONS
@@ -44,6 +44,10 @@ class Gateway:
         """What is being read; None while a view is being built."""
         self._tails: tuple[Tail, Tail] | None = None
         self._broken = asyncio.Event()
+        self._deep: View | None = None
+        """A view that reaches back further, up to where the first one stood when it had booted…"""
+        self._since_boot: list[tuple[list[Record], list[Record]]] | None = None
+        """…and what was read since; None once nothing is awaited."""
         self._shown: View | None = None
         self._reason: str | None = "reading the log"
         self._open = asyncio.Event()
@@ -99,18 +103,19 @@ class Gateway:
         partition = self._env.settings.own().partition
         while True:
             try:
-                async with booted(self._env.bus, partition, self._span, self._grid) as fresh:
+                beginning = Beginning(self._env.bus, partition, self._span, self._grid)
+                async with beginning.young() as fresh:
                     self._env.log.info(
                         "the log is read", cursor=str(fresh.view.cursor), whole=fresh.view.whole
                     )
-                    await self._follow(fresh)
+                    await self._follow(fresh, beginning)
             except (Unavailable, OffsetOutOfRange, LogBroken) as error:
                 self._env.log.warning("the view could not be built: trying again", reason=str(error))
             self._fresh = self._tails = None
             self._env.metrics.count("gateway_rebuilds_total")
             await asyncio.sleep(self._env.random.uniform(*_AGAIN_S))
 
-    async def _follow(self, fresh: Booted) -> None:
+    async def _follow(self, fresh: Booted, beginning: Beginning) -> None:
         env = self._env
         tails = (
             Tail(fresh.locations, LOCATIONS, env.random, env.log),
@@ -118,13 +123,43 @@ class Gateway:
         )
         self._fresh, self._tails, self._broken = fresh, tails, asyncio.Event()
         self._counted = dict.fromkeys(self._counted, 0)
+        self._since_boot, self._deep = [], None
+        fresh.view.is_deepening = True
         try:
             async with asyncio.TaskGroup() as tasks:
                 for tail in tails:
                     tasks.create_task(tail.run())
                 tasks.create_task(self._until_broken())
+                tasks.create_task(self._deepen(fresh, beginning))
         except* (OffsetOutOfRange, LogBroken) as group:
             env.log.warning("the log broke: building the view anew", reason=str(group.exceptions[0]))
+
+    async def _deepen(self, fresh: Booted, beginning: Beginning) -> None:
+        """Meanwhile read what lies further back. For want of a broker, the window grows by itself."""
+        try:
+            self._deep = await beginning.deep(fresh)
+        except (Unavailable, OffsetOutOfRange, LogBroken) as error:
+            self._env.log.warning("the window begins at the start of this process", reason=str(error))
+        if self._deep is None:
+            self._since_boot = None
+            fresh.view.is_deepening = False
+
+    def _change_over(self, fresh: Booted) -> None:
+        """The view that reaches back further takes the place of the first: same cut, same rows."""
+        deep, missed = self._deep, self._since_boot
+        if deep is None or missed is None:
+            return
+        for locations, events in missed:
+            deep.fold_locations(locations)
+            deep.fold_events(events)
+        deep.close()
+        assert deep.cursor == fresh.view.cursor, "two views that read the same stand apart"
+        if self._shown is fresh.view:
+            self._shown = deep
+            self.hub.show(deep, stale=self._stale)
+        fresh.view, self._deep, self._since_boot = deep, None, None
+        self._counted = self._counts(deep)
+        self._env.log.info("the window is whole", cursor=str(deep.cursor))
 
     async def _until_broken(self) -> None:
         await self._broken.wait()
@@ -168,9 +203,12 @@ class Gateway:
         """Take in what was read; whether the cut has moved."""
         if self._fresh is None or self._tails is None:
             return False
+        self._change_over(self._fresh)
         locations, events = (tail.take() for tail in self._tails)
         if not locations and not events:
             return False
+        if self._since_boot is not None:
+            self._since_boot.append((locations, events))
         view, before = self._fresh.view, self._fresh.view.cursor
         try:
             view.fold_locations(locations)
@@ -188,7 +226,7 @@ class Gateway:
         metrics.count("gateway_cuts_total")
         metrics.gauge("gateway_drivers", view.drivers.total)
         metrics.gauge("gateway_lag_seconds", (self._env.now_ms() - view.at_ms) / 1000)
-        now = {LOCATIONS: view.undecodable, EVENTS: view.undecodable_events, "dropped": view.batches.dropped}
+        now = self._counts(view)
         for topic in (LOCATIONS, EVENTS):
             if now[topic] > self._counted[topic]:
                 count = now[topic] - self._counted[topic]
@@ -197,6 +235,9 @@ class Gateway:
         if now["dropped"] > self._counted["dropped"]:
             metrics.count("gateway_dropped_events_total", now["dropped"] - self._counted["dropped"])
         self._counted = now
+
+    def _counts(self, view: View) -> dict[str, int]:
+        return {LOCATIONS: view.undecodable, EVENTS: view.undecodable_events, "dropped": view.batches.dropped}
 
     # --- readiness --------------------------------------------------------------------------------
 

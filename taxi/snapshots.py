@@ -24,7 +24,7 @@ from taxi.topics import SNAPSHOTS
 SLOTS: Final = 90
 PART_BYTES_MAX: Final = 480 * 1024
 MINUTE_MS: Final = 60_000
-_RECORDS_AT_FIRST: Final = 32
+_RECORDS_AT_FIRST: Final = 8
 
 
 class Body(Struct, kw_only=True):

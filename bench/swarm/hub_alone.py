@@ -39,6 +39,11 @@ class Noise:
         assert self.cursor is not None
         self.previous, self.cursor = self.cursor, self.cursor._replace(loc=self.cursor.loc + 1)
 
+    def awaits(self, cursor: Cursor) -> bool:
+        """Nothing is being read."""
+        del cursor
+        return False
+
     def serves(self, _: Cursor) -> bool:
         return True
 

@@ -17,6 +17,7 @@ from gateway.city.grid import Grid, Tiles
 from gateway.city.rides import RideTable, ride_record, rides_section
 from gateway.stream.cut import Held, Sections, seal
 from gateway.stream.picture import Area, Box
+from gateway.stream.session import Ends
 from gateway.stream.window import Window
 from taxi import codec
 from taxi.batches import Batch, WholeBatches
@@ -74,7 +75,10 @@ class View:
         self.batches = WholeBatches()
         self._feed = Feed(ev)
         self._append_ms = 0
-        self._loc_start = loc
+        self.begins = Ends(loc, ev)
+        """Where reading began."""
+        self.is_deepening = False
+        """Whether another view, which reaches back further, is about to take this one's place."""
         self.covered_ms: int | None = None
         """No fix before where reading began was appended later; None where no batch tells."""
         self._skipped_to = 0
@@ -96,7 +100,7 @@ class View:
     def _cover(self) -> None:
         """A batch is no earlier than any fix before its cut: that bounds the age of what was not read."""
         read_to = self.city.locations_offset
-        if self.covered_ms is None and read_to >= self._loc_start and read_to > self._skipped_to:
+        if self.covered_ms is None and read_to >= self.begins.loc and read_to > self._skipped_to:
             self.covered_ms = self.city.now_ms
 
     # --- folding ----------------------------------------------------------------------------------
@@ -209,7 +213,7 @@ class View:
     def went_live(self, unread_ms: int) -> None:
         """The end of the log was reached. What was not read was appended before `unread_ms`."""
         self._live = True
-        if self._loc_start:
+        if self.begins.loc:
             self._window.full_ms = unread_ms + self.span.expiry_ms + SKEW_MS
 
     # --- asking -----------------------------------------------------------------------------------
@@ -218,6 +222,16 @@ class View:
     def whole(self) -> bool:
         """Whether the rows of the last cut are all known: only then anything of it may be shown."""
         return self._live and self.cursor is not None and self.at_ms >= self._window.full_ms
+
+    def reaches_beyond(self, other: "View") -> bool:
+        """Whether reading began earlier than there."""
+        mine, others = self.begins, other.begins
+        return mine != others and mine.loc <= others.loc and mine.ev <= others.ev
+
+    def awaits(self, cursor: Cursor) -> bool:
+        """Whether a diff from there may be had soon: what is missing is being read."""
+        reached = self.cursor is not None and cursor.reached_by(self.cursor)
+        return self.is_deepening and reached and not self.serves(cursor)
 
     def serves(self, cursor: Cursor) -> bool:
         """Whether a diff can be cut from there: everything that stood at `cursor` must be known."""

@@ -151,6 +151,8 @@ class Hub:
             if not client.connection.backlog():
                 self._restart(client, frames, Serve(None, session.reset))
             return
+        if session.cursor is not None and frames.picture.awaits(session.cursor):
+            return
         in_window = session.cursor is not None and frames.picture.serves(session.cursor)
         verdict = judge(session.cursor, frames.picture.cursor, in_window=in_window, ends=session.ends)
         if verdict is not None:

@@ -29,6 +29,10 @@ class Picture(Protocol):
         """Whether a diff can be cut from there."""
         ...
 
+    def awaits(self, cursor: Cursor) -> bool:
+        """Whether a diff from there, which can't be cut now, can be soon: whoever stands there is held."""
+        ...
+
     def area(self, box: Box | None) -> Area:
         """The area that shows a bounding box, in its canonical form. Raises ValueError."""
         ...

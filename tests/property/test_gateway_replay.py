@@ -83,7 +83,7 @@ def test_every_diff_of_a_fresh_gateway_leads_to_the_fold_of_the_log(
 
 def test_the_recording_serves_many_cursors_from_the_middle_of_the_log() -> None:
     view = fresh_gateway(recording().cursors[-1], 25)
-    assert view._window._loc_start > 0
+    assert view.begins.loc > 0
     served = [cursor for cursor in recording().cursors if view.serves(cursor)]
     assert len(served) > 50
 

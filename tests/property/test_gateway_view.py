@@ -170,7 +170,7 @@ def test_a_client_moves_to_a_freshly_booted_gateway_and_its_picture_stays_right(
     )
     assert viewer.state.cursor is not None
     served = later.serves(viewer.state.cursor)
-    event(f"served: {served}, whole: {later.whole}, from the middle: {later._window._loc_start > 0}")
+    event(f"served: {served}, whole: {later.whole}, from the middle: {later.begins.loc > 0}")
     if served or later.whole:
         viewer.catch_up(later)
 

@@ -38,6 +38,8 @@ class Cells:
         """Frames encoded."""
         self.cursor: Cursor | None = Cursor(epoch, 0, 0)
         self.previous: Cursor | None = None
+        self.reads_back = False
+        """Whether what lies before the window is being read."""
 
     def write(self, cell: int, number: int) -> None:
         self.log.append((cell, number))
@@ -48,6 +50,9 @@ class Cells:
     def serves(self, cursor: Cursor) -> bool:
         assert self.cursor is not None
         return cursor.reached_by(self.cursor) and cursor.loc >= self.cursor.loc - self.window
+
+    def awaits(self, cursor: Cursor) -> bool:
+        return cursor.loc < self.cursor.loc - self.window and self.reads_back if self.cursor else False
 
     def area(self, box: Box | None) -> Area:
         if box is None:

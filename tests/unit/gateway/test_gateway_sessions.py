@@ -355,7 +355,7 @@ def test_a_reader_that_stops_gets_one_diff_and_costs_nobody_anything(lab: Lab) -
 
 def test_a_reader_that_never_comes_back_is_closed_after_thirty_seconds(lab: Lab) -> None:
     async def story() -> None:
-        going_on = lab.loop.create_task(lab.traffic(drivers=400))
+        going_on = lab.loop.create_task(lab.traffic(drivers=1_500))
         await lab.until(lambda: lab.city.batch > 0)
         gateway = await lab.gateway()
         dead, quick = await lab.watch(), await lab.watch()
