@@ -7,6 +7,7 @@ The real hub, sessions and transport; the frames are made of random bytes. Print
 """
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import sys
 import time
 from typing import Any
 
+import psutil
 import uvloop
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
@@ -97,18 +99,27 @@ async def main(port: int, size: int, hz: int, seconds: int, clients: int) -> Non
         hub.publish(beat=False)
         listener.open()
         welcoming = asyncio.create_task(welcome(hub, listener))
-        await beats(hub, picture, hz, clients)
-        print(json.dumps(await measured(hub, picture, hz, seconds)), flush=True)
+        each_bytes = await beats(hub, picture, hz, clients)
+        figures = await measured(hub, picture, hz, seconds)
+        print(json.dumps(figures | {"bytes_per_client": each_bytes}), flush=True)
         welcoming.cancel()
         os._exit(0)  # nobody waits for a thousand sockets to close
 
 
-async def beats(hub: Hub, picture: Noise, hz: int, clients: int) -> None:
-    """Until everyone is there, and a moment longer."""
+async def beats(hub: Hub, picture: Noise, hz: int, clients: int) -> float:
+    """Until everyone is there, and a moment longer; the bytes that each of the last nine tenths took."""
+    few, process = 0, psutil.Process()
     while len(hub.clients) < clients:
         tick(hub, picture)
         await asyncio.sleep(1 / hz)
-    await asyncio.sleep(0.3)
+        if not few and len(hub.clients) >= clients // 10:
+            gc.collect()
+            few, before = len(hub.clients), process.memory_info().rss
+    for _ in range(3):
+        tick(hub, picture)
+        await asyncio.sleep(1 / hz)
+    gc.collect()
+    return (process.memory_info().rss - before) / (len(hub.clients) - few) if few < clients else 0.0
 
 
 def tick(hub: Hub, picture: Noise) -> None:

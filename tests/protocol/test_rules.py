@@ -1,0 +1,467 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What always holds: the sixteen rules of the stream, each shown on real gateways, each able to fail.
+
+Every rule is a story that asserts it. It is told twice: as things are, and with a mistake planted that
+breaks this rule, which it must notice.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+import gateway.city.drivers
+import gateway.city.feed
+import gateway.stream.fanout
+import gateway.stream.hub
+from gateway.stream.session import Serve, judge
+from gateway.stream.tokens import Grant, Keys, Role
+from taxi.cursor import Cursor
+from tests.protocol.stage import CORNER, EXPIRY_MS, Stage, look, until_seen
+from tests.simulation import planted
+from tests.simulation.sockets import KERNEL_BYTES, Socket
+from tests.unit.gateway.lab import EPOCH, HERE, THERE, Browser
+
+SECRET = "a secret of at least thirty-two bytes"
+Story = Callable[[Stage], Coroutine[Any, Any, None]]
+
+
+async def rule_01_the_rows_at_every_cut_are_those_of_the_log_within_the_view(stage: Stage) -> None:
+    await stage.begun()
+    with stage.traffic():
+        await asyncio.sleep(1)
+        whole, corner = await stage.lab.watch(), await stage.lab.watch(view=CORNER)
+        for _ in range(25):
+            await whole.cut()
+            stage.hold_to_the_log(whole)
+            await corner.cut()
+            stage.hold_to_the_log(corner, CORNER)
+        assert whole.state.lanes == whole.cuts[-1].hash
+        assert len(corner.state.drivers) < len(whole.state.drivers)
+
+
+async def rule_02_the_cursor_never_goes_back_across_gateways(stage: Stage) -> None:
+    lab = stage.lab
+    await stage.begun("gateway-1", "gateway-2")
+    with stage.traffic():
+        browser = lab.browse()
+        while browser.socket.peer != "gateway-1":
+            browser = lab.browse()
+        browser.hello()
+        await browser.cut()
+        lab.loop.freeze(lab.gateways["gateway-2"][2])
+        for _ in range(10):
+            await browser.cut()
+        before = browser.state.cursor
+        lab.kill("gateway-1")
+        lab.loop.thaw(lab.gateways["gateway-2"][2])  # it stands where it was frozen, far behind
+        again = await stage.elsewhere(browser.state)
+        assert before is not None
+        for _ in range(10):
+            assert again.state.cursor is not None
+            assert before.reached_by(again.state.cursor)
+            before = again.state.cursor
+            await again.cut()
+
+
+async def rule_03_the_fix_shown_of_a_driver_never_gets_older(stage: Stage) -> None:
+    await stage.begun("gateway-1", "gateway-2")
+    with stage.traffic():
+        browser, newest = await stage.lab.watch(), dict[int, int]()
+        for number in range(40):
+            if number % 10 == 9:
+                browser = await stage.elsewhere(browser.state)
+            await browser.cut()
+            for driver, row in browser.state.drivers.items():
+                assert row.at_ms >= newest.get(driver, 0)
+                newest[driver] = row.at_ms
+
+
+async def rule_04_each_feed_event_comes_once_in_order_without_a_gap(stage: Stage) -> None:
+    await stage.begun("gateway-1", "gateway-2")
+    with stage.traffic():
+        browser = await stage.lab.watch()
+        began, told = browser.cuts[0].ev, list[int]()
+        for number in range(30):
+            if number % 7 == 6:
+                browser.socket.close()
+                browser = await stage.elsewhere(browser.state)
+                told += [offset for cut in browser.cuts for offset, *_ in cut.feed]
+            told += [offset for offset, *_ in (await browser.cut()).feed]
+        assert browser.state.cursor is not None
+        assert told == stage.offsets_told(began, browser.state.cursor.ev)
+        assert len(told) > 20
+
+
+async def rule_05_only_superseded_fixes_are_skipped_and_the_newest_arrives(stage: Stage) -> None:
+    await stage.begun()
+    with stage.traffic(drivers=60):
+        slow, quick = await stage.lab.watch(), await stage.lab.watch()
+        while stage.lab.spy().counts.get("gateway_skipped_total", 0) < 20:
+            await quick.cut()
+        stage.lab.fix(999, THERE)  # seen once, while the slow one does not read
+        while stage.lab.spy().counts["gateway_skipped_total"] < 60:
+            await quick.cut()
+    for browser in (slow, quick):
+        while browser.state.cursor != stage.lab.end:
+            await browser.cut()
+        stage.hold_to_the_log(browser)
+    assert len(slow.cuts) < len(quick.cuts) / 2
+
+
+async def rule_06_when_input_stops_everyone_reaches_one_hash_within_two_seconds(stage: Stage) -> None:
+    await stage.begun("gateway-1", "gateway-2")
+    with stage.traffic(drivers=60):
+        browsers = [await stage.lab.watch() for _ in range(4)]
+        stopped = browsers.pop()
+        reading = [stage.lab.loop.create_task(read(browser)) for browser in browsers]
+        await asyncio.sleep(5)
+    for task in reading:
+        task.cancel()
+    stopped_s = stage.lab.loop.now
+    for browser in (*browsers, stopped):
+        while browser.state.cursor != stage.lab.end:
+            await browser.cut(within_s=2)
+    assert stage.lab.loop.now - stopped_s <= 2
+    assert len({browser.state.lanes for browser in (*browsers, stopped)}) == 1
+
+
+async def rule_07_an_image_is_whole_nothing_after_it_is_lost_no_cut_halves_a_batch(stage: Stage) -> None:
+    stage.lab.broker.harshness.cut_fetches = 1.0
+    await stage.begun()
+    with stage.traffic(drivers=20):
+        for _ in range(8):
+            browser = await stage.lab.watch()
+            assert browser.cuts[0].is_image
+            for _ in range(5):
+                cut = await browser.cut()
+                assert (cut.loc_before, cut.ev_before) == (browser.cuts[-2].loc, browser.cuts[-2].ev)
+                assert cut.ev in stage.events().boundaries
+                stage.hold_to_the_log(browser)
+            browser.socket.close()
+
+
+async def rule_08_epoch_and_offsets_travel_as_one(stage: Stage) -> None:
+    await stage.begun()
+    first = (await stage.lab.watch()).state
+    for torn in ("", EPOCH, f"{EPOCH}:1", f":{first.cursor and first.cursor.loc}:1"):
+        with pytest.raises(ValueError, match="epoch:loc:ev"):
+            Cursor.parse(torn)
+    stage.lab.batch(epoch="fedcba9876543210")
+    await stage.lab.until(lambda: stage.lab.spy().counts.get("gateway_rebuilds_total", 0) > 0)
+    await stage.lab.until(lambda: stage.lab.spy().reason is None)
+    again = await stage.elsewhere(first)
+    assert again.cuts[0].is_image
+    assert again.state.cursor is not None
+    assert (again.state.cursor.epoch, again.said[0]["reason"]) == ("fedcba9876543210", "epoch")
+
+
+async def rule_09_every_odd_cursor_has_its_outcome_within_ten_seconds(stage: Stage) -> None:
+    lab = stage.lab
+    await stage.begun()
+    with stage.traffic():
+        old = (await lab.watch()).state
+        await asyncio.sleep(130)
+        assert old.cursor is not None
+        outcomes = {
+            str(old.cursor): "expired",
+            str(Cursor("feedfeedfeedfeed", 1, 1)): "epoch",
+            str(old.cursor._replace(ev=10**9)): "ahead",
+            str(old.cursor._replace(loc=10**9)): "ahead",
+        }
+        for cursor, reason in outcomes.items():
+            asked_s, browser = lab.loop.now, lab.browse()
+            browser.hello(cursor=cursor)
+            await browser.cut()
+            assert [said.get("reason") for said in browser.said] == [reason, reason]
+            assert lab.loop.now - asked_s < 10
+        unknown = lab.browse()
+        unknown.hello(cursor="nonsense")
+        assert (await unknown.closed())[0] == 4400
+    lab.broker.harshness.down = True  # within the log, for all this gateway can know
+    held, asked_s = lab.browse(), lab.loop.now
+    held.hello(cursor=str(Cursor(EPOCH, lab.end.loc + 1, lab.end.ev)))
+    assert (await held.closed())[0] == 4001
+    assert lab.loop.now - asked_s < 10.5
+
+
+async def rule_10_a_session_that_saw_no_event_resumes_as_well_as_any_other(stage: Stage) -> None:
+    await stage.begun("gateway-1", "gateway-2")
+    browser = await stage.lab.watch()
+    assert browser.state.cursor is not None
+    assert browser.state.cursor.loc == 0  # nothing has ever happened
+    stage.lab.fix(1)
+    again = await stage.elsewhere(browser.state)
+    assert again.said[0]["mode"] == "resume"
+    assert not again.cuts[0].is_image
+    while again.state.cursor != stage.lab.end:
+        await again.cut()
+    stage.hold_to_the_log(again)
+
+
+async def rule_11_who_leaves_the_view_or_the_city_is_removed_and_no_ghost_stays(stage: Stage) -> None:
+    lab = stage.lab
+    await stage.begun()
+    lab.fix(1, HERE)
+    lab.fix(2, HERE)
+    corner, whole = await lab.watch(view=CORNER), await lab.watch()
+    while set(corner.state.drivers) != {1, 2}:
+        await corner.cut()
+    lab.fix(1, THERE)
+    left_s = lab.loop.now
+    while 1 in corner.state.drivers:
+        await corner.cut()
+    assert lab.loop.now - left_s < 1
+    while set(whole.state.drivers) != {1, 2}:
+        await whole.cut()
+    gone_s = lab.loop.now
+    while {1, 2} & set(whole.state.drivers):
+        lab.fix(3, THERE)  # log time goes on
+        await whole.cut()
+        assert lab.loop.now - gone_s < EXPIRY_MS / 1000 + 1
+    stage.hold_to_the_log(whole)
+
+
+async def rule_12_a_new_view_begins_with_a_diff_and_the_last_one_asked_for_holds(stage: Stage) -> None:
+    await stage.begun()
+    with stage.traffic():
+        await asyncio.sleep(2)
+        browser = await stage.lab.watch()
+        await browser.cut()
+        look(browser, 1, CORNER)
+        cut = await until_seen(browser, 1)
+        assert not cut.is_image
+        stage.hold_to_the_log(browser, CORNER)
+        opposite = [THERE[0], THERE[1], THERE[0], THERE[1]]
+        for generation, box in enumerate((None, CORNER, opposite, CORNER, None, opposite), start=2):
+            look(browser, generation, box)
+        before = len(browser.cuts)
+        await until_seen(browser, 7)
+        assert sum(bool(cut.generation) for cut in browser.cuts[before:]) <= 2
+        for _ in range(10):
+            stage.hold_to_the_log(browser, opposite)
+            assert (await browser.cut()).generation == 0
+
+
+async def rule_13_a_reader_that_stops_costs_bounded_bytes_and_nobody_else(stage: Stage) -> None:
+    lab = stage.lab
+    await stage.begun()
+    with stage.traffic(drivers=60):
+        dead, quick = await lab.watch(), await lab.watch()
+        began_s, frame = lab.loop.now, 0
+        while lab.loop.now < began_s + 20:
+            seen_s = lab.loop.now
+            await quick.cut()
+            frame = max(frame, quick.socket._unread_bytes, 4_000)
+            assert lab.loop.now - seen_s < 1
+            assert dead.socket._unread_bytes <= KERNEL_BYTES + frame
+
+
+async def rule_14_a_cursor_is_never_ahead_of_what_was_sent(stage: Stage) -> None:
+    lab = stage.lab
+    await stage.begun()
+    hub = lab.gateways["gateway-1"][0].hub
+    with stage.traffic(drivers=60):
+        slow, quick = await lab.watch(), await lab.watch()
+        reached = slow.state.cursor
+        while lab.spy().counts.get("gateway_skipped_total", 0) < 20:
+            await quick.cut()
+        [client] = [client for client in hub.clients.values() if client.group is None]
+        noted = client.session.cursor
+        while slow.socket._unread_bytes:
+            cut = await slow.cut()
+            reached = Cursor(EPOCH, cut.loc, cut.ev)
+            if not slow.socket._inbox.qsize():
+                break
+        assert noted is not None
+        assert reached is not None
+        assert noted.reached_by(reached)
+
+
+async def rule_15_no_frame_follows_an_expired_token(stage: Stage) -> None:
+    lab = stage.lab
+    await stage.begun(token_secret=SECRET)
+    with stage.traffic():
+        expires_ms = lab.now_ms() // 1000 * 1000 + 5_000
+        token = Keys(SECRET).mint(Grant(Role.VIEWER, expires_ms), lab.now_ms())
+        sent_ms: list[int] = []
+        lab.sockets.watch = lambda _, message: (
+            sent_ms.append(lab.now_ms()) if isinstance(message, bytes) else None
+        )
+        browser = await lab.watch(token=token)
+        async with asyncio.timeout(20):
+            assert (await browser.closed())[0] == 4401
+        assert sent_ms
+        assert sent_ms[-1] < expires_ms
+
+
+async def rule_16_after_a_drain_clients_come_back_at_no_more_than_the_rate(stage: Stage) -> None:
+    lab = stage.lab
+    await stage.begun("gateway-1", drain_per_s=4)
+    browsers = [await lab.watch() for _ in range(12)]
+    await lab.gateway("gateway-2")
+    lab.tasks["gateway-1"].cancel()
+    came_s: list[float] = []
+
+    async def leave(browser: Browser) -> None:
+        while (message := await browser.next()) is not None:
+            if isinstance(message, dict) and message["type"] == "drain":
+                break
+        assert message is not None, "closed without a word"
+        came_s.append(lab.loop.now)
+        again = await stage.elsewhere(browser.state)
+        assert again.said[0] | {"gateway": "gateway-2", "mode": "resume"} == again.said[0]
+        assert browser.socket.closed is None, "a dark moment"
+        browser.socket.close()
+
+    await asyncio.gather(*(leave(browser) for browser in browsers))
+    for first_s in came_s:
+        assert sum(first_s <= at_s < first_s + 1 for at_s in came_s) <= 4 + 2
+    await lab.until(lab.tasks["gateway-1"].done)
+
+
+async def read(browser: Browser) -> None:
+    """For ever."""
+    while True:
+        await browser.cut()
+
+
+# --- the mistakes ----------------------------------------------------------------------------------------
+
+
+def judged(otherwise: Callable[..., Serve | None]) -> AbstractContextManager[object]:
+    return patch.object(gateway.stream.hub, "judge", partial(otherwise, judge))
+
+
+def image_for_who_is_ahead(real: Any, cursor: Any, now: Any, **rest: Any) -> Serve | None:
+    return real(cursor, now, **rest) or Serve(None, "ahead")
+
+
+def any_epoch_will_do(real: Any, cursor: Any, now: Any, **rest: Any) -> Any:
+    return real(cursor and cursor._replace(epoch=now.epoch), now, **rest | {"in_window": True})
+
+
+def nothing_is_no_cursor(real: Any, cursor: Any, now: Any, **rest: Any) -> Any:
+    return real(cursor if cursor and cursor.loc else None, now, **rest)
+
+
+@contextmanager
+def events_told_again() -> Iterator[None]:
+    after = gateway.city.feed.Feed.after
+    with patch.object(gateway.city.feed.Feed, "after", lambda self, ev: after(self, max(0, ev - 3))):
+        yield
+
+
+@contextmanager
+def a_diff_of_the_last_cut_alone() -> Iterator[None]:
+    changes, close = gateway.city.drivers.DriverTable.changes, gateway.city.drivers.DriverTable.close
+    at = [0]
+
+    def note(self: Any, cursor: Cursor, *rest: Any) -> None:
+        at[0] = cursor.loc
+        close(self, cursor, *rest)
+
+    def short(self: Any, since: Cursor, *areas: Any) -> Any:
+        return changes(self, since._replace(loc=max(since.loc, at[0] - 60)), *areas)
+
+    with (
+        patch.object(gateway.city.drivers.DriverTable, "close", note),
+        patch.object(gateway.city.drivers.DriverTable, "changes", short),
+    ):
+        yield
+
+
+@contextmanager
+def rows_outlive_their_time() -> Iterator[None]:
+    init = gateway.city.drivers.DriverTable.__init__
+
+    def patient(self: Any, grid: Any, *, expiry_ms: int, memory_ms: int) -> None:
+        init(self, grid, expiry_ms=2 * expiry_ms, memory_ms=memory_ms)
+
+    with patch.object(gateway.city.drivers.DriverTable, "__init__", patient):
+        yield
+
+
+def nobody_is_slow() -> AbstractContextManager[object]:
+    return patch.object(Socket, "backlog", lambda _: 0)
+
+
+def the_slow_are_forgotten() -> AbstractContextManager[object]:
+    return patch.object(gateway.stream.hub.Hub, "_catch_up", lambda *_: None)
+
+
+def the_future_is_not_looked_up() -> AbstractContextManager[object]:
+    async def nothing(*_: Any) -> None:
+        """Held, whatever the log says."""
+
+    return patch.object(gateway.stream.hub.Hub, "_measure", nothing)
+
+
+@contextmanager
+def cursors_move_on_without_frames() -> Iterator[None]:
+    blocked = gateway.stream.fanout.Fanout._blocked
+
+    def ahead(self: Any, client: Any, now_s: float) -> None:
+        blocked(self, client, now_s)
+        client.session.cursor = self.cursor and self.cursor._replace(loc=self.cursor.loc + 10**6)
+
+    def idle(self: Any, client: Any, *_: Any) -> None:
+        self._env.metrics.count("gateway_skipped_total")
+
+    with (
+        patch.object(gateway.stream.fanout.Fanout, "_blocked", ahead),
+        patch.object(gateway.stream.hub.Hub, "_catch_up", idle),
+    ):
+        yield
+
+
+RULES: dict[Story, Callable[[], AbstractContextManager[object]]] = {
+    rule_01_the_rows_at_every_cut_are_those_of_the_log_within_the_view: planted.yesterdays_fixes_count,
+    rule_02_the_cursor_never_goes_back_across_gateways: partial(judged, image_for_who_is_ahead),
+    rule_03_the_fix_shown_of_a_driver_never_gets_older: planted.the_last_fix_wins,
+    rule_04_each_feed_event_comes_once_in_order_without_a_gap: events_told_again,
+    rule_05_only_superseded_fixes_are_skipped_and_the_newest_arrives: a_diff_of_the_last_cut_alone,
+    rule_06_when_input_stops_everyone_reaches_one_hash_within_two_seconds: the_slow_are_forgotten,
+    rule_07_an_image_is_whole_nothing_after_it_is_lost_no_cut_halves_a_batch: planted.half_a_batch_applied,
+    rule_08_epoch_and_offsets_travel_as_one: partial(judged, any_epoch_will_do),
+    rule_09_every_odd_cursor_has_its_outcome_within_ten_seconds: the_future_is_not_looked_up,
+    rule_10_a_session_that_saw_no_event_resumes_as_well_as_any_other: partial(judged, nothing_is_no_cursor),
+    rule_11_who_leaves_the_view_or_the_city_is_removed_and_no_ghost_stays: rows_outlive_their_time,
+    rule_12_a_new_view_begins_with_a_diff_and_the_last_one_asked_for_holds: planted.the_first_wish_holds,
+    rule_13_a_reader_that_stops_costs_bounded_bytes_and_nobody_else: nobody_is_slow,
+    rule_14_a_cursor_is_never_ahead_of_what_was_sent: cursors_move_on_without_frames,
+    rule_15_no_frame_follows_an_expired_token: planted.tokens_read_once,
+    rule_16_after_a_drain_clients_come_back_at_no_more_than_the_rate: planted.everyone_leaves_at_once,
+}
+
+
+def told(rule: Story) -> None:
+    """The story of a rule, from a new world to its end."""
+    stage = Stage()
+    try:
+        stage.lab.run(rule(stage))
+    finally:
+        for _, _, node in stage.lab.gateways.values():
+            stage.lab.loop.kill(node)
+        stage.lab.loop.bury()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_it_always_holds(rule: Story) -> None:
+    told(rule)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_mistake_that_breaks_it_is_noticed(rule: Story) -> None:
+    with RULES[rule](), pytest.raises(Exception) as noticed:  # noqa: PT011 - by whichever check comes first
+        told(rule)
+    print(f"{rule.__name__}: {noticed.value!r:.200}")
+
+
+def test_there_are_sixteen() -> None:
+    numbers = [int(rule.__name__.split("_")[1]) for rule in RULES]
+    assert numbers == list(range(1, 17))
