@@ -74,7 +74,7 @@ async def recover(bus: Bus, partition: int, new_id: Callable[[], str]) -> Recove
     found = await _place(bus, partition, found, LOCATIONS, new_id)
     if found.locations_offset < city.locations_offset:
         return found  # the topic was made anew: the first batch forgets what was known
-    await _fold_fixes(bus, partition, newest, fixes_from, city.locations_offset)
+    found = await _know_the_fixes(bus, partition, found, fixes_from)
     return await _catch_up(bus, partition, found)
 
 
@@ -169,13 +169,18 @@ async def _place(
     recorded: int = getattr(found.city, f"{name}_offset")
     bounds = await bus.offsets(topic, partition)
     if recorded > bounds.end or not await _same(bus, partition, found.city, topic, recorded, bounds.start):
-        return _at(replace(found, epoch=_another(found.epoch, name, new_id)), name, bounds.start)
+        found = replace(found, epoch=_another(found.epoch, name, new_id))
+        return _at(_skipping(found, topic, 0, bounds.start), name, bounds.start)
     if recorded < bounds.start:
-        if found.city.batch:
-            skipped = Skipped(topic, recorded, bounds.start)
-            found = replace(found, skipped=(*found.skipped, skipped))
-        return _at(found, name, bounds.start)
+        return _at(_skipping(found, topic, recorded, bounds.start), name, bounds.start)
     return found
+
+
+def _skipping(found: Recovered, topic: str, first: int, after: int) -> Recovered:
+    """What retention took unread is said."""
+    if after <= first:
+        return found
+    return replace(found, skipped=(*found.skipped, Skipped(topic, first, after)))
 
 
 def _another(begun: Epoch | None, name: str, new_id: Callable[[], str]) -> Epoch:
@@ -213,10 +218,27 @@ async def _record_at(bus: Bus, topic: str, partition: int, offset: int) -> Recor
     return None
 
 
+async def _know_the_fixes(bus: Bus, partition: int, found: Recovered, start: int) -> Recovered:
+    """Fold the fixes that earlier batches read since the snapshot.
+
+    Where retention took some of them, this dispatcher knows fewer than those before it did, and says so:
+    its decisions can't be repeated from the log until the next snapshot. Drivers heard of in the gap are
+    not lost for it: the count begins anew, as after a silence.
+    """
+    end = found.city.locations_offset
+    there = (await bus.offsets(LOCATIONS, partition)).start
+    if start < min(there, end):
+        found.newest.heard_ms = 0
+        others = tuple(skipped for skipped in found.skipped if skipped.topic != LOCATIONS)
+        found = replace(found, skipped=(*others, Skipped(LOCATIONS, start, there)))
+        start = there
+    await _fold_fixes(bus, partition, found.newest, start, end)
+    return found
+
+
 async def _fold_fixes(bus: Bus, partition: int, newest: NewestFixes, start: int, end: int) -> Backlog:
-    """Fold fixes in, start … end − 1. What retention took is superseded anyway."""
-    bounds = await bus.offsets(LOCATIONS, partition)
-    reader = await bus.reader(LOCATIONS, partition, max(start, bounds.start))
+    """Fold fixes in, start … end − 1."""
+    reader = await bus.reader(LOCATIONS, partition, start)
     backlog = Backlog()
     try:
         while reader.position < end:

@@ -30,6 +30,7 @@ _STEADY_S: Final = 60.0
 """Whoever went on for this long has worked: longer than any call may be retried."""
 _GIVE_UP_S: Final = 300.0
 """A process that could not work for this long ends, and says why."""
+_LAST_WORD_S: Final = 1.0
 _STANDBY_S: Final = 1.0
 """Empty hands for this long are those of a standby; before, the group is still making up its mind."""
 
@@ -79,15 +80,34 @@ async def _follow(env: Env[Settings], member: Membership, cities: tuple[Territor
     while True:
         mine = [city for city in cities if city.partition in assignment.partitions]
         _note(env, assignment, mine)
-        async with asyncio.TaskGroup() as group:
-            work = _decide_for(env, member.claim(assignment), mine) if mine else [_stand_by(env)]
-            tasks = [group.create_task(each) for each in work]
-            assignment = await member.next()
-            for task in tasks:
-                task.cancel()
+        claim = member.claim(assignment)
+        try:
+            async with asyncio.TaskGroup() as group:
+                work = _decide_for(env, claim, mine) if mine else [_stand_by(env)]
+                tasks = [group.create_task(each) for each in work]
+                assignment = await member.next()
+                for task in tasks:
+                    task.cancel()
+        except* Unavailable:
+            await _last_word(claim)
+            raise
         if assignment.expelled:
             env.metrics.count("dispatcher_fenced_total", by="group")
             env.log.warning("fenced: the group gave our cities to others while we slept, joining again")
+
+
+async def _last_word(claim: Claim) -> None:
+    """Who slept past its session mostly learns it by a call that took too long: the group knows better.
+
+    Raises Fenced where it has given our cities to others.
+    """
+    try:
+        async with asyncio.timeout(_LAST_WORD_S):
+            await claim.confirm()
+    except Fenced:
+        raise
+    except (BusError, TimeoutError):
+        return  # the broker is away for everybody
 
 
 def _decide_for(

@@ -56,7 +56,7 @@ class Again:
 
     def refolds(self, recorded: Recorded) -> bool:
         """Whether its dispatcher knew fewer fixes than the log ever held: retention took them meanwhile."""
-        return any(
+        return not self.fixes_of(recorded).is_new and any(
             skipped.topic == LOCATIONS and skipped.first < self.city.locations_offset
             for skipped in recorded.of(m.InputSkipped)
         )

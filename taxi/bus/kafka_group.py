@@ -124,6 +124,8 @@ class KafkaClaim:
                 await self._member.beat()
         except (IllegalGenerationError, UnknownMemberIdError) as error:
             raise Fenced(f"no member of the group any more: {error!r}") from error
+        except (KafkaError, OSError) as error:
+            raise Unavailable(f"heartbeat: {error!r}") from error
         if not self._member.holds(self._assignment):
             raise Fenced("the group has taken the assignment back")
         self._confirmed_s = asked_s

@@ -18,9 +18,9 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     KafkaError,
+    NodeNotReadyError,
     NotCoordinatorError,
     ProducerFenced,
-    RebalanceInProgressError,
     for_code,
 )
 from aiokafka.protocol.produce import ProduceRequest
@@ -63,13 +63,15 @@ class KafkaTransactionalProducer:
         async def attempt() -> Identity:
             await self._link.reach_coordinator(self._id)
             while claim is not None and not claim.holds():
-                await claim.confirm()
+                try:
+                    await claim.confirm()
+                except Unavailable as error:
+                    raise NodeNotReadyError(str(error)) from error
             answer = await self._ask(request)
             await self._check(answer.error_code)
             return Identity(answer.producer_id, answer.producer_epoch)
 
-        also = (*_BUSY, RebalanceInProgressError)
-        self._who = await self._link.persist(f"start producer {self._id}", attempt, also=also)
+        self._who = await self._link.persist(f"start producer {self._id}", attempt, also=_BUSY)
 
     async def transact(self, writes: Sequence[Write]) -> tuple[int, ...]:
         if self._spent:

@@ -80,15 +80,20 @@ class Link:
 class MemoryReader:
     """A reader of one partition."""
 
-    def __init__(self, link: Link, partition: Partition, offset: int, *, committed: bool) -> None:
+    def __init__(self, link: Link, place: Place, offset: int, *, committed: bool) -> None:
         self._link = link
-        self._partition = partition
+        self._place = place
         self._committed = committed
         self._position = offset
 
     @property
     def position(self) -> int:
         return self._position
+
+    @property
+    def _partition(self) -> Partition:
+        """The one that has the name now: a topic may have been made anew."""
+        return self._link.broker.partition(*self._place)
 
     def seek(self, offset: int) -> None:
         self._position = offset
@@ -100,7 +105,7 @@ class MemoryReader:
         def serve(reply: Reply) -> None:
             self._serve(reply, offset, limit, wait_s)
 
-        fetched = await self._link.persist_held(f"fetch {self._partition.name}", serve, wait_s)
+        fetched = await self._link.persist_held(f"fetch {self._place[0]}", serve, wait_s)
         if self._position != offset:
             return []  # sought elsewhere meanwhile
         self._position = fetched.next_offset
@@ -118,7 +123,8 @@ class MemoryReader:
 
     def _serve(self, reply: Reply, offset: int, limit: int, wait_s: float) -> None:
         """Answer now if there is anything, else when something comes, else after the wait."""
-        fetched = self._partition.fetch(offset, limit, committed=self._committed)
+        partition = self._partition
+        fetched = partition.fetch(offset, limit, committed=self._committed)
         if fetched.next_offset > offset or not wait_s:
             return self._answer(reply, fetched)
         answered = False
@@ -127,7 +133,7 @@ class MemoryReader:
             nonlocal answered
             if not answered:
                 answered = True
-                self._partition.forget(again)
+                partition.forget(again)
                 try:
                     fetched = self._partition.fetch(offset, limit, committed=self._committed)
                 except BusError as error:
@@ -135,7 +141,7 @@ class MemoryReader:
                 else:
                     self._answer(reply, fetched)
 
-        self._partition.when_it_grows(again)
+        partition.when_it_grows(again)
         self._link.network.world.in_world(wait_s, again)
         return None
 
@@ -285,12 +291,15 @@ class MemoryBus:
     async def reader(
         self, topic: str, partition: int, offset: int, *, committed: bool = True
     ) -> MemoryReader:
-        place = self._broker.partition(self._prefix + topic, partition)
+        place = self._prefix + topic, partition
+        self._broker.partition(*place)  # raises for one that is not there
         return MemoryReader(self._link, place, offset, committed=committed)
 
     async def offsets(self, topic: str, partition: int) -> Offsets:
-        place = self._broker.partition(self._prefix + topic, partition)
-        bounds: Offsets = await self._link.persist(f"offsets of {topic}", lambda: place.offsets)
+        place = self._prefix + topic, partition
+        bounds: Offsets = await self._link.persist(
+            f"offsets of {topic}", lambda: self._broker.partition(*place).offsets
+        )
         return bounds
 
     async def offset_at(self, topic: str, partition: int, timestamp_ms: int) -> int:

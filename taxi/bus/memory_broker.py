@@ -56,6 +56,8 @@ class MemoryBroker:
         self.partitions: dict[Place, Partition] = {}
         self.counts: Counter[str] = Counter()
         """What happened, for tests that want to know whether it ever did."""
+        self.on_open: Callable[[], None] = lambda: None
+        """Called when a transaction opens: a good moment for things to go wrong."""
         self.groups = Groups(now_s, rng, self.counts)
         self._writers: dict[str, Writer] = {}
         self._sequences: dict[tuple[int, Place], tuple[int, int]] = {}
@@ -65,6 +67,10 @@ class MemoryBroker:
     def create_topic(self, name: str, *, partitions: int = 1) -> None:
         for number in range(partitions):
             self.partitions[name, number] = Partition(f"{name}/{number}")
+
+    def recreate(self, name: str, number: int) -> None:
+        """Delete a partition's topic and make it anew, empty; whoever reads it finds the new one."""
+        self.partitions[name, number] = Partition(f"{name}/{number}")
 
     def partition(self, topic: str, number: int) -> Partition:
         """Raises Unavailable for an unknown one, as a cluster that may yet make it."""
@@ -126,6 +132,7 @@ class MemoryBroker:
         if writer.transaction is None:
             writer.transaction, writer.ended = Transaction(self._now_s()), None
             self.keep_ticking()
+            self.on_open()
         base = self.partition(*place).append(records, self._now_ms(), writer.transaction)
         writer.sequences[place] = sequence, base
         return base

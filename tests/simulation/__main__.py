@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.simulation --seeds 200 [--first N] [--jobs 2] [--bug NAME] [--json]`."""
+"""`python -m tests.simulation --seeds 200 [--first N] [--jobs 2] [--kind cities] [--bug NAME] [--json]`."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ import time
 from tests.simulation import planted
 from tests.simulation.run import Batch, run_seeds
 from tests.simulation.sometimes import ENOUGH_SEEDS, never_seen
+from tests.simulation.world import KINDS
 
 
 def main() -> int:
@@ -16,8 +17,10 @@ def main() -> int:
     options = _options()
     began = time.perf_counter()
     seeds = range(options.first, options.first + options.seeds)
-    batch = run_seeds(seeds, jobs=options.jobs, bug=options.bug)
-    missing = never_seen(batch.tally) if options.seeds >= ENOUGH_SEEDS and not options.bug else []
+    batch = run_seeds(seeds, jobs=options.jobs, bug=options.bug, kind=options.kind)
+    missing = (
+        never_seen(batch.tally, options.kind) if options.seeds >= ENOUGH_SEEDS and not options.bug else []
+    )
     _tell(batch, missing, time.perf_counter() - began, as_json=options.json)
     return 1 if batch.bad or missing else 0
 
@@ -28,6 +31,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--bug", choices=sorted(planted.BUGS), default=None)
+    parser.add_argument("--kind", choices=KINDS, default="whole")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

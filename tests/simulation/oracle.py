@@ -4,12 +4,12 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from audit.shell import audit
 from dispatcher.core import Mandate
-from replay.shell import FIXES_GONE, NO_SNAPSHOT, verify
+from replay.shell import FIXES_GONE, INPUT_GONE, NO_SNAPSHOT, verify
 from taxi import topics
 from taxi.bus.memory import MemoryBroker
 from taxi.roads import RoadNetwork
@@ -48,21 +48,24 @@ class Oracle:
     """The log, and what was seen of it."""
 
     broker: MemoryBroker
+    partition: int
     sights: list[Sight]
     clients: list[str]
     now_ms: int
     expiry_ms: int
     roads: RoadNetwork
     mandate: Mandate
+    why_not: Counter[str] = field(default_factory=Counter)
+    """Batches that the replay could not verify."""
 
     def violations(self) -> Iterator[Violation]:
         """All broken rules, most telling first; at most one of each kind."""
         try:
-            self.events = EventFold.of(self.broker.partition(topics.EVENTS, 0))
+            self.events = EventFold.of(self.broker.partition(topics.EVENTS, self.partition))
         except Broken as broken:
             yield broken.args
             return
-        self.locations = LocationFold.of(self.broker.partition(topics.LOCATIONS, 0))
+        self.locations = LocationFold.of(self.broker.partition(topics.LOCATIONS, self.partition))
         rules: list[Callable[[], Iterator[Violation]]] = [
             self.every_cut_is_the_fold_of_the_log,
             self.every_feed_event_once_in_order,
@@ -72,7 +75,6 @@ class Oracle:
             self.inputs_never_go_back,
             self.every_ride_ends,
             self.everyone_is_live_at_the_end,
-            self.no_duel,
             self.the_audit_finds_nothing,
         ]
         for rule in rules:
@@ -128,29 +130,43 @@ class Oracle:
         verdict = at_once(
             verify(
                 StillBus(self.broker),
-                0,
+                self.partition,
                 self.roads,
                 code_digest=self.mandate.code_digest,
                 data_digest=self.mandate.data_digest,
             )
         )
+        self.why_not = verdict.not_verifiable
         if verdict.difference is not None:
             yield "a batch is decided otherwise", *verdict.difference
-        elif verdict.verified + verdict.not_verifiable.total() != len(self.events.batches):
+        elif verdict.verified + verdict.not_verifiable.total() != self._visible_batches():
             yield "a batch was passed over by the replay", verdict.verified, verdict.not_verifiable
-        elif set(verdict.not_verifiable) - {FIXES_GONE, NO_SNAPSHOT}:
+        elif set(verdict.not_verifiable) - self._why_not_verifiable():
             yield "a batch can't be verified", verdict.not_verifiable
+
+    def _visible_batches(self) -> int:
+        """The last commit may not be marked yet."""
+        stable = self.broker.partition(topics.EVENTS, self.partition).stable
+        return sum(batch[-1].offset < stable for batch in self.events.batches)
+
+    def _why_not_verifiable(self) -> set[str]:
+        """What may keep a batch from being decided again, in a world where nothing else is ever lost."""
+        reasons = {
+            event.body.get("reason", "") for event in self.events.events if event.kind == "EpochStarted"
+        }
+        anew = {INPUT_GONE} if any(reason.endswith("recreated") for reason in reasons) else set()
+        return anew | {FIXES_GONE, NO_SNAPSHOT}
 
     def one_letter_for_each_unreadable_message(self) -> Iterator[Violation]:
         """At least one: a crash may repeat it."""
         letters = {
             (letter["topic"], letter["offset"])
-            for entry in self.broker.partition(topics.DEAD_LETTERS, 0).entries
+            for entry in self.broker.partition(topics.DEAD_LETTERS, self.partition).entries
             if (letter := json.loads(entry.record.value or b"{}"))
         }
         skipped = self._skipped()
         for topic, name in ((topics.COMMANDS, "commands_offset"), (topics.LOCATIONS, "locations_offset")):
-            entries = self.broker.partition(topic, 0).entries[: self.last_closed().get(name, 0)]
+            entries = self.broker.partition(topic, self.partition).entries[: self.last_closed().get(name, 0)]
             for offset, entry in enumerate(entries):
                 passed = any(t == topic and first <= offset < after for t, first, after in skipped)
                 if not _is_message(entry.record.value) and not passed and (topic, offset) not in letters:
@@ -171,7 +187,7 @@ class Oracle:
     def _commands_before(self, read: int) -> list[str]:
         gone = [(first, after) for topic, first, after in self._skipped() if topic == topics.COMMANDS]
         ids: dict[str, bool] = {}
-        for offset, entry in enumerate(self.broker.partition(topics.COMMANDS, 0).entries[:read]):
+        for offset, entry in enumerate(self.broker.partition(topics.COMMANDS, self.partition).entries[:read]):
             command = _command(entry.record.value)
             if command is not None:
                 lost = any(first <= offset < after for first, after in gone)
@@ -187,7 +203,12 @@ class Oracle:
         before = {"commands_offset": 0, "locations_offset": 0}
         for batch in self.events.batches:
             closed = batch[-1].body
+            anew = {
+                event.body.get("reason", "").split("_")[0] for event in batch if event.kind == "EpochStarted"
+            }
             for name, offset in before.items():
+                if anew & {name.split("_")[0], "inputs"}:
+                    offset = 0
                 if closed[name] < offset:
                     yield "input went back", name, closed["batch"], offset, closed[name]
                 before[name] = closed[name]
@@ -207,15 +228,9 @@ class Oracle:
             if self.now_ms - newest.get(client, 0) > LIVE_MS:
                 yield "a client is not live", client, self.now_ms - newest.get(client, 0)
 
-    def no_duel(self) -> Iterator[Violation]:
-        """Who rebuilds a producer without a fresh assignment fences the rightful owner, for ever."""
-        counts = self.broker.counts
-        if counts["producers asked for"] > counts["assigned"]:
-            yield "producers without assignments", counts["producers asked for"], counts["assigned"]
-
     def the_audit_finds_nothing(self) -> Iterator[Violation]:
         """`taxi audit` has rules of its own, and must agree with this oracle."""
-        findings = at_once(audit(StillBus(self.broker), [0]))
+        findings = at_once(audit(StillBus(self.broker), [self.partition]))
         for rule, texts in findings.examples.items():
             yield f"audit: {rule}", *texts
 
@@ -225,6 +240,7 @@ class Oracle:
     def tally(self) -> Counter[str]:
         """What events there were, for which reasons, and what came of re-matching."""
         tally = Counter(event.kind for event in self.events.events)
+        tally.update({f"not verifiable: {why}": count for why, count in self.why_not.items()})
         for event in self.events.events:
             body = event.body
             if body.get("reason"):
@@ -234,6 +250,19 @@ class Oracle:
                 tally["a waiting ride given by order"] += "from_driver" not in body
                 tally["a ride swapped again"] += body["attempt"] > 2
         return tally
+
+
+def of_the_group(counts: Counter[str], moves_when_calm: int | None) -> Iterator[Violation]:
+    """What dispatchers owe each other. Liveness alone would miss duels and cities that never settle."""
+    # Who rebuilds a producer without a fresh assignment fences the rightful owner, for ever.
+    if counts["producers asked for"] > counts["assigned"]:
+        yield "producers without assignments", counts["producers asked for"], counts["assigned"]
+    # Who wakes from a long sleep must ask before it takes its city from the one who has it now.
+    if counts["producers asked for by one who was succeeded"]:
+        yield "a zombie fenced its successor", counts["producers asked for by one who was succeeded"]
+    # Where nothing goes wrong any more, no city moves.
+    if moves_when_calm is not None and counts["assigned"] != moves_when_calm:
+        yield "cities move without a cause", counts["assigned"] - moves_when_calm
 
 
 def _is_message(value: bytes | None) -> bool:

@@ -37,6 +37,7 @@ from taxi import messages as m
 from taxi.batches import Batch
 from taxi.bus import Bus, Claim, Fenced, Record, Unknown, Write
 from taxi.bus.memory import MemoryBus, MemoryTransactionalProducer
+from taxi.bus.memory_membership import MemoryClaim
 from taxi.bus.memory_network import Timeout
 from taxi.city import CityState, Ride, Touched
 from taxi.topics import EVENTS
@@ -154,21 +155,60 @@ def a_command_skipped_at_recovery() -> AbstractContextManager[None]:
 def recovery_before_fencing() -> Iterator[None]:
     """Who reads first and fences afterwards misses what the predecessor wrote between."""
     recover, start = dispatcher.recovery.recover, MemoryBus.transactional_producer
-    early: dict[int, Recovered] = {}
+    early: dict[tuple[int, int], Recovered] = {}
 
     async def read_first(
         self: MemoryBus, transactional_id: str, claim: Claim | None = None
     ) -> MemoryTransactionalProducer:
-        early[id(self)] = await recover(self, 0, lambda: "0123456789abcdef")
+        partition = int(transactional_id.rpartition(".")[2])
+        early[id(self), partition] = await recover(self, partition, lambda: "0123456789abcdef")
         return await start(self, transactional_id, claim)
 
-    async def what_was_read(bus: MemoryBus, *_: Any) -> Recovered:
-        return early.pop(id(bus))
+    async def what_was_read(bus: MemoryBus, partition: int, *_: Any) -> Recovered:
+        return early.pop((id(bus), partition))
 
     with (
         patch.object(MemoryBus, "transactional_producer", read_first),
         patch.object(dispatcher.desk, "recover", what_was_read),
     ):
+        yield
+
+
+@contextmanager
+def a_zombie_asks_nobody() -> Iterator[None]:
+    """Who wakes between its assignment and its producer's start believes in what it was given."""
+
+    async def believe(_: MemoryClaim) -> None:
+        return None
+
+    with (
+        patch.object(MemoryClaim, "confirm", believe),
+        patch.object(MemoryClaim, "holds", lambda _: True),
+    ):
+        yield
+
+
+@contextmanager
+def a_gap_in_the_fixes_not_told() -> Iterator[None]:
+    """Recovery goes on with the fixes that retention left, as if there had been no others."""
+    know = dispatcher.recovery._know_the_fixes
+
+    async def quietly(bus: Bus, partition: int, found: Recovered, start: int) -> Recovered:
+        told = await know(bus, partition, found, start)
+        return replace(told, skipped=found.skipped)
+
+    with patch.object(dispatcher.recovery, "_know_the_fixes", quietly):
+        yield
+
+
+@contextmanager
+def a_topic_made_anew_not_noticed() -> Iterator[None]:
+    """Where the new topic has grown past the recorded offset, reading simply goes on."""
+
+    async def same(*_: Any) -> bool:
+        return True
+
+    with patch.object(dispatcher.recovery, "_same", same):
         yield
 
 
@@ -417,6 +457,9 @@ BUGS: dict[str, Plant] = {
         ids_forgotten,
         a_command_skipped_at_recovery,
         recovery_before_fencing,
+        a_zombie_asks_nobody,
+        a_gap_in_the_fixes_not_told,
+        a_topic_made_anew_not_noticed,
         wall_clock_decides,
         commands_in_set_order,
         half_a_chain,

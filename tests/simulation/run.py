@@ -5,10 +5,11 @@ import gc
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from unittest.mock import patch
 
@@ -70,12 +71,14 @@ def scaled() -> Iterator[None]:
         yield
 
 
-def run_seed(seed: int, bug: str | None = None, nemesis: type[Nemesis] = Nemesis) -> Outcome:
-    """One world from birth to judgement; `bug`: one of tests.simulation.planted."""
+def run_seed(
+    seed: int, bug: str | None = None, nemesis: Callable[[World], Nemesis] = Nemesis, *, kind: str = "whole"
+) -> Outcome:
+    """One world from birth to judgement; `bug`: one of tests.simulation.planted, `kind`: of world.KINDS."""
     began = time.process_time()
     gc.disable()
     gc.freeze()  # what was imported is not looked at when the world is buried
-    world = World(seed)
+    world = World(seed, kind)
     try:
         with scaled(), planted.BUGS[bug]() if bug else nullcontext():
             try:
@@ -91,18 +94,23 @@ def run_seed(seed: int, bug: str | None = None, nemesis: type[Nemesis] = Nemesis
         gc.enable()
 
 
-def run_seeds(seeds: Iterable[int], *, jobs: int = 1, bug: str | None = None) -> Batch:
+def run_seeds(seeds: Iterable[int], *, jobs: int = 1, bug: str | None = None, kind: str = "whole") -> Batch:
     """Many worlds, in so many processes; the result does not depend on how many."""
     seeds = list(seeds)
     if jobs == 1:
-        return Batch([run_seed(seed, bug) for seed in seeds])
+        return Batch([run_seed(seed, bug, kind=kind) for seed in seeds])
     with ProcessPoolExecutor(jobs, mp_context=get_context("forkserver")) as pool:
-        return Batch(list(pool.map(run_seed, seeds, [bug] * len(seeds), chunksize=2)))
+        run = partial(run_seed, bug=bug, kind=kind)
+        return Batch(list(pool.map(run, seeds, chunksize=2)))
 
 
-def first_bad(seeds: Iterable[int], bug: str | None = None) -> Outcome | None:
-    """The first seed that finds something."""
-    return next((outcome for seed in seeds if (outcome := run_seed(seed, bug)).violations), None)
+def first_bad(
+    seeds: Iterable[int], bug: str | None = None, *, kind: str = "whole", focus: str = ""
+) -> Outcome | None:
+    """The first seed that finds something. `focus`: a fault to be drawn much more often."""
+    nemesis = partial(Nemesis, focus=focus)
+    outcomes = (run_seed(seed, bug, nemesis, kind=kind) for seed in seeds)
+    return next((outcome for outcome in outcomes if outcome.violations), None)
 
 
 def _line(at_s: float, who: str, what: str, fields: dict[str, object]) -> str:

@@ -33,7 +33,7 @@ from taxi.runtime.env import Env
 from taxi.stream import ClientState, Cut
 from tests.simulation.client import Client, Habits, Window
 from tests.simulation.loop import Node, SimLoop, SimTask, State
-from tests.simulation.oracle import Oracle, Sight, Violation
+from tests.simulation.oracle import Oracle, Sight, Violation, of_the_group
 from tests.simulation.sockets import SimListener, Socket, SocketNetwork
 
 BIRTH_MS = 1_750_000_000_000
@@ -84,14 +84,19 @@ PEOPLE = PeopleHabits(
     resend_s=2.0,
     look_back_s=8.0,
 )
-SERVICES = ("dispatcher-1", "dispatcher-2", "gateway-1", "gateway-2", "simulator")
+DISPATCHERS = ("dispatcher-1", "dispatcher-2")
+SERVICES = (*DISPATCHERS, "gateway-1", "gateway-2", "simulator")
 CLIENTS = ("client-1", "client-2", "client-3")
+SECOND_CITY = "hill"
+CITIES = f"{CITY},{SECOND_CITY}={CITY}"
+KINDS = ("whole", "cities")
+"""What a world is made of: the whole of one city, or two cities' dispatchers and simulators alone."""
 
 
 @cache
-def city() -> tuple[RoadNetwork, TripDemand]:
+def city(name: str = CITY) -> tuple[RoadNetwork, TripDemand]:
     """Squared paper: a block takes two seconds."""
-    roads = grid_city(4, 4, block_m=60.0, speed_mps=30.0, name=CITY)
+    roads = grid_city(4, 4, block_m=60.0, speed_mps=30.0, name=name)
     return roads, TripDemand.uniform(roads.n_nodes)
 
 
@@ -112,7 +117,7 @@ class NodeLog:
     def info(self, event: str, **fields: Any) -> None:
         self._world.tell(self._name, event, **self._fields, **fields)
         if self._world.on_line is not None:
-            self._world.on_line(self._name)
+            self._world.on_line(self._name, event)
 
     warning = info
     error = info
@@ -163,6 +168,7 @@ class World:
     """Built from a seed; run by a nemesis; judged by the oracle."""
 
     seed: int
+    kind: str = "whole"
     loop: SimLoop = field(init=False)
     failures: list[Violation] = field(default_factory=list)
     sights: list[Sight] = field(default_factory=list)
@@ -173,8 +179,8 @@ class World:
     mains: dict[str, SimTask] = field(default_factory=dict)
     calm: asyncio.Event = field(default_factory=asyncio.Event)
     demand_stopped: bool = False
-    on_line: Callable[[str], None] | None = None
-    """Called when a service has written a line to its log."""
+    on_line: Callable[[str, str], None] | None = None
+    """Called when a service has written a line to its log: who, and what."""
 
     def __post_init__(self) -> None:
         self.loop = SimLoop(self.seed)
@@ -190,13 +196,27 @@ class World:
         self.broker.harshness.cut_fetches = rng.choice([0.0, 0.1, 0.4])
         self.broker.harshness.stragglers = rng.choice([0.0, 0.002, 0.01])
         for spec in topics.specs():
-            self.broker.create_topic(spec.name)
+            self.broker.create_topic(spec.name, partitions=len(self.cities))
         self.sockets = SocketNetwork(self.loop, random.Random(f"sockets {self.seed}"))
         self.sockets.watch = self._watch
         self.drains: dict[Node, list[float]] = {}
         """By gateway: when it told a client to leave."""
         self._lives: Counter[str] = Counter()
-        self._skew_ms = {name: rng.randrange(-60, 61) for name in SERVICES}
+        self._skew_ms = {name: rng.randrange(-60, 61) for name in self.services}
+        self.moves_when_calm: int | None = None
+
+    @property
+    def cities(self) -> tuple[str, ...]:
+        """In the order of their partitions."""
+        return (CITY,) if self.kind == "whole" else (CITY, SECOND_CITY)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return SERVICES if self.kind == "whole" else (*DISPATCHERS, "simulator", "simulator-2")
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        return CLIENTS if self.kind == "whole" else ()
 
     def now_ms(self) -> int:
         return BIRTH_MS + round(self.loop.now * 1000)
@@ -308,8 +328,11 @@ class World:
 
     def rides_are_open(self) -> bool:
         """Whether a ride that was asked for has not ended."""
+        return any(self._open_in(partition) for partition in range(len(self.cities)))
+
+    def _open_in(self, partition: int) -> bool:
         counts: Counter[str] = Counter()
-        for record, transaction, _ in self.broker.partition(topics.EVENTS, 0).entries:
+        for record, transaction, _ in self.broker.partition(topics.EVENTS, partition).entries:
             if transaction is not None and transaction.fate is Fate.COMMITTED and record.value:
                 counts[record.value[9:21].split(b'"')[0].decode()] += 1
         asked = counts["RideRequeste"]
@@ -322,15 +345,25 @@ class World:
         """All that went wrong."""
         for node, error in self.loop.errors:
             self.fail("an error nobody took", node, repr(error)[:300])
-        oracle = Oracle(
-            self.broker, self.sights, list(CLIENTS), self.now_ms(), EXPIRY_MS, city()[0].prepare(), MANDATE
-        )
-        self.failures += oracle.violations()
+        for partition, name in enumerate(self.cities):
+            oracle = Oracle(
+                self.broker,
+                partition,
+                [] if partition else self.sights,
+                [] if partition else list(self.clients),
+                self.now_ms(),
+                EXPIRY_MS,
+                city(name)[0].prepare(),
+                MANDATE,
+            )
+            self.failures += oracle.violations()
+            if hasattr(oracle, "events"):
+                self.tally += oracle.tally()
         self.failures += self._drained_at_once()
-        if hasattr(oracle, "events"):
-            self.tally += oracle.tally()
+        self.failures += of_the_group(self.broker.counts, self.moves_when_calm)
         self.tally += self.broker.counts
         self.tally["a frame skipped for a slow reader"] += self.metrics["gateway_skipped_total"]
+        self.tally += Counter({name: n for name, n in self.metrics.items() if "fenced" in name})
         return self.failures
 
     def _drained_at_once(self) -> list[Violation]:
@@ -376,17 +409,20 @@ def leaves(error: BaseException | None) -> list[BaseException]:
 
 def _simulator(world: World, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:
     load = 0.0 if world.demand_stopped else world.plan.load
-    settings = SimulatorSettings(city=CITY, name=name, drivers=world.plan.drivers, seed=world.seed, load=load)
-    roads, demand = city()
+    own = SECOND_CITY if name.endswith("-2") else CITY
+    settings = SimulatorSettings(
+        city=own, cities=CITIES, name=name, drivers=world.plan.drivers, seed=world.seed, load=load
+    )
+    roads, demand = city(own)
     env = world.env(name, node, rng, settings)
     return simulator.shell.main(env, roads=roads, demand=demand, habits=PEOPLE)
 
 
 def _dispatcher(world: World, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:
-    settings = DispatcherSettings(city=CITY, name=name)
-    roads, _ = city()
+    settings = DispatcherSettings(city=CITY, cities=CITIES, name=name)
     env = world.env(name, node, rng, settings)
-    return dispatcher.shell.main(env, own=[Territory(0, roads, MANDATE)])
+    own = [Territory(partition, city(name)[0], MANDATE) for partition, name in enumerate(world.cities)]
+    return dispatcher.shell.main(env, own=own)
 
 
 def _gateway(world: World, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A dispatcher that slept past its session: it is fenced, says so, joins again, and fences nobody."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taxi.local.ports import PortPool
+from tests.kafka_server import KafkaServer
+from tests.local.conftest import NEEDS_KAFKA
+from tests.real_city import RealCity, RealPart, real_city, wait_for
+
+pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
+
+WITHIN_S = 60
+OFTEN_MS = "150"
+"""How often the owner commits: it notices a fence before the next assignment gives it another producer."""
+TAKEN, LEFT = ("city recovered",), ("assigned", "standing by")
+
+
+@pytest.fixture
+def city(kafka_server: KafkaServer, tmp_path: Path, ports: PortPool) -> Iterator[RealCity]:
+    prefix = f"z{uuid.uuid4().hex[:8]}."
+    with real_city(kafka_server.bootstrap_servers, prefix, tmp_path, ports.take) as city:
+        city.make_topics()
+        yield city
+
+
+def decides(part: RealPart) -> bool:
+    """Whether it has the city, as far as it has said."""
+    told = [line["event"] for line in part.lines() if line["event"] in {*TAKEN, *LEFT}]
+    return bool(told) and told[-1] == "city recovered" and part.is_ready()
+
+
+def test_one_that_sleeps_while_it_decides_is_fenced_says_so_and_joins_again(city: RealCity) -> None:
+    one, two = city.start("one"), city.start("two")
+    city.start("simulator", "simulator", TAXI_DRIVERS="50")
+    settled = wait_for(
+        lambda: [part for part in (one, two) if decides(part) and one.is_ready() and two.is_ready()],
+        WITHIN_S,
+        "one decides, the other stands by",
+    )
+    owner = settled[0]
+    heir = two if owner is one else one
+    before = heir.said("city recovered")
+    owner.stop()
+    wait_for(lambda: heir.said("city recovered") > before, WITHIN_S, "the standby takes over")
+    owner.wake()
+    wait_for(lambda: owner.said("fenced"), WITHIN_S, "it says that it was fenced")
+    assert owner.metric("dispatcher_fenced_total") >= 1
+    wait_for(lambda: owner.is_ready() and heir.is_ready(), WITHIN_S, "both are ready again")
+    assert heir.said("fenced") == 0, "the rightful owner was fenced in turn"
+    assert city.audited().violations == {}
+    assert city.replayed().exit_code == 0
+
+
+def wakes_before_its_producer(city: RealCity, module: str) -> tuple[RealPart, RealPart]:
+    """The zombie, and the owner that decides meanwhile."""
+    zombie = city.start("zombie", module)
+    wait_for(zombie.is_stopped, WITHIN_S, "it stops between assignment and producer")
+    assert zombie.said("assigned") == 1
+    owner = city.start("owner", TAXI_BATCH_INTERVAL_MS=OFTEN_MS)
+    city.start("simulator", "simulator", TAXI_DRIVERS="50")
+    wait_for(lambda: decides(owner), WITHIN_S, "another has the city")
+    zombie.wake()
+    return zombie, owner
+
+
+@pytest.mark.parametrize("moment", ["", "confirmed"], ids=["before it asked", "after it asked"])
+def test_one_that_slept_before_its_producer_never_fences_the_owner(city: RealCity, moment: str) -> None:
+    zombie, owner = wakes_before_its_producer(city, f"tests.zombie_dispatcher {moment}")
+    wait_for(lambda: zombie.said("fenced"), WITHIN_S, "it says that its claim is no more")
+    assert zombie.metric("dispatcher_fenced_total") >= 1
+    wait_for(lambda: zombie.is_ready() and owner.is_ready(), WITHIN_S, "both are ready again")
+    assert owner.said("fenced") == 0, "the rightful owner was fenced in turn"
+    assert city.audited().violations == {}
+
+
+def test_one_that_believed_in_what_it_had_would_fence_the_owner(city: RealCity) -> None:
+    """The bug, planted: so the test above can fail."""
+    _, owner = wakes_before_its_producer(city, "tests.zombie_dispatcher believing")
+    wait_for(lambda: owner.said("fenced"), WITHIN_S, "the owner is fenced by a zombie")

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m tests.zombie_dispatcher [confirmed|believing]`: a real dispatcher that stops itself once.
+
+It stops (SIGSTOP) between its first assignment and the start of that city's producer, with everything
+ready to be sent: the one moment in which a process from outside could hardly hit it. `confirmed`: a moment
+later, when the group has just confirmed its claim. `believing`: it asks nobody when it wakes, as one would
+that forgot to; a test that can't tell this one from the others proves nothing.
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+from dispatcher.__main__ import SERVICE
+from taxi.bus import Claim, kafka
+from taxi.bus.kafka import KafkaBus
+from taxi.bus.kafka_group import KafkaClaim
+from taxi.bus.kafka_link import KafkaLink, Limits
+from taxi.runtime.service import run
+
+_start, _reach, _confirm = KafkaBus.transactional_producer, KafkaLink.reach_coordinator, KafkaClaim.confirm
+_PATIENT = Limits(give_up_s=60.0)
+"""Asleep, it gives nothing up: only its claim can keep it from what it was about to do."""
+_slept: list[bool] = []
+
+
+def _sleep_once() -> None:
+    if not _slept:
+        _slept.append(True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+async def _reach_and_sleep(self: KafkaLink, transactional_id: str) -> None:
+    await _reach(self, transactional_id)
+    _sleep_once()
+
+
+async def _confirm_and_sleep(self: KafkaClaim) -> None:
+    await _confirm(self)
+    _sleep_once()
+
+
+async def _start_without_a_claim(self: KafkaBus, transactional_id: str, claim: Claim | None = None) -> Any:
+    del claim
+    return await _start(self, transactional_id)
+
+
+if __name__ == "__main__":
+    setattr(kafka, "Limits", lambda: _PATIENT)  # noqa: B010 - not exported, and taken over on purpose
+    if "confirmed" in sys.argv:
+        KafkaClaim.confirm = _confirm_and_sleep  # type: ignore[method-assign]
+    else:
+        KafkaLink.reach_coordinator = _reach_and_sleep  # type: ignore[method-assign]
+    if "believing" in sys.argv:
+        KafkaBus.transactional_producer = _start_without_a_claim  # type: ignore[method-assign]
+    run(SERVICE)
