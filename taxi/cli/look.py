@@ -37,12 +37,16 @@ def ps(data_dir: DataDirOption = DATA_DIR, as_json: JsonOption = False) -> None:
 
 
 def kill(
-    name: Annotated[str, typer.Argument(help="A name from `taxi ps`.")], data_dir: DataDirOption = DATA_DIR
+    name: Annotated[str, typer.Argument(help="A name from `taxi ps`.")],
+    data_dir: DataDirOption = DATA_DIR,
+    as_json: JsonOption = False,
 ) -> None:
     """Kill one part with SIGKILL, as a crash would. The demo starts it again."""
     from taxi.local import parts  # noqa: PLC0415 - `taxi --help` does without
 
     part = parts.kill(data_dir, name)
+    if as_json:
+        print_json({"name": part.name, "pid": part.pid})
     console(stderr=True).print(f"Killed {part.name} (pid {part.pid}).")
 
 

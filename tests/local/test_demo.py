@@ -96,8 +96,9 @@ def test_a_demo_starts_heals_and_stops_and_goes_on(tmp_path: Path, taxi: Taxi, p
         assert f"pid {first.process.pid}" in second.stderr
         assert "http://127.0.0.1:" in second.stderr
 
-        killed = taxi("kill", "gateway-1")
+        killed = taxi("kill", "gateway-1", "--json")
         assert killed.returncode == 0
+        assert json.loads(killed.stdout) == {"name": "gateway-1", "pid": parts["gateway-1"]["pid"]}
         healed = first.until_ready(name="gateway-1", restarts=1)
         assert healed["gateway-1"]["pid"] != parts["gateway-1"]["pid"]
         assert {name: healed[name]["restarts"] for name in NAMES if name != "gateway-1"} == dict.fromkeys(
