@@ -158,7 +158,9 @@ def _finish(report: Any, *, as_json: bool) -> None:
     else:
         _show(report, out)
     if report.figures["swarm"]["is_bottleneck"]:
-        err.print("The swarm itself was at its limit here: latencies are partly its own.", style="yellow")
+        swarm = report.figures["swarm"]
+        late = f"late by {swarm['lag_ms_p99']} ms (p99), on {swarm['cpu_cores']} core"
+        err.print(f"The load test itself was {late}: latencies are partly its own.", style="yellow")
     for rule, count, asks, examples in report.blamed():
         err.print(f"✗ {rule} {count} ({asks})", style="bold red")
         for text in examples:
