@@ -96,7 +96,7 @@ class Hub:
         for client in list(self._held):
             self._go_on(client)
             self._end_if_overdue(client, now_s)
-        self._count(tally, beat=beat)
+        self._count(tally)
 
     def _catch_up(self, client: Client, frames: Frames, now_s: float, tally: Tally) -> None:
         """One frame from wherever it stands, to the view it wants, if it has read the one before."""
@@ -128,17 +128,16 @@ class Hub:
         self._fanout.join(client)
         return len(wire)
 
-    def _count(self, tally: Tally, *, beat: bool) -> None:
+    def _count(self, tally: Tally) -> None:
         metrics = self._env.metrics
         if tally.frames:
             metrics.count("gateway_frames_total", tally.frames)
             metrics.count("gateway_bytes_total", tally.bytes)
         if tally.skipped:
             metrics.count("gateway_skipped_total", tally.skipped)
-        if beat or tally.skipped:
-            waiting = sum(client.connection.backlog() for client in self._fanout.apart)
-            metrics.gauge("gateway_backlog_bytes", waiting)
-            metrics.gauge("gateway_clients", len(self.clients))
+        waiting = sum(client.connection.backlog() for client in self._fanout.apart)
+        metrics.gauge("gateway_backlog_bytes", waiting)
+        metrics.gauge("gateway_clients", len(self.clients))
 
     # --- how a session goes on --------------------------------------------------------------------
 
