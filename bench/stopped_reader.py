@@ -78,7 +78,8 @@ def clients(demo: LiveDemo) -> int:
 def kernel_bytes(demo: LiveDemo, reader: psutil.Process) -> list[int]:
     """What the kernel has queued for each socket of the reader, on the gateway's side."""
     port = int(demo.url.rpartition(":")[2])
-    ours = {c.laddr.port for c in reader.net_connections("tcp") if c.raddr and c.raddr.port == port}
+    held = [c for c in reader.net_connections("tcp") if c.status == psutil.CONN_ESTABLISHED]
+    ours = {c.laddr.port for c in held if c.raddr.port == port}
     listed = subprocess.run(
         ["ss", "-tmnOH", "state", "established", f"( sport = :{port} )"],
         capture_output=True,
