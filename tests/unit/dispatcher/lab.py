@@ -2,8 +2,6 @@
 """The real shell against a memory broker, in virtual time. A test plays riders and drivers by hand."""
 
 import asyncio
-import random
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,55 +13,21 @@ from taxi import codec, topics
 from taxi import messages as m
 from taxi.batches import WholeBatches
 from taxi.bus import Outgoing, Record
-from taxi.bus.memory import MemoryBroker, MemoryBus, MemoryLimits
+from taxi.bus.memory import MemoryLimits
 from taxi.city import CityState
-from taxi.runtime.env import Env
-from tests.simulation.loop import Node, SimLoop, SimTask
+from tests.simulation.loop import Node, SimTask
 from tests.unit.dispatcher.town import GRID, START_MS, corner
+from tests.unit.memory_world import MemoryWorld, Spy
 
 LIMITS = MemoryLimits(give_up_s=2.0, request_s=0.5, end_transaction_s=0.3)
 END = 10**9
 
 
-class Spy:
-    """Log, metrics and health in one: remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.is_ready = False
-        self.said: list[str] = []
-        self.counts: Counter[str] = Counter()
-
-    def ready(self) -> None:
-        self.is_ready = True
-
-    def not_ready(self, reason: str) -> None:
-        self.is_ready = False
-        self.said.append(reason)
-
-    def note(self, event: str, **_: Any) -> None:
-        self.said.append(event)
-
-    debug = info = warning = error = note
-
-    def count(self, name: str, amount: float = 1, **labels: str) -> None:
-        self.counts[" ".join([name, *labels.values()])] += int(amount)
-
-    def gauge(self, name: str, value: float, **_: str) -> None:
-        """Not looked at."""
-
-    observe = gauge
-
-
-class Lab:
+class Lab(MemoryWorld):
     """A broker, and dispatchers that can be killed."""
 
     def __init__(self, seed: int = 1) -> None:
-        self.loop = SimLoop(seed)
-        self.broker = MemoryBroker(
-            self.loop, now_ms=self.now_ms, now_s=self.loop.time, rng=random.Random(f"broker {seed}")
-        )
-        for name in (spec.name for spec in topics.specs()):
-            self.broker.create_topic(name)
+        super().__init__(seed, start_ms=START_MS, limits=LIMITS, look_every_s=0.02)
         self.dispatchers: list[tuple[Node, Spy, SimTask]] = []
         self.on_air: dict[int, int] = {}
         """Drivers who send a fix each second → their corner."""
@@ -90,27 +54,13 @@ class Lab:
 
     # --- the world ----------------------------------------------------------------------------------
 
-    def now_ms(self) -> int:
-        return START_MS + int(self.loop.now * 1000)
-
-    def bus(self, name: str) -> MemoryBus:
-        return MemoryBus(self.broker, world=self.loop, rng=random.Random(name), limits=LIMITS)
-
     def start(self) -> tuple[Node, Spy, SimTask]:
         """One more dispatcher."""
-        name, spy = f"dispatcher-{len(self.dispatchers) + 1}", Spy()
-        env = Env(
-            settings=Settings(name=name),
-            bus=self.bus(name),
-            now_ms=self.now_ms,
-            random=random.Random(name),
-            new_id=lambda: f"{len(self.dispatchers):016x}",
-            log=spy,
-            metrics=spy,
-            health=spy,
+        name = f"dispatcher-{len(self.dispatchers) + 1}"
+        epoch = f"{len(self.dispatchers):016x}"
+        born = self.spawn(
+            name, Settings(name=name), epoch, lambda env: main(env, own=[Territory(0, GRID, Mandate())])
         )
-        node = Node(name)
-        born = node, spy, self.loop.spawn(node, main(env, own=[Territory(0, GRID, Mandate())]))
         self.dispatchers.append(born)
         return born
 
@@ -122,13 +72,6 @@ class Lab:
 
     def say(self, *commands: m.AnyCommand) -> None:
         self.write(topics.COMMANDS, *commands)
-
-    async def until(self, what: Callable[[], bool], within_s: float = 60.0) -> None:
-        """Wait for a condition; fails when it takes longer than `within_s` of virtual time."""
-        end = self.loop.now + within_s
-        while not what():
-            assert self.loop.now < end, "waited in vain"
-            await asyncio.sleep(0.02)
 
     # --- the log ------------------------------------------------------------------------------------
 

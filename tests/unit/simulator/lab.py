@@ -2,96 +2,44 @@
 """The real shell against a memory broker and an obliging dispatcher, in virtual time."""
 
 import asyncio
-import random
-from collections.abc import Callable
-from typing import Any
 
 from simulator.settings import Habits, Settings
 from simulator.shell import main
 from simulator.streets import Streets
 from taxi import topics
 from taxi.bus import Outgoing
-from taxi.bus.memory import MemoryBroker, MemoryBus, MemoryLimits
+from taxi.bus.memory import MemoryLimits
 from taxi.codec import decode, encode
 from taxi.messages import AnyCommand, Fix
-from taxi.runtime.env import Env
-from tests.simulation.loop import Node, SimLoop, SimTask
+from tests.simulation.loop import Node, SimTask
+from tests.unit.memory_world import MemoryWorld, Spy
 from tests.unit.simulator.obliging import Obliging
 from tests.unit.simulator.worlds import QUICK, START_MS
 
 LIMITS = MemoryLimits(give_up_s=1.0, request_s=0.3, end_transaction_s=0.2)
 
 
-class Spy:
-    """Log, metrics and health in one: remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.is_ready = False
-        self.said: list[str] = []
-        self.counts: dict[str, float] = {}
-
-    def ready(self) -> None:
-        self.is_ready = True
-
-    def not_ready(self, reason: str) -> None:
-        self.is_ready = False
-        self.said.append(reason)
-
-    def note(self, event: str, **_: Any) -> None:
-        self.said.append(event)
-
-    debug = info = warning = error = note
-
-    def count(self, name: str, amount: float = 1, **_: str) -> None:
-        self.counts[name] = self.counts.get(name, 0) + amount
-
-    def gauge(self, name: str, value: float, **_: str) -> None:
-        self.counts[name] = value
-
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        self.count(name, value, **labels)
-
-
-class Lab:
+class Lab(MemoryWorld):
     """A broker, a dispatcher, and simulators that can be killed."""
 
     def __init__(self, streets: Streets, seed: int = 1, *, drivers: int = 8, load: float = 5.0) -> None:
-        self.loop = SimLoop(seed)
+        super().__init__(seed, start_ms=START_MS, limits=LIMITS, look_every_s=0.1)
         self.streets = streets
         self.settings = Settings(drivers=drivers, load=load, seed=seed)
-        self.broker = MemoryBroker(
-            self.loop, now_ms=self.now_ms, now_s=self.loop.time, rng=random.Random(f"broker {seed}")
-        )
-        for name in (topics.LOCATIONS, topics.COMMANDS, topics.EVENTS, topics.SNAPSHOTS):
-            self.broker.create_topic(name)
         self.dispatcher = Obliging()
         self.heard: list[AnyCommand] = []
         """Every command as written, repeats included."""
         self._births = 0
 
-    def now_ms(self) -> int:
-        return START_MS + int(self.loop.now * 1000)
-
-    def bus(self, name: str) -> MemoryBus:
-        return MemoryBus(self.broker, world=self.loop, rng=random.Random(name), limits=LIMITS)
-
     def start(self, habits: Habits = QUICK) -> tuple[Node, Spy, SimTask]:
         """A simulator, as the first or the next process."""
         self._births += 1
-        name, spy = f"simulator {self._births}", Spy()
-        env = Env(
-            settings=self.settings,
-            bus=self.bus(name),
-            now_ms=self.now_ms,
-            random=random.Random(name),
-            new_id=lambda: "0" * 16,
-            log=spy,
-            metrics=spy,
-            health=spy,
+        return self.spawn(
+            f"simulator {self._births}",
+            self.settings,
+            "0" * 16,
+            lambda env: main(env, roads=self.streets.roads, demand=self.streets.demand, habits=habits),
         )
-        node = Node(name)
-        coroutine = main(env, roads=self.streets.roads, demand=self.streets.demand, habits=habits)
-        return node, spy, self.loop.spawn(node, coroutine)
 
     async def dispatch(self) -> None:
         """A batch each second, for ever, at the broker's side: what goes wrong hits the simulator alone.
@@ -116,13 +64,6 @@ class Lab:
         place = self.broker.partition(topics.LOCATIONS, 0)
         records = place.fetch(0, 10**6, committed=False).records
         return [decode(topics.LOCATIONS, record) for record in records]
-
-    async def until(self, what: Callable[[], bool], within_s: float = 120.0) -> None:
-        """Wait for a condition; fails when it takes longer than `within_s` of virtual time."""
-        end = self.loop.now + within_s
-        while not what():
-            assert self.loop.now < end, "waited in vain"
-            await asyncio.sleep(0.1)
 
     async def sleep_until(self, at_s: float) -> None:
         """Let the world go on until this time of the loop."""
