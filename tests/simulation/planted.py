@@ -13,12 +13,14 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+import numpy as np
 
 import dispatcher.commands
 import dispatcher.core
 import dispatcher.desk
 import dispatcher.recovery
 import dispatcher.shell
+import gateway.boot
 import gateway.city.blocks
 import gateway.city.drivers
 import gateway.city.view
@@ -31,6 +33,7 @@ from dispatcher.batch import Batch as DecidedBatch
 from dispatcher.cut import Cut
 from dispatcher.policies.market import Chain
 from dispatcher.recovery import Recovered
+from gateway.city.succession import Succession, succession
 from gateway.stream.session import Session, Wish
 from taxi import codec
 from taxi import messages as m
@@ -343,7 +346,33 @@ def ghosts() -> Iterator[None]:
     with (
         patch.object(gateway.city.view.View, "went_live", at_once),
         patch.object(gateway.city.view.Span, "boot_ms", property(lambda span: span.expiry_ms)),
+        patch.object(gateway.boot, "SKEW_MS", -gateway.boot.YOUNG_MS),
     ):
+        yield
+
+
+@contextmanager
+def rows_leave_the_tile_they_enter() -> Iterator[None]:
+    """The hash of a tile that a driver left goes stale; the city's is right."""
+    show = gateway.city.drivers.DriverTable._show
+
+    def wrong(self: gateway.city.drivers.DriverTable, slots: Any, before: Any, after: Any) -> None:
+        show(self, slots, before._replace(tile=after.tile), after)
+
+    with patch.object(gateway.city.drivers.DriverTable, "_show", wrong):
+        yield
+
+
+@contextmanager
+def hops_are_lost() -> Iterator[None]:
+    """Of each driver in a fold the newest fix alone counts: there and back looks like staying."""
+
+    def newest_only(slot: Any, at_ms: Any) -> Succession:
+        found = succession(slot, at_ms)
+        last = found.chain[found.is_last]
+        return Succession(last, np.ones(len(last), np.bool_), np.zeros(len(last), np.bool_))
+
+    with patch.object(gateway.city.drivers, "succession", newest_only):
         yield
 
 
@@ -469,6 +498,8 @@ BUGS: dict[str, Plant] = {
         half_a_batch_applied,
         cursor_is_the_position,
         ghosts,
+        rows_leave_the_tile_they_enter,
+        hops_are_lost,
         yesterdays_fixes_count,
         the_last_fix_wins,
         the_gone_are_not_told,

@@ -30,6 +30,7 @@ QUICKLY_FOUND = {
     "half_a_batch_applied": 30,
     "cursor_is_the_position": 3,
     "ghosts": 40,
+    "rows_leave_the_tile_they_enter": 5,
     "yesterdays_fixes_count": 40,
     "the_last_fix_wins": 40,
     "the_gone_are_not_told": 5,

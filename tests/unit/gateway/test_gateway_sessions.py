@@ -333,6 +333,30 @@ def test_a_log_that_stands_still_still_beats_and_is_called_stale(lab: Lab) -> No
     lab.run(story())
 
 
+def test_a_cursor_from_before_the_first_view_is_held_until_the_deep_one_has_been_read(lab: Lab) -> None:
+    async def story() -> None:
+        going_on = lab.loop.create_task(lab.traffic())
+        await lab.until(lambda: lab.city.batch > 0)
+        await lab.gateway("gateway-1")
+        await asyncio.sleep(100)
+        browser = await lab.watch()
+        browser.socket.close()
+        held = browser.state
+        await asyncio.sleep(100)
+        lab.kill("gateway-1")
+        gateway = await lab.gateway("gateway-2")
+        assert held.cursor is not None
+        assert gateway._shown is not None
+        assert gateway._shown.awaits(held.cursor) or gateway._shown.serves(held.cursor)
+        back = await lab.watch(held)
+        assert [said["mode"] for said in back.said if said["type"] == "ready"] == ["resume"]
+        assert any("the window is whole" in line for line in lab.spy("gateway-2").said)
+        assert back.state.drivers.keys() == {1, 2, 3, 4, 5}
+        going_on.cancel()
+
+    lab.run(story())
+
+
 def test_a_reader_that_stops_gets_one_diff_and_costs_nobody_anything(lab: Lab) -> None:
     async def story() -> None:
         going_on = lab.loop.create_task(lab.traffic(drivers=400))
