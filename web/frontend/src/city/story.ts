@@ -60,7 +60,7 @@ export function tell(now: Telling, event: Happening): Telling {
       if (now.gateway === "") return now;
       return { ...now, loss: { ...(now.loss ?? lossOf(now, event)), reason: event.reason } };
     case "ready":
-      return { ...now, gateway: event.gateway, fresh: event.fresh };
+      return { ...now, gateway: event.gateway, fresh: event.fresh, loss: resumed(now.loss, event.fresh) };
     case "verified":
       return now.loss ? { ...now, ...ending(now, now.loss, event) } : now;
   }
@@ -68,6 +68,11 @@ export function tell(now: Telling, event: Happening): Telling {
 
 function lossOf({ gateway }: Telling, { lastCutAt, tally }: { lastCutAt: number; tally: Tally }): Loss {
   return { gateway, at: lastCutAt, before: tally, lineLost: false, reason: null };
+}
+
+/** A gateway that can go on from here after all needs no reason for a fresh picture. */
+function resumed(loss: Loss | null, fresh: boolean): Loss | null {
+  return loss && !fresh ? { ...loss, reason: null } : loss;
 }
 
 function ending(

@@ -175,6 +175,22 @@ describe("a story's cause", () => {
   });
 });
 
+describe("a reset that no image followed", () => {
+  it("is forgotten when another gateway goes on from the cursor", () => {
+    const tally = { missed: 0, repeated: 0 };
+    const ready = (gateway: string, fresh: boolean): Happening => ({ type: "ready", gateway, fresh });
+    const events: Happening[] = [
+      ready("gateway-1", true),
+      { type: "reset", reason: "overflow", lastCutAt: 1_000, tally },
+      { type: "lost", lastCutAt: 1_000, tally },
+      ready("gateway-2", false),
+      { type: "verified", at: 1_400, tally },
+    ];
+    const { story } = events.reduce(tell, NOTHING_YET);
+    expect(story).toMatchObject({ lineLost: true, reason: null, fresh: false, resumedOn: "gateway-2" });
+  });
+});
+
 describe("history", () => {
   it("keeps a point every few seconds, the newest always, and 15 minutes of them", () => {
     const history = new History();
