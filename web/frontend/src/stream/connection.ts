@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Carries out what the table in `link.ts` decides. Sockets and timers are touched here and nowhere else. */
+/** Carries out what the table in `link.ts` decides, on one wire or two. */
 
-import { Follower, type Hello, type Listener, type Mismatch, typeOf } from "./follow";
-import { atRest, type Effect, isServing, type Link, type LinkEvent, SILENCE_MS, step } from "./link";
+import { Follower, type Hello, type Listener, typeOf } from "./follow";
+import { atRest, type Effect, isServing, type Link, type LinkEvent, step } from "./link";
 import type { Picture } from "./state";
-import { QUIET_MS, type View, type ViewMessage } from "./views";
+import { QUIET_MS, type View } from "./views";
+import { type Message, type Surroundings, Wire, type WireEvents } from "./wire";
 
 /** Gives a token, another one each time if it can: it is asked at the start, and whenever one was refused. */
 export type TokenSource = () => string | null | Promise<string | null>;
@@ -14,35 +15,12 @@ export interface LinkListener extends Listener {
   link(link: Link, retryInMs: number | null): void;
 }
 
-export interface Surroundings {
-  open(): WebSocket;
-  after(ms: number, then: () => void): () => void;
-  random(): number;
-}
-
-/** A browser's own (or Node's): WebSocket, timers and chance. */
-export function browser(url: string): Surroundings {
-  return {
-    open: () => new WebSocket(url, SUBPROTOCOL),
-    after: (ms, then) => {
-      const timer = setTimeout(then, ms);
-      return () => clearTimeout(timer);
-    },
-    random: Math.random,
-  };
-}
-
 export interface Options {
   readonly city: string;
   readonly view?: View;
   readonly token?: TokenSource;
   readonly listener?: Partial<LinkListener>;
 }
-
-const SUBPROTOCOL = "taxi.v1";
-/** The last part of the silence that means a fault: enough to hear what waits in line. */
-const LISTEN_MS = 500;
-type Message = ArrayBuffer | string;
 
 export class Connection {
   private link: Link;
@@ -242,72 +220,5 @@ export class Connection {
       console.warn("no token:", error);
       this.happen({ type: "no token" });
     }
-  }
-}
-
-interface WireEvents {
-  opened(): void;
-  /** Answers whether that was a sign of life. */
-  message(message: Message): boolean;
-  closed(code: number, reason: string): void;
-  silent(): void;
-}
-
-/** A socket that is listened to until it is left, and that may not be silent for long. */
-class Wire {
-  private readonly socket: WebSocket;
-  private left = false;
-  private stopWatch = () => {};
-
-  constructor(
-    private readonly around: Surroundings,
-    public events: WireEvents,
-  ) {
-    const socket = around.open();
-    this.socket = socket;
-    socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.heed(() => this.events.opened());
-    socket.onmessage = ({ data }: MessageEvent<Message>) => {
-      if (!this.left && this.events.message(data)) this.watch();
-    };
-    socket.onclose = ({ code, reason }) => {
-      if (this.left) return;
-      this.end();
-      this.events.closed(code, reason);
-    };
-    this.watch();
-  }
-
-  say(message: Hello | ViewMessage | Mismatch): void {
-    this.socket.send(JSON.stringify(message));
-  }
-
-  leave(): void {
-    if (this.left) return;
-    this.end();
-    this.socket.close(1000);
-  }
-
-  private end(): void {
-    this.left = true;
-    this.stopWatch();
-  }
-
-  private heed(then: () => void): void {
-    if (this.left) return;
-    this.watch();
-    then();
-  }
-
-  /**
-   * A gateway beats once a second: three seconds without a word mean a fault, whatever TCP thinks. In two parts: a
-   * page that was itself too busy to listen finds its timer due first, and hears what was said meanwhile after it.
-   */
-  private watch(): void {
-    this.stopWatch();
-    if (this.left) return;
-    this.stopWatch = this.around.after(SILENCE_MS - LISTEN_MS, () => {
-      this.stopWatch = this.around.after(LISTEN_MS, () => this.events.silent());
-    });
   }
 }

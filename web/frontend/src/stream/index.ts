@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The client of the browser stream (docs/client-typescript.md). Everything else in this folder is its inside. */
 
-import { browser, Connection, type Options } from "./connection";
+import { Connection, type Options } from "./connection";
 import type { Link } from "./link";
 import type { Picture } from "./state";
 import type { View } from "./views";
+import { browser } from "./wire";
 
-export type { LinkListener, Options, Surroundings, TokenSource } from "./connection";
+export type { LinkListener, Options, TokenSource } from "./connection";
 export type { Cursor } from "./cursor";
 export { cursorText } from "./cursor";
 export type { Cut, FeedEvent, FeedIds, RideRecord } from "./decode";
@@ -22,6 +23,7 @@ export type { DriverRows, HeldRide } from "./state";
 export { Picture } from "./state";
 export type { View } from "./views";
 export { sameView } from "./views";
+export type { Surroundings } from "./wire";
 
 /** A city as one client sees it: always the picture of one cursor, whatever happens to gateways. */
 export interface CityStream {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * The life of the line to a gateway, as a table: state × what happened → where that leads and what to do.
- * Pure: sockets, timers and chance are `connection.ts`'s.
+ * Pure: sockets, timers and chance are `wire.ts`'s.
  *
  *   waiting ──► connecting ──► greeting ──► live ──drain──► reaching ──► crossing ──► live, on the successor
  *    ▲  ▲ (asking: for a token)              │                 ▲  └─lost─► leaving ─┘ ▲
