@@ -103,26 +103,28 @@ def peer_program(scratch: Path) -> Path | None:
     return program
 
 
-def one_frame_us(kind: str, program: Path, size: int, clients: int) -> float:
-    """CPU of sending one frame to one client, in microseconds."""
+def sending(kind: str, program: Path | None, size: int, clients: int) -> dict[str, float]:
+    """What it takes to send one frame to so many clients, ten times a second."""
     port = first_free(31480)
     figures = (str(port), str(size), str(HZ), str(PEER_SECONDS), str(clients))
     ours = (sys.executable, "-m", "bench.swarm.hub_alone", *figures)
     with running(*(ours if kind == "taxi" else (str(program), *figures))) as sender:
         until_open(port)
         with python("bench.swarm.receiver", str(port), str(clients), kind):
-            return float(json.loads(line(sender))["us_per_frame"])
+            took: dict[str, float] = json.loads(line(sender))
+            return took
 
 
 def beside_the_peer(clients: int, scratch: Path) -> dict[str, Any]:
     """In turns, so that both meet the same neighbours."""
+    idle = sending("taxi", None, 100, 2_000)["bytes_per_client"]
+    figures: dict[str, Any] = {"clients": clients, "bytes_per_idle_client": round(idle)}
     program = peer_program(scratch)
     if program is None:
-        return {"skipped": "no Go"}
-    figures: dict[str, Any] = {"clients": clients}
+        return figures | {"skipped": "Centrifuge"}
     for size in PEER_BYTES:
         rounds = [
-            {kind: one_frame_us(kind, program, size, clients) for kind in ("taxi", "centrifuge")}
+            {kind: sending(kind, program, size, clients)["us_per_frame"] for kind in ("taxi", "centrifuge")}
             for _ in range(PEER_ROUNDS)
         ]
         ours, theirs = ([one[kind] for one in rounds] for kind in ("taxi", "centrifuge"))
@@ -224,7 +226,8 @@ def with_a_gateway(options: argparse.Namespace, environ: dict[str, str], *, idle
             alone = window.close()
             figures["idle_core"] = round(alone["cpu_s"] / alone["seconds"], 4)
         with python("bench.swarm.receiver", str(port), str(options.clients), "taxi") as receiver:
-            assert line(receiver) == "ready\n"
+            if line(receiver) != "ready\n":
+                raise RuntimeError("the clients could not come in")
             assert receiver.stdin is not None
             time.sleep(SETTLE_S)
             window = Window(gateway.pid, admin_port)
