@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from gateway.stream.frames import deflated  # noqa: E402 - after the path
+from taxi.client.decode import SUBPROTOCOL, decode_cut  # noqa: E402
 from taxi.local.ports import first_free  # noqa: E402
-from taxi.stream import SUBPROTOCOL, decode_cut  # noqa: E402
 from tests.live_demo import LiveDemo, live_demo  # noqa: E402
 
 SETTLE_S = 75.0

@@ -22,8 +22,10 @@ from gateway.city.hash import Lanes, added_up, hash_drivers, hash_ride
 from gateway.city.rides import ride_record, rides_section
 from gateway.stream.cut import Held, Sections, seal
 from scripts.generated import write_or_check
+from taxi.client.decode import decode_cut
+from taxi.client.rows import Cut, DriverRow, RideRow
+from taxi.client.state import ClientState
 from taxi.cursor import Cursor
-from taxi.stream import ClientState, Cut, DriverRow, RideRow, decode_cut
 
 FOLDER = Path(__file__).parent.parent / "tests" / "golden" / "frames"
 EPOCH = "5e0c0ffee0ddba11"

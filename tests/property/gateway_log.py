@@ -16,9 +16,10 @@ from taxi import codec
 from taxi import messages as m
 from taxi.bus import Record
 from taxi.city import CityState, IllegalTransitionError
+from taxi.client.rows import DriverRow, RideRow
+from taxi.client.state import ClientState
 from taxi.cursor import Cursor
 from taxi.states import ENDED
-from taxi.stream import ClientState, DriverRow, RideRow
 
 EPOCH = "0123456789abcdef"
 SPAN = Span(expiry_ms=8_000, resume_ms=12_000)

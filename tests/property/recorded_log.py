@@ -9,9 +9,10 @@ from gateway.city.grid import Grid
 from gateway.city.view import Span, View
 from taxi import codec, topics
 from taxi.bus.memory_log import Entry, Fate, Partition
+from taxi.client.decode import decode_cut
+from taxi.client.state import ClientState
 from taxi.cursor import Cursor
 from taxi.messages import BatchClosed, EpochStarted
-from taxi.stream import ClientState, decode_cut
 from tests.property.gateway_log import Box, Log, Oracle, advance, booted
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.run import scaled

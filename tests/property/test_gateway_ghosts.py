@@ -13,8 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway.city.view import View
 from taxi import codec
 from taxi import messages as m
+from taxi.client.decode import decode_cut
+from taxi.client.rows import StreamError
+from taxi.client.state import ClientState
 from taxi.cursor import Cursor
-from taxi.stream import ClientState, StreamError, decode_cut
 from tests.property.gateway_log import EPOCH, T0, Box, Log, Oracle, advance, booted
 from tests.property.test_gateway_replay import window_equal_to_expiry
 

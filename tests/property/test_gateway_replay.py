@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 import gateway.city.drivers
 from gateway.city.succession import Succession, succession
 from gateway.city.view import Span, View
+from taxi.client.decode import decode_cut
+from taxi.client.rows import StreamError
 from taxi.cursor import Cursor
-from taxi.stream import StreamError, decode_cut
 from tests.property.gateway_log import Box, booted
 from tests.property.recorded_log import SPAN, Recording, copied, views
 

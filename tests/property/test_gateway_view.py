@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.city.drivers import SKEW_MS
 from gateway.city.view import View
+from taxi.client.decode import decode_cut
+from taxi.client.state import ClientState
 from taxi.cursor import Cursor
-from taxi.stream import ClientState, decode_cut
 from tests.property.gateway_log import (
     EAST,
     EPOCH,

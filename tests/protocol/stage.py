@@ -10,7 +10,8 @@ from typing import Any
 
 from taxi import messages as m
 from taxi import topics
-from taxi.stream import ClientState, Cut
+from taxi.client.rows import Cut
+from taxi.client.state import ClientState
 from tests.simulation.client import Window
 from tests.simulation.oracle_fold import EventFold, LocationFold, ride_rows
 from tests.unit.gateway.lab import HERE, THERE, Browser, Lab

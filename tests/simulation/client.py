@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from taxi.client.decode import decode_cut
+from taxi.client.rows import Cut, DriverRow, StreamError
+from taxi.client.state import ClientState
 from taxi.cursor import Cursor
-from taxi.stream import ClientState, Cut, DriverRow, StreamError, decode_cut
 from tests.simulation.sockets import Closed, Socket
 
 SILENCE_S = 3.0

@@ -12,8 +12,8 @@ from dispatcher.core import Mandate
 from replay.shell import FIXES_GONE, INPUT_GONE, NO_SNAPSHOT, verify
 from taxi import topics
 from taxi.bus.memory import MemoryBroker
+from taxi.client.rows import Cut, DriverRow, RideRow
 from taxi.roads import RoadNetwork
-from taxi.stream import Cut, DriverRow, RideRow
 from tests.simulation.client import Window
 from tests.simulation.oracle_fold import (
     ENDED,

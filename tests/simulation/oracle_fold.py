@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taxi.bus.memory_log import Fate, Partition
-from taxi.stream import DriverRow, RideRow
+from taxi.client.rows import DriverRow, RideRow
 
 OLD_MS, AHEAD_MS = 5_000, 1_000
 ENDED = {"completed": 6, "cancelled": 7, "no-show": 8, "expired": 9}

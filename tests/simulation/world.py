@@ -27,10 +27,11 @@ from taxi import topics
 from taxi.bus import BusError
 from taxi.bus.memory import MemoryBroker, MemoryBus, MemoryLimits
 from taxi.bus.memory_log import Fate
+from taxi.client.rows import Cut
+from taxi.client.state import ClientState
 from taxi.roads import RoadNetwork, TripDemand
 from taxi.roads_grid import grid_city
 from taxi.runtime.env import Env
-from taxi.stream import ClientState, Cut
 from tests.simulation.client import Client, Habits, Window
 from tests.simulation.loop import Node, SimLoop, SimTask, State
 from tests.simulation.oracle import Oracle, Sight, Violation, of_the_group

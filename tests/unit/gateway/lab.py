@@ -14,11 +14,13 @@ from taxi import messages as m
 from taxi.bus import Outgoing
 from taxi.bus.memory import MemoryBroker, MemoryBus, MemoryLimits
 from taxi.city import CityState
+from taxi.client.decode import decode_cut
+from taxi.client.rows import Cut
+from taxi.client.state import ClientState
 from taxi.cursor import Cursor
 from taxi.newest import NewestFixes
 from taxi.roads_grid import grid_city
 from taxi.runtime.env import Env
-from taxi.stream import ClientState, Cut, decode_cut
 from tests.simulation.loop import Node, SimLoop, SimTask
 from tests.simulation.sockets import SimListener, Socket, SocketNetwork
 

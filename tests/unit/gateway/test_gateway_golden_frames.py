@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from scripts import golden_frames
-from taxi.stream import ClientState, StreamError, decode_cut
+from taxi.client.decode import decode_cut
+from taxi.client.rows import StreamError
+from taxi.client.state import ClientState
 
 FOLDER = Path(__file__).parents[2] / "golden" / "frames"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.bin"))

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from gateway.city.columns import DriverColumns
 from gateway.city.hash import WORD, Lanes, added_up, hash_drivers, hash_ride
-from taxi.stream import DriverRow, driver_hash, ride_hash
+from taxi.client.hashing import driver_hash, ride_hash
+from taxi.client.rows import DriverRow
 
 u32 = st.integers(0, 2**32 - 1)
 i32 = st.integers(-(2**31), 2**31 - 1)

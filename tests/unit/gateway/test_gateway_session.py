@@ -9,8 +9,8 @@ from gateway.stream.messages import Close
 from gateway.stream.session import Ends, IllegalTransitionError, Phase, Serve, Session, Wish, judge
 from gateway.stream.tokens import EVERYTHING
 from gateway.tail import Pace
+from taxi.client.rows import near
 from taxi.cursor import OFFSET_MAX, Cursor
-from taxi.stream import near
 
 EPOCH = "0123456789abcdef"
 NOW = Cursor(EPOCH, 100, 50)

@@ -21,7 +21,7 @@ from websockets.typing import Subprotocol
 from gateway.stream.frames import DEFLATE, PLAIN, Parcel
 from gateway.stream.messages import MESSAGE_BYTES_MAX
 from gateway.stream.transport import SocketConnection, WebListener, bind, listening
-from taxi.stream import SUBPROTOCOL
+from taxi.client.decode import SUBPROTOCOL
 
 
 @dataclass

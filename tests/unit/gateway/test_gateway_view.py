@@ -13,8 +13,10 @@ from taxi import codec
 from taxi import messages as m
 from taxi.bus import Record
 from taxi.city import CityState
+from taxi.client.decode import decode_cut
+from taxi.client.rows import DriverRow
+from taxi.client.state import ClientState
 from taxi.cursor import Cursor
-from taxi.stream import ClientState, DriverRow, decode_cut
 
 EPOCH = "0123456789abcdef"
 T0 = 1_750_000_000_000

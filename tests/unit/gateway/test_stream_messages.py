@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from gateway.stream import messages
 from gateway.stream.messages import Close, Hello, Mismatch, Move, Refusal, read_hello, read_later, short
+from taxi.client.decode import SUBPROTOCOL
 from taxi.cursor import Cursor
-from taxi.stream import SUBPROTOCOL
 
 HELLO = '{"type":"hello","v":1,"city":"grid"'
 
