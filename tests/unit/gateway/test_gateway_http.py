@@ -382,7 +382,8 @@ def bearer(lab: Lab, role: Role, *, for_ms: int = 60_000, city: str | None = Non
 
 
 def test_where_tokens_are_asked_for_each_role_may_do_what_is_written(lab: Lab, tmp_path: Path) -> None:
-    (tmp_path / "parts.json").write_text('{"parts":[]}')
+    nobody = DemoPart(pid=0, created=0.0, started_ms=0, url="", bootstrap_servers="")
+    write_parts(tmp_path, Parts(demo=nobody, parts=[]))
 
     async def ok(_: Request) -> Response:
         return Response("x")
