@@ -53,9 +53,9 @@ def mandate_on_log(policy: PolicyActivated) -> Mandate:
 
 
 def data_digest(city: str) -> str:
-    """Over the city's street network and zones."""
+    """Over what decisions know of the city: hours, streets, zones."""
     sum_ = blake2b(digest_size=8)
-    for name in ("graph.npz", "zones.npz"):
+    for name in ("city.json", "graph.npz", "zones.npz"):
         path = city_dir(city) / name
         sum_.update(path.read_bytes() if path.is_file() else b"")
     return sum_.hexdigest()

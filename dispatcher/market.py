@@ -4,13 +4,15 @@
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from dispatcher.batch import Batch
-from dispatcher.policies.market import Cars, Fetching, Market, Rides, Riding
+from dispatcher.policies.market import Cars, Fetching, Ints, Market, Rides, Riding, Times
 from dispatcher.policies.tuning import Tuning
 from taxi.city import Driver, Ride
 from taxi.messages import Place
-from taxi.states import DriverStatus, RideState
+from taxi.roads import RoadNetwork
+from taxi.states import RideState
 
 
 def open_market(batch: Batch, before_ms: int, tuning: Tuning) -> Market:
@@ -25,11 +27,11 @@ def open_market(batch: Batch, before_ms: int, tuning: Tuning) -> Market:
         for ride in city.rides.values()
         if ride.state is RideState.REQUESTED and ride.requested_ms > since_ms
     ]
-    idle = sorted(n for n in batch.newest.drivers if city.status(n) is DriverStatus.IDLE)
+    idle = sorted(number for number in city.idle() if number in batch.newest.drivers)
     return Market(
         rides=_rides(batch, waiting),
         cars=_cars(batch, idle),
-        times=batch.roads,
+        times=_times(batch),
         now_ms=now_ms,
         before_ms=before_ms,
         pickup_m=lambda nodes: batch.roads.plane.metres(batch.roads.nodes[nodes]),
@@ -38,6 +40,26 @@ def open_market(batch: Batch, before_ms: int, tuning: Tuning) -> Market:
         find_fetching=lambda: _fetching(batch),
         find_riding=lambda: _riding(batch),
     )
+
+
+class TimesNow:
+    """The network's driving times, as long as they are at this hour."""
+
+    def __init__(self, roads: RoadNetwork, percent: int) -> None:
+        self._roads, self._percent = roads, percent
+
+    def travel_time_s(self, from_nodes: npt.ArrayLike, to_nodes: npt.ArrayLike) -> Ints:
+        """As RoadNetwork has it."""
+        return self._roads.travel_time_s(from_nodes, to_nodes) * np.int32(self._percent) // np.int32(100)
+
+
+def _percent(batch: Batch) -> int:
+    return batch.roads.city.drive_percent_at(batch.now_ms)
+
+
+def _times(batch: Batch) -> Times:
+    percent = _percent(batch)
+    return batch.roads if percent == 100 else TimesNow(batch.roads, percent)
 
 
 def _rides(batch: Batch, rides: list[Ride]) -> Rides:
@@ -53,9 +75,8 @@ def _rides(batch: Batch, rides: list[Ride]) -> Rides:
 
 
 def _nodes(batch: Batch, places: Iterable[Place]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    points = np.array(list(places), np.float64).reshape(-1, 2)
-    nodes: np.ndarray[tuple[int], np.dtype[np.int32]] = batch.roads.nearest_nodes(points)[0]
-    return nodes
+    nearest_node = batch.roads.nearest_node
+    return np.array([nearest_node(*place)[0] for place in places], np.int32)
 
 
 def _cars(batch: Batch, numbers: list[int]) -> Cars:
@@ -65,7 +86,7 @@ def _cars(batch: Batch, numbers: list[int]) -> Cars:
     return Cars(
         numbers=np.array(numbers, np.int64),
         node=turning.node,
-        rest_s=turning.rest_s,
+        rest_s=turning.rest_s * np.int32(_percent(batch)) // np.int32(100),
         points_m=batch.roads.plane.metres(batch.roads.nodes[turning.node]),
         bound=_bound(batch, [batch.city.drivers[number] for number in numbers]),
     )
@@ -102,4 +123,4 @@ def _riding(batch: Batch) -> Riding:
     )
     pickup, dropoff = _nodes(batch, (r.pickup for r in rides)), _nodes(batch, (r.dropoff for r in rides))
     gone_s = np.array([(batch.now_ms - ride.started_ms) // 1000 for ride in rides], np.int32)
-    return Riding(dropoff, np.maximum(batch.roads.travel_time_s(pickup, dropoff) - gone_s, 0))
+    return Riding(dropoff, np.maximum(_times(batch).travel_time_s(pickup, dropoff) - gone_s, 0))

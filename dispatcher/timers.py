@@ -4,15 +4,38 @@
 from dispatcher.batch import Batch
 from taxi import messages as m
 from taxi.city import Driver, Ride
-from taxi.states import RideState
+from taxi.states import ENDED, RideState
 
 
 def run_timers(batch: Batch) -> None:
     """All that is due at the batch's time: first drivers, then rides, each by id."""
-    for number, driver in sorted(batch.city.drivers.items()):
-        _watch(batch, number, driver)
-    for _, ride in sorted(batch.city.rides.items()):
+    drivers = batch.city.drivers
+    for number in sorted(_unheard(batch)):
+        _watch(batch, number, drivers[number])
+    for ride in sorted(_open_rides(batch), key=lambda ride: ride.ride):
         _age(batch, ride)
+
+
+def _unheard(batch: Batch) -> list[int]:
+    """Drivers who were not heard of lately, or are lost: of the many others there is nothing to say."""
+    heard, since_ms = batch.newest.drivers, batch.now_ms - batch.limits.lost_ms
+    return [
+        number
+        for number, driver in batch.city.drivers.items()
+        if driver.lost_ms or (seen := heard.get(number)) is None or seen.append_ms <= since_ms
+    ]
+
+
+def _open_rides(batch: Batch) -> list[Ride]:
+    """Rides of which there may be something to say. A trip goes on while its driver is heard of."""
+    nobody_lost = not any(driver.lost_ms for driver in batch.city.drivers.values())
+    since_ms = batch.now_ms - batch.limits.trip_ms_max
+    return [
+        ride
+        for ride in batch.city.rides.values()
+        if ride.state not in ENDED
+        and not (nobody_lost and ride.state is RideState.ON_TRIP and ride.started_ms > since_ms)
+    ]
 
 
 def _watch(batch: Batch, number: int, driver: Driver) -> None:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.city import blocks, places, road_lines, shores, sources, streets, trips
+from scripts.city import blocks, places, road_lines, shores, sources, streets, trips, zones
 from scripts.city.curves import is_curved, shapes_of
 from scripts.city.description import write_city
 from scripts.city.graph import write_graph
@@ -55,6 +55,7 @@ def build(city: Path, downloads: Path) -> None:
     trips.write_trips(city / "trips.npz", requests, RoadNetwork.load(city))
     build_basemap(city / "basemap", downloads, manhattan, shapes)
     demand = TripDemand.load(city)
+    zones.write_zones(city / "zones.npz", RoadNetwork.load(city), demand)
     facts = {
         "restored": manhattan.restored,
         "nodes": len(manhattan.nodes),

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from simulator.draws import Floats, draws, key
+from simulator.draws import Floats, between, draws, key
 from simulator.settings import Habits
 from simulator.streets import Bools, Ints, Spots, Streets
 
@@ -57,6 +57,7 @@ class Fleet:
         self._streets = streets
         self._habits = habits
         self._turn_key, self._park_key = key(seed, "turn"), key(seed, "park")
+        self._seed = seed
         self.arc: Ints = spots.arc.copy()
         self.share: Floats = spots.share.copy()
         self.mode = np.full(n, Mode.CRUISE, np.int8)
@@ -65,6 +66,12 @@ class Fleet:
         self.target = np.full(n, -1, np.int32)
         self.until_ms = np.zeros(n, np.int64)
         self.stepped_ms = np.zeros(n, np.int64)
+        self._traffic = 1.0
+        """How fast one drives at this hour, of what the tables say."""
+        self.pace = np.ones(n)
+        """How fast the present drive goes, of what the tables say."""
+        self.driven_m = np.zeros(n)
+        """Since the start."""
         self.lane = draws(key(seed, "lane"), np.arange(n))
         self.side_m = streets.lane_m(self.arc, self.lane)
 
@@ -86,6 +93,11 @@ class Fleet:
     def send(self, row: int, node: int) -> None:
         """Drive to a node and stand there."""
         self.mode[row], self.target[row] = Mode.DRIVE, node
+        noise = self._habits.drive_noise
+        if noise:
+            self.pace[row] = 1 / between(
+                1 - noise, 1 + noise, self._seed, "drive", row, int(self.arc[row]), node
+            )
         self.stop[row] = max(self._stops(np.array([row]))[0], self.share[row])
 
     def park(self, row: int, until_ms: int) -> None:
@@ -106,6 +118,7 @@ class Fleet:
         """Move `rows` to `now_ms`; those that have reached their node in this step."""
         passed_s = np.clip((now_ms - self.stepped_ms[rows]) / 1000, 0, STEP_S_MAX)
         self.stepped_ms[rows] = now_ms
+        self._traffic = 100 / self._streets.roads.city.drive_percent_at(now_ms)
         self._leave_kerb(rows, now_ms)
         moving = self._moves(rows)
         arrived: list[Rows] = []
@@ -122,7 +135,7 @@ class Fleet:
         arc, share, mode = self.arc[rows], self.share[rows], self.mode[rows]
         points, heading = self._streets.places(arc, share, self.side_m[rows])
         pace = np.where(mode == Mode.DRIVE, 1.0, np.where(mode == Mode.CRUISE, _CRUISE_PACE, 0.0))
-        return Sight(points, heading, self._streets.speed(arc, share) * pace)
+        return Sight(points, heading, self._streets.speed(arc, share) * pace * self._traffic)
 
     def _moves(self, rows: Rows) -> Bools:
         mode = self.mode[rows]
@@ -135,12 +148,14 @@ class Fleet:
 
     def _drive(self, rows: Rows, left_s: Floats) -> tuple[Rows, Floats, Rows]:
         """Along the arc: (rows at its end, the seconds they have left, rows that halted)."""
-        pace = np.where(self.mode[rows] == Mode.DRIVE, 1.0, _CRUISE_PACE)
-        pace /= self._streets.time_s[self.arc[rows]]
-        share = self.share[rows] + left_s * pace
+        arc, before = self.arc[rows], self.share[rows]
+        pace = np.where(self.mode[rows] == Mode.DRIVE, self.pace[rows], _CRUISE_PACE)
+        pace *= self._traffic / self._streets.time_s[arc]
+        share = before + left_s * pace
         halts = share >= self.stop[rows]
         ends = ~halts & (share >= 1)
         self.share[rows] = np.minimum(share, self.stop[rows])
+        self.driven_m[rows] += (np.minimum(self.share[rows], 1) - before) * self._streets.length_m[arc]
         return rows[ends], (share[ends] - 1) / pace[ends], rows[halts]
 
     def _halt(self, rows: Rows, now_ms: int) -> Rows:

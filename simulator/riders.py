@@ -85,13 +85,17 @@ class Riders:
 
     def _count(self, slot: int) -> int:
         """How many rides a slot has: the Poisson quantile of its draw."""
-        mean = self._opening_mean if slot in self._opening_slots else self._mean
+        mean = self.mean_in(slot)
         left, chance, count = draw(self._seed, "slot", slot), math.exp(-mean), 0
         while left >= chance and count < _COUNT_MAX:
             left -= chance
             count += 1
             chance *= mean / count
         return count
+
+    def mean_in(self, slot: int) -> float:
+        """How many rides a slot has on average."""
+        return self._opening_mean if slot in self._opening_slots else self._mean
 
     def _asked_ms(self, ride: str) -> int:
         slot, _ = place_of(ride) or (0, 0)

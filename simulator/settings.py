@@ -54,9 +54,13 @@ class Habits(Struct, frozen=True, kw_only=True):
     """Drivers who take a break in a given hour."""
     break_s: tuple[Seconds, Seconds] = (300.0, 900.0)
     hour_s: Annotated[float, Meta(gt=0)] = 3600.0
+    cruises: bool = True
+    """Idle drivers wander; otherwise they wait where their last drive ended."""
     park_share: Share = 0.07
     """Idle drivers who stop at the kerb on the next block."""
     park_s: tuple[Seconds, Seconds] = (20.0, 120.0)
+    drive_noise: Share = 0.0
+    """How much slower or faster than expected a whole drive may be, each by a draw of its own."""
     resend_s: Annotated[float, Meta(gt=0)] = 10.0
     """A command without an answer is sent again after this long, then after twice as long, …"""
     look_back_s: Seconds = 10.0

@@ -90,6 +90,7 @@ class World:
         self._riders = riders
         self._look_back_ms = int(habits.look_back_s * 1000)
         self._no_show_ms = int(habits.no_show_s * 1000)
+        self._cruises = habits.cruises
         self._rest_ms = int(habits.park_s[1] * 1000)
         self._jobs: dict[int, Job] = {}
         self._offers: dict[int, tuple[str, int]] = {}
@@ -137,7 +138,7 @@ class World:
             self._work(row, ride, now_ms)
             return
         if self._jobs.pop(row, None) is not None:
-            self.fleet.cruise(row)
+            self._idle(row)
         if ride is not None and ride.state is RideState.OFFERED:
             self._consider(row, ride, now_ms)
         else:
@@ -147,7 +148,14 @@ class World:
         else:
             self._go_ahead(row, now_ms)
             if self.fleet.mode[row] == Mode.STAND:
-                self.fleet.cruise(row)
+                self._idle(row)
+
+    def _idle(self, row: int) -> None:
+        """Without a ride: wander about, or wait here."""
+        if self._cruises:
+            self.fleet.cruise(row)
+        else:
+            self.fleet.stand(row)
 
     def _go_ahead(self, row: int, now_ms: int) -> None:
         """Idle, and asked to drive to where riders are expected: there it waits for one."""
@@ -219,7 +227,8 @@ class World:
         job = self._jobs.get(row)
         ride = self.state.rides.get(job.ride) if job else None
         if job is None or ride is None:
-            self.fleet.park(row, now_ms + self._rest_ms)
+            if self._cruises:
+                self.fleet.park(row, now_ms + self._rest_ms)
             return
         if job.stage is Stage.BOARDING and not self._riders.comes(job.ride):
             self._say(row, job, "no_show")

@@ -134,6 +134,14 @@ class CityState(Struct, kw_only=True):
             return _BUSY[self.rides[known.ride].state]
         return DriverStatus.IDLE if known.on_shift else DriverStatus.OFFLINE
 
+    def idle(self) -> list[int]:
+        """Drivers whose status is IDLE, in no particular order."""
+        return [
+            number
+            for number, driver in self.drivers.items()
+            if driver.on_shift and driver.ride is None and not driver.lost_ms
+        ]
+
     def ride_of(self, driver: int) -> Ride | None:
         """The ride that a driver is offered or drives."""
         known = self.drivers.get(driver)
@@ -281,7 +289,8 @@ def _reassigned(city: CityState, event: m.RideReassigned) -> Touched:
         event.attempt,
         event.eta_s,
     )
-    ride.driver_since_ms, ride.ordered, ride.swaps = event.at_ms, True, ride.swaps + 1
+    ride.driver_since_ms, ride.ordered = event.at_ms, True
+    ride.swaps += before is not None
     driver.ride = ride.ride
     _unbind(driver)
     return Touched((event.driver,) if before is None else (before, event.driver), (ride.ride,))

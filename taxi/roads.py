@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 Ints: TypeAlias = npt.NDArray[np.int32]
+_NEAREST_KEPT = 50_000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -130,8 +131,13 @@ class RoadNetwork:
 
     def nearest_node(self, lng: float, lat: float) -> tuple[int, float]:
         """The node nearest to a point, and how far it is in metres. Raises ValueError for NaN."""
-        node, distance_m = self.nearest_nodes(np.array([[lng, lat]]))
-        return int(node[0]), float(distance_m[0])
+        known = self._nearest.get((lng, lat))
+        if known is None:
+            node, distance_m = self.nearest_nodes(np.array([[lng, lat]]))
+            known = self._nearest[lng, lat] = int(node[0]), float(distance_m[0])
+            if len(self._nearest) > _NEAREST_KEPT:
+                self._nearest.clear()
+        return known
 
     def nearest_nodes(self, points: npt.ArrayLike) -> tuple[Ints, Floats]:
         """(…, 2) points → nodes (…) and distances in metres (…). Raises ValueError for NaN."""
@@ -195,6 +201,11 @@ class RoadNetwork:
         share = np.clip((driven - self._shape_m[piece]) / np.maximum(piece_m, 1e-9), 0, 1)
         points = self.shape[piece] + share[..., None] * (self.shape[piece + 1] - self.shape[piece])
         return points, self._heading[piece]
+
+    @cached_property
+    def _nearest(self) -> dict[tuple[float, float], tuple[int, float]]:
+        """What was asked before: rides begin and end at few places, and are looked at often."""
+        return {}
 
     @cached_property
     def places(self) -> Places:

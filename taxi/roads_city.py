@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+_HOUR_MS = 3_600_000
+
 
 class UnknownCityError(LookupError):
     """There is no such folder in `cities/`. The text names those there are."""
@@ -32,6 +34,17 @@ class CityInfo(Struct, frozen=True, kw_only=True):
     """Free-flow times × this are the city's: traffic, lights, pedestrians."""
     attribution: str
     """HTML, to be shown on every map."""
+    utc_offset_h: int = 0
+    """Hours of the day are counted from here, summer and winter: a decision must not hang on a time zone
+    file."""
+    drive_percent: tuple[int, ...] = ()
+    """For each hour of the day, how long a drive takes, in per cent of the tables' time; empty: 100."""
+
+    def drive_percent_at(self, now_ms: int) -> int:
+        """How long drives take now."""
+        if not self.drive_percent:
+            return 100
+        return self.drive_percent[(now_ms // _HOUR_MS + self.utc_offset_h) % 24]
 
     def in_bbox(self, lng: float, lat: float) -> bool:
         """Whether the point lies in the box. NaN and infinities don't."""

@@ -44,6 +44,12 @@ class TripDemand:
         apart = origin != destination
         return cls(origin[apart], destination[apart], np.ones(apart.sum(), np.int32))
 
+    def half(self, which: int) -> Self:
+        """One of two halves (0 or 1) of the pairs, split by a hash: what one learns from is not tested on."""
+        mixed = (self.from_node.astype(np.uint32) * np.uint32(2_654_435_761)) ^ self.to_node.astype(np.uint32)
+        mine = (mixed * np.uint32(2_246_822_519) >> np.uint32(31)) == which
+        return type(self)(self.from_node[mine], self.to_node[mine], self.count[mine])
+
     @property
     def trips(self) -> int:
         """Trips in all."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int32]
 
-_SAMPLE_M: Final = 20.0
+_SAMPLE_M: Final = 10.0
 _TURN_M: Final = 30.0
 """A quarter turn counts as this many metres × √2: nearness and heading in one distance."""
 
@@ -35,10 +35,11 @@ class Places:
 
     def __init__(self, roads: "RoadNetwork") -> None:
         self._roads = roads
-        count = np.maximum(2, np.ceil(roads.arc_length_m / _SAMPLE_M).astype(np.int64) + 1)
+        count = np.maximum(1, np.rint(roads.arc_length_m / _SAMPLE_M).astype(np.int64))
         self._arc = np.repeat(np.arange(roads.n_arcs, dtype=np.int32), count)
         nth = np.arange(len(self._arc)) - np.repeat(np.cumsum(count) - count, count)
-        self._share = nth / (count[self._arc] - 1)
+        # In the middle of pieces: what ends at a junction is nearer than what goes on straight behind it.
+        self._share = (nth + 0.5) / count[self._arc]
         points, heading = roads.along(self._arc, self._share * roads.arc_length_m[self._arc])
         from scipy.spatial import cKDTree  # noqa: PLC0415 - a gateway boots without it
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.city.outputs import write_npz
+from scripts.city.arrays import write_npz
 from scripts.city.streets import PLANE, Streets
 from taxi.roads_projection import Floats
 

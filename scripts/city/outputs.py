@@ -2,16 +2,12 @@
 """Files that come out the same, byte for byte, whenever and wherever they are made."""
 
 import hashlib
-import io
 import json
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
@@ -20,18 +16,6 @@ from scripts.city.sources import SOURCES
 Feature = tuple[BaseGeometry, dict[str, Any]]
 BYTES_MAX = 2 * 1024 * 1024
 _DECIMALS = 6
-_EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
-
-
-def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """An .npz without the clock in it, and little-endian."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", _EPOCH_OF_ZIP)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, buffer.getvalue(), compresslevel=9)
 
 
 def write_geojson(path: Path, features: Iterable[Feature]) -> None:

@@ -98,6 +98,13 @@ Counts of node-to-node pairs, made from the requests as distributed with NREL HI
 120 s or more at this city's speeds; {pairs:,} different pairs. No points, times, order or passengers are
 kept.
 
+## Zones: `zones.npz`
+
+Made from one half of these pairs: 48 zones by k-means of the pickups, each zone's share of all pickups, and
+how long a driver who drops a rider off there waits for the next pickup. The waits are not observed: they come
+out of simulated hours of this very city (`scripts/learn_zones.py`, which says how; the numbers stand in
+`scripts/city/zone_waits.json`).
+
 ## Land, parks, places: `basemap/land.geojson`, `basemap/parks.geojson`, `basemap/places.geojson`
 
 - {boroughs} and
@@ -110,7 +117,8 @@ kept.
 
 ## Description: `city.json`
 
-Ours. `travel_time_factor` makes trips within Midtown drive 11.5 km/h.
+Ours. `travel_time_factor` makes trips within Midtown drive 11.5 km/h. `drive_percent`, how much longer or
+shorter drives take in each hour of the day, is a guess, not a measurement.
 
 ## Notices
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.city.outputs import write_npz
+from scripts.city.arrays import write_npz
 from taxi.roads import RoadNetwork
 
 REQUESTS = "nrel/hive/resources/scenarios/manhattan/requests/nyc_20k.csv"

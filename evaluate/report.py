@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From rows to what a reader wants: means over the seeds, a table, the bound as one value for each policy."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+Row = dict[str, Any]
+
+COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("wait", "wait_s.mean", "{:.0f} s"),
+    ("p50", "wait_s.p50", "{:.0f}"),
+    ("p90", "wait_s.p90", "{:.0f}"),
+    ("p99", "wait_s.p99", "{:.0f}"),
+    ("served", "served_share", "{:.2%}"),
+    ("empty km", "empty_km_share", "{:.1%}"),
+    ("busy", "utilisation", "{:.1%}"),
+    ("gini", "fairness_gini", "{:.3f}"),
+    ("≥ 3 swaps", "swapped_3_share", "{:.1%}"),
+    ("ETA off", "eta_error_s.mean", "{:.1f} s"),
+    ("CPU a batch", "cpu_ms_per_batch", "{:.1f} ms"),
+    ("regret", "hindsight.regret", "{:.0%}"),
+)
+"""(head, path into a row, how it is written)."""
+
+
+def value(row: Row, path: str) -> float | None:
+    """What stands at `a.b` in a row."""
+    found: Any = row
+    for name in path.split("."):
+        if name not in found:
+            return None
+        found = found[name]
+    return float(found)
+
+
+def summary(rows: Sequence[Row]) -> list[Row]:
+    """Means over the seeds, for each policy."""
+    policies = dict.fromkeys(row["policy"] for row in rows)
+    return [
+        {"policy": policy, **_means([row for row in rows if row["policy"] == policy])} for policy in policies
+    ]
+
+
+def _means(rows: Sequence[Row]) -> Row:
+    means: Row = {"seeds": len(rows)}
+    for _, path, _ in COLUMNS:
+        known = [found for row in rows if (found := value(row, path)) is not None]
+        if known:
+            means[path] = round(float(np.mean(known)), 5)
+    return means
+
+
+def bound(rows: Iterable[Row]) -> Row:
+    """The hindsight bound: each run's own, and how far each policy stands above it on average."""
+    known = [row for row in rows if "hindsight" in row]
+    regrets: dict[str, list[float]] = {}
+    for row in known:
+        regrets.setdefault(row["policy"], []).append(row["hindsight"]["regret"])
+    return {
+        "rows": [
+            {name: row[name] for name in ("policy", "load", "seed")} | row["hindsight"] for row in known
+        ],
+        "regret": {policy: round(float(np.mean(values)), 4) for policy, values in regrets.items()},
+    }
+
+
+def table(rows: Sequence[Row], title: str) -> Table:
+    """Means over the seeds, for people."""
+    means = summary(rows)
+    shown = [column for column in COLUMNS if any(column[1] in row for row in means)]
+    made = Table(title=title, title_justify="left")
+    made.add_column("policy")
+    for head, _, _ in shown:
+        made.add_column(head, justify="right")
+    for row in means:
+        made.add_row(row["policy"], *(form.format(row[path]) for _, path, form in shown))
+    return made

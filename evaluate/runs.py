@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many runs, in as many processes as asked for; the same whatever their number."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dispatcher.policies.tuning import Tuning
+from evaluate.bound import SPAN_S, Free, free_at, hindsight_s, regret, waiting
+from evaluate.city import VirtualCity
+from evaluate.meter import Meter
+from evaluate.setting import CITY, Setting
+from simulator.streets import Streets
+from taxi.roads import RoadNetwork, TripDemand
+
+Row = dict[str, Any]
+
+
+class Task(NamedTuple):
+    """One run."""
+
+    setting: Setting
+    policy: str
+    seed: int
+    tuning: Tuning
+    bound: bool
+
+
+def run_all(tasks: Iterable[Task], jobs: int, tell: Callable[[Task, Row], None]) -> list[Row]:
+    """A row for each task, in their order; `tell` hears of each as it is done."""
+    tasks, rows = list(tasks), []
+    if jobs == 1:
+        for task in tasks:
+            rows.append(run(task))
+            tell(task, rows[-1])
+        return rows
+    with ProcessPoolExecutor(jobs, mp_context=get_context("forkserver")) as pool:
+        for task, row in zip(tasks, pool.map(run, tasks), strict=True):
+            rows.append(row)
+            tell(task, row)
+    return rows
+
+
+def run(task: Task) -> Row:
+    """Let one city live, and say what came of it."""
+    setting = task.setting
+    city = VirtualCity(_streets(), setting, task.policy, task.seed, tuning=task.tuning)
+    meter = Meter(city)
+    known: list[tuple[Free, list[str]]] = []
+    if task.bound:
+        meter.at(setting.warm_up_s, lambda: known.append((free_at(city, setting.warm_up_s), waiting(city))))
+    meter.run()
+    about = {"policy": task.policy, "load": setting.load, "seed": task.seed}
+    row = {**about, **meter.row()}
+    return {**row, "hindsight": _hindsight(city, meter, *known[0])} if known else row
+
+
+def _hindsight(city: VirtualCity, meter: Meter, free: Free, before: list[str]) -> Row:
+    """The bound for those who wait after the warm-up and those of the hour then; how far above this is."""
+    first_s = city.setting.warm_up_s
+    hour = [name for name, ride in meter.rides.items() if first_s <= ride.requested_s < first_s + SPAN_S]
+    rides = [meter.rides[name] for name in before + hour]
+    nearest = city.roads.nearest_node
+    best_s = hindsight_s(
+        city.roads,
+        free,
+        np.array([ride.requested_s for ride in rides]),
+        np.array([nearest(*ride.ends[0])[0] for ride in rides], np.intp),
+        np.array([nearest(*ride.ends[1])[0] for ride in rides], np.intp),
+    )
+    waits_s = [ride.arrived_s - ride.requested_s for ride in rides if ride.arrived_s is not None]
+    return {"rides": len(rides), **regret(float(best_s.mean()), float(np.mean(waits_s)))}
+
+
+@cache
+def _streets() -> Streets:
+    """Once a process."""
+    return Streets(RoadNetwork.load(CITY).prepare(), TripDemand.load(CITY))

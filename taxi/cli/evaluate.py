@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`taxi evaluate`: dispatch policies held against one another in virtual time."""
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from taxi.cli.output import JsonOption, console, print_json
+from taxi.local.errors import WRONG_USE, LocalError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    policy: Annotated[list[str], typer.Option(help="Repeat it to compare.")] = ["greedy", "batched"],  # noqa: B006
+    load: Annotated[float, typer.Option(min=0.01, max=10, help="1.0 fills the fleet.")] = 0.9,
+    drivers: Annotated[int, typer.Option(min=1, max=100_000)] = 1000,
+    hours: Annotated[
+        float, typer.Option(min=0.1, max=48, help="Virtual; the first quarter warms up, the rest counts.")
+    ] = 2.0,
+    seeds: Annotated[str, typer.Option(help="Such as 1-5 or 1,3,7.")] = "1",
+    peak: Annotated[bool, typer.Option("--peak", help="An evening peak whose top has the load.")] = False,
+    noise: Annotated[float, typer.Option(min=0, max=0.9, help="Drives take ± this share.")] = 0.0,
+    refuse: Annotated[float, typer.Option(min=0, max=1, help="Share of refused swaps.")] = 0.0,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Seconds without a driver until a rider leaves.")
+    ] = 600,
+    cruise: Annotated[bool, typer.Option("--cruise", help="Idle drivers wander, as in the demo.")] = False,
+    all_habits: Annotated[
+        bool, typer.Option("--all-habits", help="Breaks, no-shows and riders who give up, as in the demo.")
+    ] = False,
+    bound: Annotated[bool, typer.Option("--bound/--no-bound", help="The hindsight bound and regret.")] = True,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw into this file (.png, .svg); needs matplotlib.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare dispatch policies: the simulator's city and the dispatcher's core in virtual time, no Kafka.
+
+    A table of means over the seeds, or with --json every run. The same seed gives the same result.
+    """
+    main: Any = importlib.import_module("evaluate.main")  # by name: `taxi` knows no room but its own
+    unknown = sorted(set(policy) - set(main.policies()))
+    if unknown:
+        raise LocalError(
+            f"no policy {unknown[0]!r}", do=f"there are: {', '.join(main.policies())}", code=WRONG_USE
+        )
+    err = console(stderr=True)
+    report = main.evaluate(
+        list(dict.fromkeys(policy)),
+        numbers(seeds),
+        err.print,
+        jobs=jobs,
+        with_bound=bound,
+        load=load,
+        drivers=drivers,
+        hours=hours,
+        peak=peak,
+        noise=noise,
+        refuse=refuse,
+        patience_s=patience,
+        cruise=cruise,
+        all_habits=all_habits,
+    )
+    title = f"load {load}, {drivers} drivers, {hours:g} h, seeds {seeds}{', evening peak' if peak else ''}"
+    if picture is not None:
+        _draw(report["rows"], title, picture)
+    if as_json:
+        print_json(report)
+    else:
+        table: Any = importlib.import_module("evaluate.report")
+        console().print(table.table(report["rows"], title))
+
+
+def numbers(text: str) -> list[int]:
+    """`1-3,7` → 1, 2, 3, 7. Raises LocalError."""
+    found: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            found += range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise LocalError(f"--seeds {text!r}", do="write 1-5 or 1,3,7", code=WRONG_USE) from None
+    if not found:
+        raise LocalError(f"--seeds {text!r} names none", do="write 1-5 or 1,3,7", code=WRONG_USE)
+    return found
+
+
+def _draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
+    drawing: Any = importlib.import_module("evaluate.picture")
+    try:
+        drawing.draw(rows, title, path)
+    except ImportError:
+        raise LocalError(
+            "a picture needs matplotlib", do="pip install 'taxistream[plots]'", code=WRONG_USE
+        ) from None
