@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What matching costs at 10,000 drivers, in CPU: `python bench/dispatcher_policies.py`.
+
+500 requests × 10,000 idle drivers on the real streets: the solver alone, and everything from records to
+records (two seconds of fixes read and folded, decided, encoded). And a joint re-solve of 2,100 rides (1,600
+of them being fetched) and 2,500 drivers.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from dispatcher.core import Mandate, decide
+from dispatcher.cut import Cut, Epoch, ReadCommand, ReadFix
+from dispatcher.policies.joint import solve
+from dispatcher.policies.market import Cars, Fetching, Ints, Market, Rides, Riding
+from taxi import codec
+from taxi import messages as m
+from taxi.bus import Record
+from taxi.city import CityState
+from taxi.newest import NewestFixes
+from taxi.roads import RoadNetwork, TripDemand
+from taxi.runtime import tracing
+from taxi.topics import LOCATIONS
+
+T0, TIMES = 1_750_089_600_000, 5
+DRIVERS, REQUESTS = 10_000, 500
+WAITING, FETCHED, IDLE = 500, 1_600, 900
+
+
+def cpu_ms(work: Callable[[], Any]) -> float:
+    """The median of some calls."""
+    taken = []
+    for _ in range(TIMES):
+        began_s = time.process_time()
+        work()
+        taken.append((time.process_time() - began_s) * 1000)
+    return median(taken)
+
+
+class Streets:
+    """Markets on the real network."""
+
+    def __init__(self) -> None:
+        self.roads = RoadNetwork.load("manhattan").prepare()
+        self.demand = TripDemand.load("manhattan")
+        self.rng = np.random.default_rng(7)
+
+    def rides(self, n: int, first: int = 0, pickup: Ints | None = None) -> Rides:
+        """Somebody's."""
+        begins, ends = self.demand.sample(self.rng.random(n))
+        return Rides(
+            names=tuple(f"r{first + i}" for i in range(n)),
+            waited_s=np.sort(self.rng.integers(0, 120, n).astype(np.int32))[::-1].copy(),
+            pickup=begins if pickup is None else pickup,
+            dropoff=ends,
+            refused=tuple([] for _ in range(n)),
+            swaps=np.zeros(n, np.int32),
+        )
+
+    def cars(self, n: int, first: int = 1) -> Cars:
+        """Where trips end."""
+        _, node = self.demand.sample(self.rng.random(n))
+        return Cars(
+            numbers=np.arange(first, first + n, dtype=np.int64),
+            node=node,
+            rest_s=self.rng.integers(0, 20, n).astype(np.int32),
+            points_m=self.roads.plane.metres(self.roads.nodes[node]),
+            bound=np.full(n, -1, np.int32),
+        )
+
+    def market(self, rides: Rides, cars: Cars, fetching: Fetching | None = None) -> Market:
+        """As the core opens it."""
+        nothing = np.zeros(0, np.int32)
+        return Market(
+            rides=rides,
+            cars=cars,
+            times=self.roads,
+            now_ms=T0,
+            before_ms=T0 - 2_000,
+            pickup_m=lambda nodes: self.roads.plane.metres(self.roads.nodes[nodes]),
+            zones=self.roads.zones,
+            find_fetching=lambda: fetching or Fetching(self.rides(0), self.cars(0)),
+            find_riding=lambda: Riding(nothing, nothing),
+        )
+
+    def fetching(self) -> Fetching:
+        """Each driver two to seven minutes from a pickup."""
+        cars = self.cars(FETCHED, first=IDLE + 1)
+        begins, _ = self.demand.sample(self.rng.random(20_000))
+        begins = np.concatenate((begins, np.arange(self.roads.n_nodes, dtype=np.int32)))
+        pickup = np.empty(FETCHED, np.int32)
+        for i, node in enumerate(cars.node.tolist()):
+            away_s = self.roads.travel_time_s(node, begins)
+            pickup[i] = self.rng.choice(begins[(away_s > 120) & (away_s < 420)])
+        return Fetching(self.rides(FETCHED, first=WAITING, pickup=pickup), cars)
+
+
+def whole_batch(streets: Streets) -> Callable[[], None]:
+    """Records in, records out: 10,000 idle drivers, 500 requests, all in one batch."""
+    roads, rng = streets.roads, random.Random(7)
+    where = [roads.place(rng.randrange(roads.n_nodes)) for _ in range(DRIVERS)]
+    fixes = [
+        m.Fix(driver=n + 1, at_ms=T0, lng=lng, lat=lat, heading=rng.randrange(1, 360), speed=5.0)
+        for n, (lng, lat) in enumerate(where)
+    ]
+    values = [codec.encode(fix) for fix in fixes]
+    records = [Record(i, T0, None, value) for i, value in enumerate(values + values)]
+    asks: list[m.AnyCommand] = [
+        m.RequestRide(
+            command_id=f"c{i}", ride=f"r{i}", rider="a", pickup=rng.choice(where), dropoff=rng.choice(where)
+        )
+        for i in range(REQUESTS)
+    ]
+    online = CityState()
+    mandate = Mandate()
+    on: list[m.AnyCommand] = [m.GoOnline(command_id=f"on{n}", driver=n + 1) for n in range(DRIVERS)]
+    decide(online, NewestFixes(), _cut(on, (), T0 - 2_000, Epoch("0" * 16, "birth")), roads, mandate)
+    before = online.to_bytes()
+    states = [CityState.from_bytes(before) for _ in range(TIMES)]
+
+    def work() -> None:
+        newest, city = NewestFixes(), states.pop()
+        read = tuple(ReadFix(codec.decode(LOCATIONS, r), r.offset, r.timestamp_ms) for r in records)
+        for one in decide(city, newest, _cut(asks, read, T0, None), roads, mandate):
+            codec.encode(one.event)
+            one.trace.headers()
+
+    return work
+
+
+def _cut(said: list[m.AnyCommand], read: tuple[ReadFix, ...], heard_ms: int, epoch: Epoch | None) -> Cut:
+    return Cut(
+        commands=tuple(ReadCommand(command, heard_ms, tracing.root(command.command_id)) for command in said),
+        fixes=read,
+        commands_offset=len(said),
+        locations_offset=len(read),
+        heard_ms=heard_ms,
+        epoch=epoch,
+    )
+
+
+def main() -> None:
+    """Print a line for each."""
+    streets = Streets()
+    plain = streets.market(streets.rides(REQUESTS), streets.cars(DRIVERS))
+    print(f"{REQUESTS} × {DRIVERS}, solver       {cpu_ms(lambda: list(solve(plain, rematch=False))):7.1f} ms")
+    joint = streets.market(streets.rides(WAITING), streets.cars(IDLE), streets.fetching())
+    rows, columns = WAITING + FETCHED, FETCHED + IDLE
+    print(f"{rows} × {columns}, re-solve     {cpu_ms(lambda: list(solve(joint, rematch=True))):7.1f} ms")
+    print(f"{REQUESTS} × {DRIVERS}, poll to publish {cpu_ms(whole_batch(streets)):7.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
