@@ -137,7 +137,13 @@ class Gateway:
     async def _deepen(self, fresh: Booted, beginning: Beginning) -> None:
         """Meanwhile read what lies further back. For want of a broker, the window grows by itself."""
         try:
-            self._deep = await beginning.deep(fresh)
+            deep, missed = await beginning.deep(fresh), self._since_boot
+            while deep is not None and missed:  # a cut at a time, so that none is late
+                locations, events = missed.pop(0)
+                deep.fold_locations(locations)
+                deep.fold_events(events)
+                await asyncio.sleep(0)
+            self._deep = deep
         except (Unavailable, OffsetOutOfRange, LogBroken) as error:
             self._env.log.warning("the window begins at the start of this process", reason=str(error))
         if self._deep is None:

@@ -16,6 +16,7 @@ EVERYWHERE: Final = (
     # what services go through
     "stopped cleanly",
     "killed at a line",
+    "the window is whole",
     "the machine slept",
     "frozen at a line",
     # what the city goes through

@@ -117,6 +117,7 @@ class NodeLog:
 
     def info(self, event: str, **fields: Any) -> None:
         self._world.tell(self._name, event, **self._fields, **fields)
+        self._world.saw(event)
         if self._world.on_line is not None:
             self._world.on_line(self._name, event)
 
