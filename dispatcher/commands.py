@@ -12,6 +12,8 @@ from taxi import messages as m
 from taxi.city import REMEMBERED_MS, Ride
 from taxi.states import ENDED, RideState
 
+_CLOCKS_APART_MS: Final = 60_000
+"""By how much a sender's clock may be ahead of the broker's."""
 _SUBJECT_MAX: Final = 40
 """Characters of a ride id; nobody gets more than that of their own words onto the log."""
 _RIDE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
@@ -23,11 +25,23 @@ def run_command(batch: Batch, read: ReadCommand) -> None:
     if command.command_id in batch.city.commands:
         return
     batch.answering = (command.command_id, read.trace)
-    if read.append_ms <= batch.now_ms - REMEMBERED_MS:
+    if _is_too_old(read, batch.now_ms):
         batch.reject("too_old", _subject(command))
     else:
         _HANDLERS[type(command)](batch, command)
     batch.answering = None
+
+
+def _is_too_old(read: ReadCommand, now_ms: int) -> bool:
+    """Whether its id may have been answered and forgotten.
+
+    An id is forgotten an hour after its answer, and the answer came no earlier than its sender asked, if the
+    sender's clock is right to a minute: so a minute before the hour is over, nothing is decided any more.
+    """
+    asked_ms = read.command.asked_ms
+    if asked_ms is None:
+        return read.append_ms <= now_ms - REMEMBERED_MS
+    return min(asked_ms, read.append_ms) <= now_ms - REMEMBERED_MS + _CLOCKS_APART_MS
 
 
 def _subject(command: m.AnyCommand) -> str:

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the simulator says, as records."""
 
+from collections.abc import Iterable
+
+from msgspec import structs
+
 from simulator.fleet import Rows, Sight
 from taxi.bus import Outgoing
 from taxi.codec import encode
@@ -26,6 +30,11 @@ def fix_records(rows: Rows, sight: Sight, now_ms: int) -> list[Outgoing]:
 def subject(command: AnyCommand) -> str:
     """The driver or ride that a command is about: its key on the log."""
     return str(command.driver) if isinstance(command, GoOnline | GoOffline) else command.ride
+
+
+def asked_at(commands: Iterable[AnyCommand], now_ms: int) -> list[AnyCommand]:
+    """The same, saying when they were asked for: once, however often they are sent."""
+    return [structs.replace(command, asked_ms=now_ms) for command in commands]
 
 
 def command_record(command: AnyCommand, cause: tracing.Trace | None) -> Outgoing:

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from simulator.event_log import EventLog
 from simulator.health import Pulse
 from simulator.outbox import Outbox
-from simulator.records import command_record, fix_records, subject
+from simulator.records import asked_at, command_record, fix_records, subject
 from simulator.recovery import recover
 from simulator.settings import Habits, Settings
 from simulator.streets import Streets
@@ -108,7 +108,7 @@ class Shell:
         while True:
             now_ms = self._env.now_ms()
             rows = self._world.tick(count, now_ms)
-            self._outbox.put(self._world.take_commands(), now_ms)
+            self._outbox.put(asked_at(self._world.take_commands(), now_ms), now_ms)
             records = fix_records(rows, self._world.fleet.see(rows), now_ms)
             try:
                 await producer.send(topics.LOCATIONS, self._partition, records)

@@ -48,6 +48,9 @@ class Command(Message, frozen=True, kw_only=True):
 
     command_id: Annotated[str, Meta(min_length=1, max_length=200)]
     """A restarted sender makes the same ones again."""
+    asked_ms: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    """When its sender first asked, by the sender's clock. Every repeat carries the same: so a repeat that
+    comes when its id is forgotten is known to be old, however young its record is."""
 
 
 class RequestRide(Command, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ import pytest
 
 from dispatcher.limits import Limits
 from taxi import messages as m
+from taxi.city import REMEMBERED_MS
 from taxi.states import DriverStatus, RideState
 from tests.unit.dispatcher.town import (
     FAR_AWAY,
@@ -204,6 +205,28 @@ def test_a_command_that_lay_about_for_an_hour_is_too_old(town: Town) -> None:
     town.now_ms += 4_000_000
     events = town.decide(late(town.cut(request()), START_MS))
     assert reasons(events) == ["too_old"]
+
+
+def test_a_repeat_after_its_id_was_forgotten_is_too_old_however_young_its_record_is(town: Town) -> None:
+    asked = request(asked_ms=town.now_ms)
+    town.step(asked)
+    town.wait(REMEMBERED_MS // 2)
+    assert kinds(town.step(asked)) == [], "its id is remembered"
+    town.wait(REMEMBERED_MS // 2)
+    assert "r1:request" not in town.city.commands
+    assert reasons(town.step(asked)) == ["too_old"]
+    assert "r1" not in town.city.rides
+
+
+@pytest.mark.parametrize("ahead_ms", [-60_000, 0, 60_000])
+def test_between_remembered_and_too_old_there_is_no_gap_for_clocks_within_a_minute(
+    town: Town, ahead_ms: int
+) -> None:
+    asked = online(1, asked_ms=town.now_ms + ahead_ms)
+    town.step(asked)
+    for _ in range(REMEMBERED_MS // 10_000 + 10):
+        town.wait(8_000)
+        assert kinds(town.step(asked)) in ([], ["CommandRejected"]), "never decided again"
 
 
 def test_a_rejection_repeats_no_more_than_forty_characters_of_a_ride_id(town: Town) -> None:

@@ -143,8 +143,8 @@ class Town:
         ]
 
 
-def online(driver: int, command_id: str = "") -> m.GoOnline:
-    return m.GoOnline(command_id=command_id or f"{driver}:online", driver=driver)
+def online(driver: int, command_id: str = "", **changes: Any) -> m.GoOnline:
+    return m.GoOnline(command_id=command_id or f"{driver}:online", driver=driver, **changes)
 
 
 def offline(driver: int) -> m.GoOffline:
