@@ -25,7 +25,7 @@ from gateway.stream.messages import MESSAGE_BYTES_MAX, SUBPROTOCOL
 
 EXTENSION: Final = "taxi.socket"
 _NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-_NOTSENT_BYTES: Final = 32 << 10
+_NOTSENT_BYTES: Final = 16 << 10
 """What the kernel may hold unsent: more of it would hide a slow client from `backlog`."""
 _CLOSE_S: Final = 2.0
 """How long the other side may take to answer a close."""
