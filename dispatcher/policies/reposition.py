@@ -11,6 +11,8 @@ from dispatcher.policies.market import Drive, Ints, Longs, Market, rows_of
 from taxi.roads_zones import MILLION, Zones
 
 _TOO_FAR_MS = 1_000_000_000
+_CHOICE = 3
+"""Drivers to choose from for each drive."""
 
 
 def drives(market: Market, taken: set[int]) -> Iterator[Drive]:
@@ -21,8 +23,11 @@ def drives(market: Market, taken: set[int]) -> Iterator[Drive]:
     cars = rows_of(market.cars, np.flatnonzero(~np.isin(market.cars.numbers, sorted(taken))))
     here = zones.zone[np.where(cars.bound >= 0, cars.bound, cars.node)]
     surplus, lack = _balance(market, zones, here)
+    most = market.tuning.reposition_drives_max
     stays = np.flatnonzero((cars.bound < 0) & (surplus[here] > 0))
+    stays = stays[:: -(-len(stays) // (_CHOICE * most)) or 1]
     slots = np.repeat(np.arange(len(zones)), lack)
+    slots = slots[:: -(-len(slots) // most) or 1]
     if not len(stays) or not len(slots):
         return
     eta_s = market.times.travel_time_s(cars.node[stays][:, None], zones.center[slots][None, :])

@@ -25,5 +25,7 @@ class Tuning(Struct, frozen=True, kw_only=True):
     reposition_horizon_ms: int = 600_000
     """Who becomes free within this counts as there already."""
     reposition_drive_ms_max: int = 900_000
+    reposition_drives_max: int = 300
+    """In one go: what a large fleet still lacks comes with the next one. Bounds the time that it takes."""
     reposition_slack_ms: int = 60_000
     """So long after a repositioned driver should have arrived, the drive counts as over."""

@@ -127,3 +127,10 @@ def test_the_fare_follows_the_tariff() -> None:
     assert fare_cents(0, 0) == 700
     assert fare_cents(5_000, 900) == 350 + 825 + 750
     assert fare_cents(5_001, 901) == 350 + 826 + 751
+
+
+def test_no_more_drivers_are_sent_at_once_than_the_policy_says() -> None:
+    town = Town(policy="batched", tuning=Tuning(reposition_interval_ms=2_000, reposition_drives_max=2))
+    town.drivers(**{f"d{n}": 0 for n in range(1, 20)})
+    sent = [one.event for one in town.log if isinstance(one.event, m.DriverRepositioned)]
+    assert len(sent) == 2
