@@ -256,6 +256,7 @@ def told(
         "million_updates_per_cpu_s": round(updates / spent["cpu_s"] / 1e6, 1),
         "bytes_per_frame": round(spent["gateway_bytes_total"] / frames),
         "bytes_per_update": round(came["bytes"] / max(updates, 1), 2),
+        "lost": came["lost"],
         "skipped": spent.get("gateway_skipped_total", 0),
         "append_to_client_ms": ages(came["arrivals"], appended),
     }

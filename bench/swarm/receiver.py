@@ -51,6 +51,7 @@ class Swarm:
     """(previous, next) `loc` → wall clock in ms → how many clients had it then."""
     frames: int = 0
     bytes: int = 0
+    lost: int = 0
 
     def open(self, port: int, clients: int, mode: str) -> None:
         self.poll = select.epoll()
@@ -64,10 +65,21 @@ class Swarm:
         while (left_s := end_s - time.monotonic()) > 0:
             for fd, _ in self.poll.poll(min(left_s, 0.2)):
                 stream = self.by_fd[fd]
-                size = stream.socket.recv_into(_BUFFER)
-                if not size:
-                    raise ConnectionError("a client was closed")
-                self.feed(stream, view[:size])
+                try:
+                    size = stream.socket.recv_into(_BUFFER)
+                except ConnectionError:
+                    size = 0
+                if size:
+                    self.feed(stream, view[:size])
+                else:
+                    self.lose(stream)
+
+    def lose(self, stream: Stream) -> None:
+        """It was closed. Nobody comes back here: that is another bench's part."""
+        del self.by_fd[stream.socket.fileno()]
+        self.poll.unregister(stream.socket)
+        stream.socket.close()
+        self.lost += 1
 
     def feed(self, stream: Stream, data: memoryview) -> None:
         size = len(data)
@@ -165,7 +177,7 @@ def read_line(swarm: Swarm) -> str:
 def told(swarm: Swarm) -> dict[str, Any]:
     """What came."""
     arrivals = [[*cut, sorted(at_ms.items())] for cut, at_ms in swarm.arrivals.items()]
-    return {"frames": swarm.frames, "bytes": swarm.bytes, "arrivals": arrivals}
+    return {"frames": swarm.frames, "bytes": swarm.bytes, "lost": swarm.lost, "arrivals": arrivals}
 
 
 if __name__ == "__main__":
