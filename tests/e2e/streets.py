@@ -61,8 +61,9 @@ def short_ride(roads: RoadNetwork, vacant: Seen) -> tuple[Place, Place] | None:
         others_s = np.delete(roads.travel_time_s(nearest, corner), row)
         if nearest[row] == corner and others_s.min() > NO_OTHER_WITHIN_S:
             trip_s = roads.travel_time_s(corner, np.arange(roads.n_nodes))
-            end = int(np.flatnonzero((trip_s > TRIP_S[0]) & (trip_s < TRIP_S[1]))[0])
-            return _place(roads, int(corner)), _place(roads, end)
+            ends = np.flatnonzero((trip_s > TRIP_S[0]) & (trip_s < TRIP_S[1]))
+            if len(ends):  # none from the ramps of a motorway, for example
+                return _place(roads, int(corner)), _place(roads, int(ends[0]))
     return None
 
 
