@@ -44,6 +44,15 @@ QUICKLY_FOUND = {
 }
 """Planted bug → within how many seeds it must be found."""
 
+FOUND_BY_LOOKING = {
+    "unknown_is_success": (20, "down_in_a_transaction"),
+    "recovery_before_fencing": (40, "freeze_in_a_transaction"),
+    "a_zombie_asks_nobody": (30, "stop"),
+    "a_gap_in_the_fixes_not_told": (15, "retention"),
+    "a_topic_made_anew_not_noticed": (60, "recreate"),
+}
+"""Rarer ones, of dispatchers alone → within how many seeds of two cities, if the nemesis has this in mind."""
+
 
 def told(outcome: Outcome) -> str:
     lines = [f"seed {outcome.seed}", *(repr(v)[:1000] for v in outcome.violations[:6]), *outcome.story]
@@ -66,6 +75,27 @@ def test_every_promise_holds_whatever_happens(seeds: range) -> None:
 def test_a_planted_bug_is_found(bug: str) -> None:
     found = first_bad(range(1, QUICKLY_FOUND[bug] + 1), bug)
     assert found is not None, f"{bug} went unnoticed under {QUICKLY_FOUND[bug]} seeds"
+    print(f"{bug}: seed {found.seed}: {found.violations[0]!r:.200}")
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", SHARDS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
+def test_two_cities_over_two_dispatchers_keep_every_promise(seeds: range) -> None:
+    batch = run_seeds(seeds, kind="cities")
+    print(f"cities, seeds {seeds.start}-{seeds.stop - 1}, trace {batch.trace}")
+    assert not batch.bad, "\n\n".join(told(outcome) for outcome in batch.bad[:2])
+    if len(seeds) >= ENOUGH_SEEDS:
+        assert never_seen(batch.tally, "cities") == []
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", FOUND_BY_LOOKING)
+def test_a_planted_bug_of_dispatchers_is_found(bug: str) -> None:
+    within, focus = FOUND_BY_LOOKING[bug]
+    found = first_bad(range(1, within + 1), bug, kind="cities", focus=focus)
+    assert found is not None, f"{bug} went unnoticed under {within} seeds"
     print(f"{bug}: seed {found.seed}: {found.violations[0]!r:.200}")
 
 
