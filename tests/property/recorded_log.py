@@ -72,12 +72,18 @@ def _committed(partition: Partition) -> Iterator[Entry]:
 
 
 def views() -> list[Box | None]:
-    """The city; its halves and strips, so that streets cross their borders; a single tile."""
+    """The city, its halves, a tile; and strips: whoever drives round a block leaves them and returns."""
     west, south, east, north = city()[0].city.bbox
     middle = (west + east) / 2, (south + north) / 2
     halves: list[Box | None] = [(west, south, middle[0], north), (west, south, east, middle[1])]
-    third = middle[0] - 0.0004, middle[0] + 0.0004
-    return [None, *halves, (*middle, *middle), (third[0], south, third[1], north)]
+    (w, s), (e, n) = city()[0].nodes.min(axis=0).tolist(), city()[0].nodes.max(axis=0).tolist()
+    across: list[Box | None] = [
+        (w + (e - w) * k / 4, south, w + (e - w) * (k + 0.7) / 4, north) for k in range(4)
+    ]
+    along: list[Box | None] = [
+        (west, s + (n - s) * k / 4, east, s + (n - s) * (k + 0.7) / 4) for k in range(4)
+    ]
+    return [None, *halves, (*middle, *middle), *across, *along]
 
 
 @dataclass
