@@ -12,11 +12,17 @@ from typing import Any
 
 import msgspec
 
+from dispatcher.core import Mandate
 from dispatcher.cut import Epoch, Skipped
+from dispatcher.policies.tuning import Tuning
 from scripts import asyncapi
 from taxi import codec
+from taxi.messages import AnswerOffer
 from tests.unit.dispatcher.town import Town, answer, cancel, offline, online, report, request
 
+RESTLESS = Tuning(
+    rematch_interval_ms=2_000, rematch_left_ms_min=0, swap_price_ms=1_000, reposition_interval_ms=4_000
+)
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "golden" / "log"
 
 
@@ -48,7 +54,27 @@ def eventful_town() -> Town:
     town.drivers(d6=1)
     town.on_trip("under-way")
     town.step(offline(6))
+    change_drivers(town)
     return town
+
+
+def change_drivers(town: Town) -> None:
+    """A ride goes from driver to driver by order, is refused and driven; who is idle is sent ahead."""
+    town.mandate = Mandate(policy="batched", tuning=RESTLESS)
+    town.drivers(d7=35)
+    town.taken("swapped")
+    town.where[8] = 1
+    town.step(online(8))
+    ride = town.ride("swapped")
+    assert ride.driver == 8
+    no = AnswerOffer(command_id="no", driver=8, ride=ride.ride, attempt=ride.attempt, accept=False)
+    town.step(no)
+    offer = town.log_offer("swapped")
+    town.step(answer(offer))
+    for stage in ("arrived", "picked_up", "dropped_off"):
+        town.step(report(offer, stage))
+    town.drivers(**{f"d{number}": 0 for number in range(9, 18)})
+    town.wait(8_000)
 
 
 def schema() -> bytes:

@@ -57,6 +57,11 @@ def test_the_golden_logs_hold_every_event_of_the_first_schema() -> None:
     assert seen == {kind.__name__ for kind in m.AnyEvent.__args__} - ADDED_LATER
 
 
+def test_together_they_hold_every_event_there_is() -> None:
+    seen = {json.loads(record.value or b"")["type"] for path in LOGS for record in records(path)}
+    assert seen == {kind.__name__ for kind in m.AnyEvent.__args__}
+
+
 ADDED_LATER = {"RideReassigned", "DriverRepositioned"}
 """Events that the first schema did not know."""
 
