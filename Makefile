@@ -38,6 +38,7 @@ check: setup ## format, lint, types, import rules, for Python and TypeScript
 
 test: check ## every check and every test
 	@$(BIN)/python -m scripts.ensure_browser || test "$$CI" != true
+	@$(BIN)/python -m scripts.ensure_kafka || test "$$CI" != true
 	$(BIN)/python -m scripts.front_end test
 	@SEEDS=$(SEEDS) $(BIN)/python -m scripts.side_by_side \
 	    live='$(LIVE) -m browser; page=$$?; $(LIVE) -m "not browser" -n 2 --dist loadfile && exit $$page' \

@@ -86,7 +86,7 @@ def live_demo(data_dir: Path, port: int, *options: str, **environ: str) -> Itera
         process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | environ)
         demo = LiveDemo(process, data_dir, port, output)
         try:
-            until(lambda: demo.all_ready() or process.poll() is not None, 120, "every part ready")
+            until(lambda: demo.all_ready() or process.poll() is not None, 300, "every part ready")
             assert process.poll() is None, demo.printed()
             yield demo
         finally:
