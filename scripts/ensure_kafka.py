@@ -20,7 +20,9 @@ def main() -> int:
         folder = jars.ensure(jars.directory(), Console(stderr=True))
     except LocalError as error:
         print(f"[kafka] {error.what} {error.do}", file=sys.stderr)
-        print("[kafka] the tests that need a broker will be skipped, and fail where CI=true.", file=sys.stderr)
+        print(
+            "[kafka] the tests that need a broker will be skipped, and fail where CI=true.", file=sys.stderr
+        )
         return 1
     print(f"[kafka] {folder}")
     return 0
