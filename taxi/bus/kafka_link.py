@@ -108,6 +108,10 @@ class KafkaLink:
     async def reach_coordinator(self, transactional_id: str) -> None:
         """Find this id's coordinator and connect to it, so that the next request goes out at once."""
         if self._coordinator is None:
+            if (
+                self._client.get_random_node() is None
+            ):  # a starved broker may have told of none, itself included
+                raise StaleMetadata("no broker is known")
             kind = CoordinationType.TRANSACTION
             self._coordinator = await self._client.coordinator_lookup(kind, transactional_id)
         if not await self._client.ready(self._coordinator, group=ConnectionGroup.COORDINATION):
