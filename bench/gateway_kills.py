@@ -83,7 +83,8 @@ class Witness:
         deadline_s = time.monotonic() + WAIT_S
         while not (self._steady(but) and swarm.unhurt()):
             if time.monotonic() > deadline_s:
-                raise TimeoutError(f"{swarm.live()} of {len(swarm.clients)} live after {WAIT_S:g} s")
+                found = swarm.findings.examples or "no violation"
+                raise TimeoutError(f"{swarm.live()} of {len(swarm.clients)} live after {WAIT_S:g} s: {found}")
             await asyncio.sleep(0.1)
 
     def _steady(self, but: Mapping[str, int]) -> bool:
