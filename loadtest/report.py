@@ -52,6 +52,7 @@ class Report:
             "resets": swarm.resets.total(),
             "resets_by_reason": dict(swarm.resets),
             "images": swarm.images,
+            "closes": {str(code): count for code, count in sorted(swarm.closes.items())},
             "judged": totals.judged,
             "habits": dict(sorted(swarm.habits.done.items())),
             "live_at_end": live_at_end,

@@ -37,6 +37,7 @@ class World(Protocol):
     def saw(self, key: Key, message: bytes, at_ms: int, *, late: bool) -> None: ...
     def ready(self, client: "Client", message: dict[str, Any]) -> None: ...
     def reset(self, reason: str) -> None: ...
+    def closed(self, code: int) -> None: ...
     def leaving(self, at_s: float) -> None:
         """A client says hello on another line, because its gateway drains."""
 
@@ -174,6 +175,7 @@ class Client:
             self._control(line, kind, message)
 
     def lost(self, line: Line, code: int, reason: str) -> None:
+        self.world.closed(code)
         if code in _FAULTS:
             self.world.blame("closed_for_fault", self.name, code, reason)
         if line is self.line:

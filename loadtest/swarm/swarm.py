@@ -45,6 +45,8 @@ class Swarm:
         self.images = 0
         self.resets: Counter[str] = Counter()
         """By reason, those that nobody provoked."""
+        self.closes: Counter[int] = Counter()
+        """Lines that ended from the other side, by code."""
         self.recoveries_ms: list[float] = []
         self.dark_ms: list[float] = []
         """Of each client that was asked to leave: how long it got no cut."""
@@ -94,6 +96,9 @@ class Swarm:
     def reset(self, reason: str) -> None:
         """A reset that no odd cursor asked for."""
         self.resets[reason] += 1
+
+    def closed(self, code: int) -> None:
+        self.closes[code] += 1
 
     def leaving(self, at_s: float) -> None:
         self.leavings_s.append(at_s)
