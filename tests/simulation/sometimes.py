@@ -16,7 +16,6 @@ EVERYWHERE: Final = (
     # what services go through
     "stopped cleanly",
     "killed at a line",
-    "the window is whole",
     "the machine slept",
     "frozen at a line",
     # what the city goes through
@@ -44,6 +43,7 @@ EVERYWHERE: Final = (
 
 
 CLIENTS: Final = (
+    "the window is whole",
     "ready image",
     "ready resume",
     "resumed with a diff",

@@ -46,6 +46,7 @@ def test_after_ten_minutes_of_sleep_every_client_is_live_and_nobody_is_lost(seed
 
 @pytest.mark.sim
 def test_who_takes_the_sleep_for_the_silence_of_each_driver_is_found() -> None:
+    """It shows where a batch closes before everybody has been heard again: in every other seed or so."""
     with patch.object(newest, "SILENCE_MS", 10**12):
-        outcome = run_seed(1, nemesis=Lid)
-    assert outcome.tally["DriverLost"] > 5
+        lost = sum(run_seed(seed, nemesis=Lid).tally["DriverLost"] for seed in range(1, 5))
+    assert lost > 5
