@@ -14,8 +14,8 @@ from tests.simulation.sometimes import ENOUGH_SEEDS, never_seen
 
 SEEDS = int(os.environ.get("SEEDS", "20"))
 SHARDS = [range(first, min(first + ENOUGH_SEEDS, SEEDS + 1)) for first in range(1, SEEDS + 1, ENOUGH_SEEDS)]
-OF_CITIES = SHARDS[: (len(SHARDS) + 1) // 2]
-"""Worlds in which nobody looks get half as many."""
+OF_CITIES = SHARDS[: (len(SHARDS) + 3) // 4]
+"""Worlds in which nobody looks get a quarter as many."""
 
 QUICKLY_FOUND = {
     "unknown_is_failure": 40,
