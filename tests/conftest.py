@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from taxi.local.errors import LocalError
-from taxi.local.ports import first_free
+from taxi.local.ports import PortPool
 from tests.kafka_server import KafkaServer
-
-FIRST_PORT = 22000
-PORTS_EACH = 5
+from tests.ports import claim
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,12 +30,18 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+def ports() -> Iterator[PortPool]:
+    """Free ports that no test beside this one takes."""
+    pool, lock = claim()
+    with lock:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory, ports: PortPool) -> Iterator[KafkaServer]:
     """A real Apache Kafka for the whole session (one for each xdist worker that needs it)."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    port = first_free(FIRST_PORT + PORTS_EACH * worker)
     try:
-        server = KafkaServer(tmp_path_factory.mktemp("kafka"), port)
+        server = KafkaServer(tmp_path_factory.mktemp("kafka"), ports.take())
     except LocalError as error:
         reason = f"what needs a real Kafka is NOT tested: {error}"
         if os.environ.get("CI") == "true":

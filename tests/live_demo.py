@@ -15,7 +15,6 @@ from typing import Any
 
 from taxi.local.ports import first_free
 
-KAFKA_PORTS_AFTER = 100
 TAXI = str(Path(sys.executable).with_name("taxi"))
 
 
@@ -80,7 +79,7 @@ def live_demo(data_dir: Path, port: int, *options: str, **environ: str) -> Itera
     output = data_dir.with_suffix(".out")
     if "--kafka-port" not in options and "--bus" not in options:
         # Demos that start at the same moment must not both find the same port free.
-        options = (*options, "--kafka-port", str(first_free(port + KAFKA_PORTS_AFTER)))
+        options = (*options, "--kafka-port", str(first_free(port + 1)))
     command = [TAXI, "demo", "--no-browser", "--data-dir", str(data_dir), "--port", str(port), *options]
     with output.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | environ)

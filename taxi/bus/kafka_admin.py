@@ -32,9 +32,10 @@ class Topic:
 class KafkaAdmin:
     """What needs rights beyond reading and writing."""
 
-    def __init__(self, client: AIOKafkaAdminClient, prefix: str) -> None:
+    def __init__(self, client: AIOKafkaAdminClient, prefix: str, patience_s: float) -> None:
         self._client = client
         self._prefix = prefix
+        self._patience_s = patience_s
 
     @classmethod
     @asynccontextmanager
@@ -49,7 +50,7 @@ class KafkaAdmin:
         )
         try:
             await _reach(client, limits.give_up_s)
-            yield cls(client, settings.prefix)
+            yield cls(client, settings.prefix, limits.give_up_s)
         except KafkaError as error:
             raise BusError(repr(error)) from error
         finally:
@@ -61,7 +62,10 @@ class KafkaAdmin:
     async def ensure_topics(
         self, specs: Iterable[TopicSpec], *, partitions: int = 1, replicas: int | None = None
     ) -> tuple[str, ...]:
-        """Make the topics that are missing; the names made. `replicas` None: three, or as many as brokers."""
+        """Make the topics that are missing; the names made. `replicas` None: three, or as many as brokers.
+
+        Returns when the broker that was asked knows them: who starts right after must find them.
+        """
         if replicas is None:
             replicas = min(3, len((await self._client.describe_cluster())["brokers"]))
         made = [
@@ -75,7 +79,17 @@ class KafkaAdmin:
                 names.append(name.removeprefix(self._prefix))
             elif for_code(code) is not TopicAlreadyExistsError:
                 raise BusError(f"topic {name}: {for_code(code).__name__}")
+        await self._until_known(names)
         return tuple(names)
+
+    async def _until_known(self, names: Sequence[str]) -> None:
+        """The controller has answered for them; a broker hears of it a moment later."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                while len(await self.describe_topics(names)) < len(names):  # noqa: ASYNC110 - there is no event
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise BusError(f"made, but not seen within {self._patience_s} s: {', '.join(names)}") from None
 
     async def describe_topics(self, names: Sequence[str]) -> dict[str, Topic]:
         """Those of `names` that exist."""

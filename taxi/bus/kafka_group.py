@@ -35,6 +35,7 @@ class KafkaMembership:
             heartbeat_interval_ms=limits.heartbeat_ms,
             rebalance_timeout_ms=limits.session_ms,
             request_timeout_ms=limits.request_ms,
+            metadata_max_age_ms=limits.metadata_ms,
             max_poll_interval_ms=_NEVER_MS,
             **security(settings),
         )

@@ -37,6 +37,8 @@ class Limits:
     """Below `request_ms`: whoever waits for the end of a transaction has gone before anything times out."""
     transaction_ms: int = 10_000
     """The broker aborts a transaction that stays open for so long."""
+    metadata_ms: int = 5_000
+    """How long a member of a group may not know of a topic that was made after it joined."""
     session_ms: int = 4_000
     heartbeat_ms: int = 1_000
 

@@ -17,3 +17,5 @@ class LocalError(Exception):
         self.code = code
         self.details = details
         """The end of a log, say: printed between the two."""
+        if details:
+            self.add_note(details)  # for whoever sees the exception itself

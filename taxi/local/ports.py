@@ -65,12 +65,16 @@ def holder(port: int) -> str | None:
 class PortPool:
     """Gives free ports one after the other, none twice in a row: its takers bind them only later."""
 
-    def __init__(self, first: int, *, taken: frozenset[int] = frozenset()) -> None:
+    def __init__(self, first: int, *, taken: frozenset[int] = frozenset(), size: int = 500) -> None:
         self._first = first
+        self._size = size
         self._next = first
         self._taken = taken
 
     def take(self) -> int:
+        """Raises LocalError when no port from its first upwards is free."""
         port = first_free(self._next, taken=self._taken)
-        self._next = port + 1 if port < self._first + 500 else self._first
+        if port >= self._first + self._size:
+            port = first_free(self._first, taken=self._taken)
+        self._next = port + 1
         return port

@@ -45,10 +45,13 @@ class KafkaLab:
 
     async def topic(self, *, partitions: int = 1, append_time: bool = False) -> str:
         name = f"t{uuid.uuid4().hex[:12]}"
-        config = {"message.timestamp.type": "LogAppendTime"} if append_time else {}
-        async with KafkaAdmin.connect(self._settings) as admin:
-            await admin.ensure_topics([TopicSpec(name, config)], partitions=partitions)
+        await self.make(name, {"message.timestamp.type": "LogAppendTime"} if append_time else {}, partitions)
         return name
+
+    async def make(self, name: str, config: dict[str, str] | None = None, partitions: int = 1) -> None:
+        """A topic of this name."""
+        async with KafkaAdmin.connect(self._settings) as admin:
+            await admin.ensure_topics([TopicSpec(name, config or {})], partitions=partitions)
 
     async def bus(self, *, prefix: str = "") -> Bus:
         settings = msgspec.structs.replace(self._settings, prefix=prefix)

@@ -99,6 +99,16 @@ async def test_topics_are_made_once_and_as_they_were_asked_for(kafka_server: Kaf
         assert found[spec.name].config.items() >= spec.config.items()
 
 
+async def test_a_topic_made_after_a_member_joined_is_given_to_it(lab: KafkaLab) -> None:
+    """A dispatcher that starts a moment before a broker knows its topic must not stand by for minutes."""
+    topic, bus = f"late{uuid.uuid4().hex[:8]}", await lab.bus()
+    member = await bus.join(f"g-{topic}", topic)
+    await lab.make(topic)
+    async with asyncio.timeout(30):
+        while (await member.next()).partitions != (0,):
+            pass
+
+
 async def test_an_absent_broker_is_unavailable_within_the_bound() -> None:
     settings = Settings(kafka_bootstrap_servers="127.0.0.1:1")
     began = time.monotonic()

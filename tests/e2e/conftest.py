@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 from scripts.ensure_browser import find_browser
 from taxi.local.errors import LocalError
 from taxi.local.java import find as find_java
-from taxi.local.ports import first_free
+from taxi.local.ports import PortPool
 from tests.live_demo import LiveDemo, live_demo
 
 # The browser ends with its module: Playwright holds the thread's event loop while it is open.
@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
+def demo(tmp_path_factory: pytest.TempPathFactory, ports: PortPool) -> Iterator[LiveDemo]:
     """A small city with two gateways and little demand, so that a ride is picked up soon."""
     try:
         find_java()
@@ -53,5 +53,5 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
         missing("no Java")
     home = tmp_path_factory.mktemp("city") / "data"
     options = ("--drivers", "600", "--gateways", "2", "--load", "0.2")
-    with live_demo(home, first_free(28100), *options) as running:
+    with live_demo(home, ports.take(), *options) as running:
         yield running

@@ -15,7 +15,7 @@ from loadtest.shell import Plan, run
 from taxi.bus.kafka import KafkaBus
 from taxi.local.errors import LocalError
 from taxi.local.java import find as find_java
-from taxi.local.ports import first_free
+from taxi.local.ports import PortPool
 from taxi.runtime.settings import Settings
 from tests.e2e.conftest import missing
 from tests.e2e.lying_proxy import LIES, lying
@@ -25,14 +25,14 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("load
 
 
 @pytest.fixture(scope="module")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
+def city(tmp_path_factory: pytest.TempPathFactory, ports: PortPool) -> Iterator[LiveDemo]:
     """A small city with two gateways."""
     try:
         find_java()
     except LocalError:
         missing("no Java")
     home = tmp_path_factory.mktemp("load") / "data"
-    with live_demo(home, first_free(28300), "--drivers", "400", "--gateways", "2") as running:
+    with live_demo(home, ports.take(), "--drivers", "400", "--gateways", "2") as running:
         yield running
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the local platform share: ports of their own, Kafka's jars, `taxi` as a process."""
+"""What the tests of the local platform share: Kafka's jars, `taxi` as a process."""
 
 import os
 import subprocess
@@ -12,7 +12,6 @@ from rich.console import Console
 
 from taxi.local import jars, java
 from taxi.local.errors import LocalError
-from taxi.local.ports import PortPool
 
 TAXI = str(Path(sys.executable).with_name("taxi"))
 STAND_INS = Path(__file__).parent / "stand_ins"
@@ -20,13 +19,6 @@ STAND_INS = Path(__file__).parent / "stand_ins"
 NEEDS_KAFKA = [pytest.mark.kafka, pytest.mark.usefixtures("kafka_is_here")]
 
 Taxi = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="session")
-def ports() -> PortPool:
-    """Free ports; each xdist worker looks in a place of its own."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return PortPool(23000 + 50 * (worker % 2))
 
 
 @pytest.fixture(scope="session")
