@@ -17,6 +17,7 @@ from taxi.roads import city_dir
 _DECIDING: Final = ("dispatcher", "dispatcher.policies")
 _SHARED: Final = (
     "city.py",
+    "fix_columns.py",
     "fixes.py",
     "messages.py",
     "newest.py",
