@@ -109,15 +109,17 @@ class View:
         """Take records of `taxi.locations` in, in offset order."""
         if not records:
             return
-        offsets, appends_ms, _, values, _ = zip(*records, strict=True)
+        offsets = [record.offset for record in records]
+        appends_ms = [record.timestamp_ms for record in records]
+        values: list[Any] = [record.value for record in records]
         self.loc = offsets[-1] + 1
         self._append_ms = max(self._append_ms, *appends_ms)
         try:
             fixes = list(map(_FIX.decode, values))
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
             read = [(fix, record) for record in records if (fix := self._read_one(record)) is not None]
-            fixes, offsets = [fix for fix, _ in read], tuple(record.offset for _, record in read)
-            appends_ms = tuple(record.timestamp_ms for _, record in read)
+            fixes, offsets = [fix for fix, _ in read], [record.offset for _, record in read]
+            appends_ms = [record.timestamp_ms for _, record in read]
         if fixes:
             self.drivers.fold(fixes, offsets, appends_ms)
         self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from msgspec.structs import astuple
+
 import dispatcher.shell
 import gateway.shell
 import simulator.shell
@@ -383,7 +385,7 @@ class World:
         for (topic, number), partition in self.broker.partitions.items():
             for record, transaction, is_marker in partition.entries:
                 fate = transaction.fate.value if transaction else ""
-                digest.update(repr((topic, number, *record, fate, is_marker)).encode())
+                digest.update(repr((topic, number, *astuple(record), fate, is_marker)).encode())
         for sight in self.sights:
             digest.update(repr((sight.at_s, sight.client, sight.cut.loc, sight.cut.ev)).encode())
         digest.update(json.dumps([self.loop.steps, self.loop.now]).encode())

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dispatcher.core import Mandate
 from replay.shell import INPUT_GONE, NO_SNAPSHOT, OTHER_CODE, OTHER_DATA, Verdict, report, verify
@@ -71,7 +72,7 @@ def alter(broker: MemoryBroker, topic: str, old: bytes, new: bytes) -> None:
     index = next(i for i, entry in enumerate(entries) if old in (entry.record.value or b""))
     record = entries[index].record
     value = (record.value or b"").replace(old, new)
-    entries[index] = entries[index]._replace(record=record._replace(value=value))
+    entries[index] = entries[index]._replace(record=replace(record, value=value))
 
 
 def test_every_batch_is_decided_alike_again_from_the_birth_of_the_log_on(log: MemoryBroker) -> None:
