@@ -5,7 +5,6 @@ A driver has a slot for as long as a client may have to be told that the row is 
 matter: rows leave here sorted by driver number, and the hash never sees a slot.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,15 +12,15 @@ import numpy.typing as npt
 
 from gateway.city.blocks import one_block
 from gateway.city.columns import DriverColumns
-from gateway.city.fix_columns import FixColumns, columns_of
 from gateway.city.grid import Grid, Tiles
 from gateway.city.hash import hash_drivers
+from gateway.city.quantised import quantised
 from gateway.city.step import Side, Step
 from gateway.city.succession import succession
 from gateway.city.sums import Sum, TileSums
 from taxi.cursor import Cursor
+from taxi.fix_columns import FixColumns
 from taxi.fixes import AHEAD_MS_MAX, OLD_MS_MAX
-from taxi.messages import Fix
 
 SKEW_MS: Final = OLD_MS_MAX + AHEAD_MS_MAX
 """Of two fixes, the one appended first can be the newer one by so much."""
@@ -83,30 +82,30 @@ class DriverTable:
 
     # --- folding ----------------------------------------------------------------------------------
 
-    def fold(self, fixes: Sequence[Fix], offsets: Sequence[int], appends_ms: Sequence[int]) -> None:
+    def fold(self, fixes: FixColumns) -> None:
         """Take fixes in, in the order of their offsets; late or repeated ones too (taxi/fixes.py)."""
-        fold = columns_of(fixes, offsets, appends_ms)
-        fold = fold.take(
-            (fold.append_ms - OLD_MS_MAX <= fold.at_ms) & (fold.at_ms <= fold.append_ms + AHEAD_MS_MAX)
-        )
-        slot = self._slots(fold.driver.tolist())
+        age_ms = fixes.append_ms - fixes.at_ms
+        fixes = _those(fixes, (age_ms <= OLD_MS_MAX) & (age_ms >= -AHEAD_MS_MAX))
+        slot = self._slots(fixes.driver.tolist())
         had_ms, had_offset = self._at_ms[slot], self._offset[slot]
-        newer = (fold.at_ms > had_ms) | ((fold.at_ms == had_ms) & (fold.offset > had_offset))
+        newer = (fixes.at_ms > had_ms) | ((fixes.at_ms == had_ms) & (fixes.offset > had_offset))
         if newer.any():
-            self._store(slot[newer], fold.take(newer))
+            self._store(slot[newer], _those(fixes, newer))
 
-    def _store(self, slot: _Slots, fold: FixColumns) -> None:
+    def _store(self, slot: _Slots, fixes: FixColumns) -> None:
         """Write fixes newer than what their slots hold."""
-        tile = self.grid.tile_of(fold.lng_e5, fold.lat_e5)
-        chain, is_last, follows = succession(slot, fold.at_ms)
-        self._note_hops(slot[chain], tile[chain], follows, fold.offset[chain])
+        shown = quantised(fixes.lng, fixes.lat, fixes.heading, fixes.speed)
+        tile = self.grid.tile_of(shown.lng_e5, shown.lat_e5)
+        chain, is_last, follows = succession(slot, fixes.at_ms)
+        self._note_hops(slot[chain], tile[chain], follows, fixes.offset[chain])
         newest = chain[is_last]
-        slot, fold = slot[newest], fold.take(newest)
-        self._at_ms[slot], self._offset[slot], self._append_ms[slot] = fold.at_ms, fold.offset, fold.append_ms
-        self._lng_e5[slot], self._lat_e5[slot], self._tile[slot] = fold.lng_e5, fold.lat_e5, tile[newest]
-        self._heading[slot], self._speed[slot] = fold.heading, fold.speed
+        slot = slot[newest]
+        self._at_ms[slot], self._offset[slot] = fixes.at_ms[newest], fixes.offset[newest]
+        self._append_ms[slot], self._tile[slot] = fixes.append_ms[newest], tile[newest]
+        self._lng_e5[slot], self._lat_e5[slot] = shown.lng_e5[newest], shown.lat_e5[newest]
+        self._heading[slot], self._speed[slot] = shown.heading[newest], shown.speed[newest]
         self._touched[slot] = True
-        earliest_ms = int(fold.append_ms.min())
+        earliest_ms = int(fixes.append_ms.min())
         self._oldest_ms = min(self._oldest_ms, earliest_ms)
         self._oldest_used_ms = min(self._oldest_used_ms, earliest_ms)
 
@@ -272,3 +271,7 @@ class DriverTable:
                 grown = np.zeros(size, column.dtype)
                 grown[: len(column)] = column
                 setattr(self, name, grown)
+
+
+def _those(fixes: FixColumns, chosen: _Mask) -> FixColumns:
+    return fixes if chosen.all() else fixes.take(chosen)

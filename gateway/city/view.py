@@ -7,9 +7,7 @@ wherever reading began and however it was chunked. What is taxi stands here and 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from gateway.city.drivers import SKEW_MS, DriverTable
 from gateway.city.feed import Feed, feed_section
@@ -19,17 +17,15 @@ from gateway.stream.cut import Held, Sections, seal
 from gateway.stream.picture import Area, Box
 from gateway.stream.session import Ends
 from gateway.stream.window import Window
-from taxi import codec
 from taxi.batches import Batch, WholeBatches
 from taxi.bus import Record
 from taxi.city import EVENTS_LOST, CityState, IllegalTransitionError, Ride
 from taxi.cursor import Cursor
+from taxi.fix_columns import ReadFixes, read_fixes
 from taxi.fixes import EXPIRY_MS
-from taxi.messages import EpochStarted, Fix, InputSkipped
+from taxi.messages import EpochStarted, InputSkipped
 from taxi.states import DriverStatus, RideState
 from taxi.topics import LOCATIONS
-
-_FIX: Final = msgspec.json.Decoder(Fix)
 
 
 class LogBroken(Exception):  # noqa: N818 - an outcome: the view is to be built anew
@@ -109,28 +105,12 @@ class View:
         """Take records of `taxi.locations` in, in offset order."""
         if not records:
             return
-        offsets = [record.offset for record in records]
-        appends_ms = [record.timestamp_ms for record in records]
-        values: list[Any] = [record.value for record in records]
-        self.loc = offsets[-1] + 1
-        self._append_ms = max(self._append_ms, *appends_ms)
-        try:
-            fixes = list(map(_FIX.decode, values))
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
-            read = [(fix, record) for record in records if (fix := self._read_one(record)) is not None]
-            fixes, offsets = [fix for fix, _ in read], [record.offset for _, record in read]
-            appends_ms = [record.timestamp_ms for _, record in read]
-        if fixes:
-            self.drivers.fold(fixes, offsets, appends_ms)
+        read = read_fixes(records)
+        self.loc = records[-1].offset + 1
+        self.undecodable += len(read.unreadable)
+        self._append_ms = max(self._append_ms, _newest_ms(read, records))
+        self.drivers.fold(read.fixes)
         self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
-
-    def _read_one(self, record: Record) -> Fix | None:
-        try:
-            fix: Fix = codec.decode(LOCATIONS, record)
-        except codec.DecodeError:
-            self.undecodable += 1
-            return None
-        return fix
 
     def fold_events(self, records: Iterable[Record]) -> None:
         """Take records of `taxi.events` in, in offset order; whole batches count. Raises LogBroken."""
@@ -319,6 +299,13 @@ class View:
             "no_show": ended.no_show,
             "expired": ended.expired,
         }
+
+
+def _newest_ms(read: ReadFixes, records: Sequence[Record]) -> int:
+    """When the youngest was appended; one that is no fix tells the time, too."""
+    if read.unreadable:
+        return max(record.timestamp_ms for record in records)
+    return int(read.fixes.append_ms.max())
 
 
 def _e5(place: tuple[float, float]) -> tuple[int, int]:

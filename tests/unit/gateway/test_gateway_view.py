@@ -17,6 +17,7 @@ from taxi.client.decode import decode_cut
 from taxi.client.rows import DriverRow
 from taxi.client.state import ClientState
 from taxi.cursor import Cursor
+from taxi.fix_columns import read_fixes
 
 EPOCH = "0123456789abcdef"
 T0 = 1_750_000_000_000
@@ -88,9 +89,7 @@ def test_the_newest_fix_is_the_same_in_every_order_and_however_often_it_came() -
     for order in itertools.permutations(range(3)):
         view = newborn()
         for index in (*order, order[0]):
-            view.drivers.fold(
-                [codec.decode("taxi.locations", records[index])], [index], [records[index].timestamp_ms]
-            )
+            view.drivers.fold(read_fixes([records[index]]).fixes)
         view.loc = 3
         view.close()
         rows.add(drivers(view)[1])
