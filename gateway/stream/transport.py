@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPe
 
 from gateway.stream.frames import DEFLATE, PLAIN, WINDOW_BITS, Parcel
 from gateway.stream.messages import MESSAGE_BYTES_MAX, SUBPROTOCOL
+from taxi.runtime.server import Server
 
 EXTENSION: Final = "taxi.socket"
 _NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", None)
@@ -211,14 +212,6 @@ async def _forbid(send: Send) -> None:
     await send({"type": "websocket.http.response.body", "body": body})
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to the service."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
     """A bound socket that does not listen yet. Raises OSError where the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -248,7 +241,7 @@ class WebListener:
         self._arrived: asyncio.Queue[SocketConnection] = asyncio.Queue()
         self.door = SocketDoor(self._arrived, allowed_origins)
         self._app: ASGIApp | None = None
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -267,7 +260,7 @@ class WebListener:
         if self._app is None or self._serving is not None:
             message = "a listener opens once, with an application attached"
             raise RuntimeError(message)
-        self._server = _Server(_config(self._app, self._trusted_proxies))
+        self._server = Server(_config(self._app, self._trusted_proxies))
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._bound]))
 
     def close(self) -> None:
@@ -277,7 +270,7 @@ class WebListener:
     async def stop(self) -> None:
         """Close everything, and wait until it is closed."""
         if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
+            self._server.stop()
             await self._serving
         self._bound.close()
 

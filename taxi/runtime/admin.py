@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from taxi.runtime.metrics import PrometheusMetrics
+from taxi.runtime.server import Server
 
 
 class Readiness:
@@ -56,17 +57,10 @@ async def serving(host: str, port: int, app_routes: list[Route]) -> AsyncIterato
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family)
     config = uvicorn.Config(Starlette(routes=app_routes), log_config=None, access_log=False, lifespan="off")
-    server = _Quiet(config)
+    server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         yield
     finally:
-        server.should_exit = True
+        server.stop()
         await task
-
-
-class _Quiet(uvicorn.Server):
-    """Leaves signals to the service."""
-
-    def install_signal_handlers(self) -> None:
-        """The service handles them."""
