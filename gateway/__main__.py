@@ -47,17 +47,16 @@ class RealGateway:
             gateway = Gateway(env)
         except UnknownCityError as error:
             raise CannotStartError(str(error)) from None
-        env.listener.attach(build(self._site(gateway, env.listener)))
+        env.listener.attach(build(self._site(gateway)))
         env.log.info("starting", host=env.settings.host, port=env.listener.port)
         await gateway.run()
 
-    def _site(self, gateway: Gateway, listener: WebListener) -> Site:
+    def _site(self, gateway: Gateway) -> Site:
         settings, process = self._process.env.settings, self._process
         name = settings.name or "gateway"
         return Site(
             desk=gateway.desk,
             guard=gateway.guard,
-            door=listener.door,
             pid=os.getpid(),
             parts_dir=Path(settings.parts_dir) if settings.parts_dir else None,
             beside=[

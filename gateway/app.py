@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import openapi, parts
@@ -41,8 +41,6 @@ class Site:
 
     desk: Desk
     guard: Guard
-    door: ASGIApp
-    """The application behind `/ws`."""
     pid: int
     parts_dir: Path | None
     """Of a local demo: enables the kill button."""
@@ -53,7 +51,6 @@ class Site:
 def build(site: Site) -> Starlette:
     """The whole application."""
     routes: list[BaseRoute] = [
-        WebSocketRoute("/ws", site.door),
         Route("/api/status", _status(site)),
         Route("/api/rides", _request_ride(site), methods=["POST"]),
         Route("/api/rides/{ride}", _ride(site), methods=["GET"]),

@@ -18,7 +18,6 @@ from typing import Any
 import psutil
 import uvloop
 from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
 
 from gateway.stream.hub import Hub, Terms
 from gateway.stream.picture import Area, Box
@@ -94,7 +93,7 @@ async def main(port: int, size: int, hz: int, seconds: int, clients: int) -> Non
     )
     hub, picture = Hub(env, terms, ends), Noise(size)
     async with listening(bind("127.0.0.1", port, reuse_port=False)) as listener:
-        listener.attach(Starlette(routes=[WebSocketRoute("/ws", listener.door)]))
+        listener.attach(Starlette())
         hub.show(picture, stale=False)
         hub.publish(beat=False)
         listener.open()

@@ -25,6 +25,7 @@ from gateway.stream.messages import MESSAGE_BYTES_MAX, SUBPROTOCOL
 from taxi.runtime.server import Server
 
 EXTENSION: Final = "taxi.socket"
+SOCKET_PATH: Final = "/ws"
 _NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _NOTSENT_BYTES: Final = 16 << 10
 """What the kernel may hold unsent: more of it would hide a slow client from `backlog`."""
@@ -229,7 +230,7 @@ def bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
 
 
 class WebListener:
-    """Serves an ASGI application on a bound socket; its `/ws` feeds `accept`."""
+    """Serves an ASGI application on a bound socket; beside it is `/ws`, which feeds `accept`."""
 
     def __init__(
         self, bound: socket.socket, allowed_origins: tuple[str, ...] = (), trusted_proxies: str = ""
@@ -239,7 +240,7 @@ class WebListener:
         self._bound = bound
         self._trusted_proxies = trusted_proxies
         self._arrived: asyncio.Queue[SocketConnection] = asyncio.Queue()
-        self.door = SocketDoor(self._arrived, allowed_origins)
+        self._door = SocketDoor(self._arrived, allowed_origins)
         self._app: ASGIApp | None = None
         self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -250,8 +251,16 @@ class WebListener:
         return self._server is not None and self._server.started
 
     def attach(self, app: ASGIApp) -> None:
-        """What is served beside the socket; `door` must be mounted in it."""
+        """What is served beside the socket."""
         self._app = app
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A socket goes past the application: when all clients of another gateway come at once, it counts."""
+        if scope["type"] == "websocket" and scope["path"] == SOCKET_PATH:
+            await self._door(scope, receive, send)
+        else:
+            assert self._app is not None
+            await self._app(scope, receive, send)
 
     async def accept(self) -> SocketConnection:
         return await self._arrived.get()
@@ -260,7 +269,7 @@ class WebListener:
         if self._app is None or self._serving is not None:
             message = "a listener opens once, with an application attached"
             raise RuntimeError(message)
-        self._server = Server(_config(self._app, self._trusted_proxies))
+        self._server = Server(_config(self._serve, self._trusted_proxies))
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._bound]))
 
     def close(self) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 import uvloop
 from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -68,7 +67,7 @@ async def house(frame_bytes: int = 0, **terms: Any) -> AsyncIterator[House]:
     usual |= {"city": "cells", "gateway": "g", "cut_interval_ms": 10, "drain_per_s": 20.0, "keys": Keys()}
     hub = Hub(env, Terms(**usual | terms), nowhere)
     async with listening(bind("127.0.0.1", 0, reuse_port=True)) as listener:
-        listener.attach(Starlette(routes=[WebSocketRoute("/ws", listener.door)]))
+        listener.attach(Starlette())
         listener.open()
         while not listener.is_listening:  # noqa: ASYNC110 - a socket rings no bell
             await asyncio.sleep(0.005)

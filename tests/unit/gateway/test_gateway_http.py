@@ -36,17 +36,12 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
 GOOD = {"ride": "r-1", "pickup": HERE, "dropoff": THERE}
 
 
-async def nothing(*_: Any) -> None:
-    """The socket's door is tested elsewhere."""
-
-
 def site(lab: Lab, parts_dir: Path | None = None, beside: Sequence[BaseRoute] = ()) -> Any:
     gateway = lab.gateways["gateway-1"][0]
     return build(
         Site(
             desk=gateway.desk,
             guard=gateway.guard,
-            door=nothing,
             pid=4711,
             parts_dir=parts_dir,
             beside=beside,

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, PerMessageDeflate
@@ -53,7 +53,7 @@ async def place(allowed: tuple[str, ...] = (), port: int = 0, trusted: str = "")
         return PlainTextResponse("hello")
 
     async with listening(bind("127.0.0.1", port, reuse_port=True), allowed, trusted) as listener:
-        routes = [WebSocketRoute("/ws", listener.door), Route("/", hello)]
+        routes = [Route("/", hello)]
         listener.attach(Starlette(routes=routes))
         listener.open()
         await until(lambda: listener.is_listening)
