@@ -300,6 +300,7 @@ def _config(app: ASGIApp, trusted_proxies: str) -> uvicorn.Config:
     protocol: Callable[..., asyncio.Protocol] = FramedProtocol
     return uvicorn.Config(
         app,
+        interface="asgi3",  # a method does not look like one
         loop="none",
         http="httptools",
         ws=protocol,  # type: ignore[arg-type]  # a class is fine, says its documentation
