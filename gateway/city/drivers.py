@@ -5,6 +5,7 @@ A driver has a slot for as long as a client may have to be told that the row is 
 matter: rows leave here sorted by driver number, and the hash never sees a slot.
 """
 
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -241,10 +242,10 @@ class DriverTable:
     # --- slots ------------------------------------------------------------------------------------
 
     def _slots(self, drivers: list[int]) -> _Slots:
-        known = list(map(self._slot_of.get, drivers))
-        if None in known:
-            known = [self._slot(driver) for driver in drivers]
-        return np.array(known, np.intp)
+        known = np.fromiter(map(self._slot_of.get, drivers, repeat(_NEVER)), np.intp, len(drivers))
+        if (known == _NEVER).any():
+            return np.array([self._slot(driver) for driver in drivers], np.intp)
+        return known
 
     def _slot(self, driver: int) -> int:
         slot = self._slot_of.get(driver)

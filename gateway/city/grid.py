@@ -51,8 +51,8 @@ class Grid:
 
     def tile_of(self, lng_e5: _Degrees5, lat_e5: _Degrees5) -> npt.NDArray[np.int32]:
         """The number of the tile that each position is in."""
-        column = np.clip((lng_e5 - np.int32(self.west_e5)) >> self.shift, 0, self.columns - 1)
-        row = np.clip((lat_e5 - np.int32(self.south_e5)) >> self.shift, 0, self.rows - 1)
+        column = _within((lng_e5 - np.int32(self.west_e5)) >> self.shift, self.columns)
+        row = _within((lat_e5 - np.int32(self.south_e5)) >> self.shift, self.rows)
         tile: npt.NDArray[np.int32] = row * np.int32(self.columns) + column
         return tile
 
@@ -95,3 +95,8 @@ class Grid:
             "columns": self.columns,
             "rows": self.rows,
         }
+
+
+def _within(places: _Degrees5, n: int) -> _Degrees5:
+    """From 0 to `n` − 1. `np.clip` would look up the limits of the type at each call: twice the time."""
+    return np.minimum(np.maximum(places, 0), np.int32(n - 1))
