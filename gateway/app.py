@@ -20,7 +20,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import openapi, parts
 from gateway.desk import BODY_BYTES_MAX, Desk
 from gateway.guard import Guard
 from gateway.problems import Problem, forbidden
@@ -77,6 +76,8 @@ def _status(site: Site) -> Endpoint:
         body["gateway"]["pid"] = site.pid
         body["version"] = __version__
         if site.parts_dir is not None:
+            from gateway import parts  # noqa: PLC0415 - a gateway boots without
+
             body["parts"] = [part.name for part in parts.read_parts(site.parts_dir)]
         return JSONResponse(body)
 
@@ -113,11 +114,15 @@ def _ride(site: Site) -> Endpoint:
 
 
 async def _openapi(_: Request) -> Response:
+    from gateway import openapi  # noqa: PLC0415 - a gateway boots without
+
     return JSONResponse(openapi.document())
 
 
 def _parts(site: Site, folder: Path) -> Endpoint:
     async def all_parts(request: Request) -> Response:
+        from gateway import parts  # noqa: PLC0415 - as above
+
         site.guard.check(request, Role.VIEWER)
         return JSONResponse({"parts": [parts.shown(part) for part in parts.read_parts(folder)]})
 
@@ -126,6 +131,8 @@ def _parts(site: Site, folder: Path) -> Endpoint:
 
 def _kill(site: Site, folder: Path) -> Endpoint:
     async def kill(request: Request) -> Response:
+        from gateway import parts  # noqa: PLC0415 - as above
+
         site.guard.check(request, Role.OPERATOR)
         _check_local(request)
         part = parts.find_running(folder, request.path_params["name"])

@@ -125,6 +125,7 @@ class Gateway:
         self._counted = dict.fromkeys(self._counted, 0)
         self._since_boot, self._deep = [], None
         fresh.view.is_deepening = True
+        self._cut(asyncio.get_running_loop().time())  # whoever waits for it waits for no beat
         try:
             async with asyncio.TaskGroup() as tasks:
                 for tail in tails:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files read once and served from memory: compressed, with an ETag, 304 where nothing changed."""
+"""Files read once, when first asked for, then served from memory: compressed, with an ETag and 304."""
 
+import asyncio
 import gzip
 import hashlib
 import mimetypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -55,10 +57,31 @@ class Asset:
         return Response(body, media_type=self.media_type, headers=headers)
 
 
-def read_folder(folder: Path, cache_control: str) -> dict[str, Asset]:
+class Assets:
+    """Files by the path they are served under: which there are is settled here, and nothing else is read.
+
+    Compressing a city's map takes a tenth of a second: a gateway that starts has clients who wait for cuts,
+    not for files.
+    """
+
+    def __init__(self, files: Mapping[str, Path], cache_control: str) -> None:
+        self._files = dict(files)
+        self._cache_control = cache_control
+        self._read: dict[str, Asset] = {}
+
+    async def get(self, name: str) -> Asset | None:
+        """The file, read in a thread the first time; None where there is none of that name."""
+        path, known = self._files.get(name), self._read.get(name)
+        if path is None or known is not None:
+            return known
+        self._read[name] = read = await asyncio.to_thread(Asset.read, path, self._cache_control)
+        return read
+
+
+def folder_files(folder: Path) -> dict[str, Path]:
     """All files below a folder by their path in it; hidden ones stay hidden."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return {path.relative_to(folder).as_posix(): Asset.read(path, cache_control) for path in files}
+    return {path.relative_to(folder).as_posix(): path for path in files}
 
 
 def _etags(header: str) -> set[str]:

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page: its shell, its compiled scripts and styles, and the city's map data, for the gateway to mount."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from taxi.roads_city import CityInfo, city_dir, load_city
-from web.assets import ASK_AGAIN, FOR_EVER, Asset, read_folder
+from web.assets import ASK_AGAIN, FOR_EVER, Assets, folder_files
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -42,35 +43,45 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def routes(city: str, static: Path = STATIC) -> list[BaseRoute]:
-    """The page of a city. Everything is read here, so that serving never waits for a disk.
+    """The page of a city. Files are read when first asked for, then kept.
 
     Raises taxi.roads_city.UnknownCityError. Where the scripts were never built, `/` says what to do.
     """
     info = load_city(city)
     folder = city_dir(city)
-    map_data = {f"basemap/{name}": file for name, file in read_folder(folder / "basemap", ASK_AGAIN).items()}
-    map_data["city.json"] = Asset.read(folder / "city.json", ASK_AGAIN)
+    map_data = {f"basemap/{name}": path for name, path in folder_files(folder / "basemap").items()}
+    map_data["city.json"] = folder / "city.json"
     return [
         Route("/", _shell(info, static)),
-        Route("/static/{path:path}", _files(read_folder(static, FOR_EVER))),
-        Route(f"/cities/{info.name}/{{path:path}}", _files(map_data)),
+        Route("/static/{path:path}", _files(Assets(folder_files(static), FOR_EVER))),
+        Route(f"/cities/{info.name}/{{path:path}}", _files(Assets(map_data, ASK_AGAIN))),
     ]
 
 
 def _shell(info: CityInfo, static: Path) -> Endpoint:
-    """The HTML around the script: the same for everyone, so it is rendered once."""
-    templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=select_autoescape())
-    manifest = static / "manifest.json"
-    if manifest.is_file():
-        entry = json.loads(manifest.read_bytes())[ENTRY]
-        html, status = templates.get_template("page.html").render(config=_config(info), **_tags(entry)), 200
-    else:
-        html, status = templates.get_template("not_built.html").render(), 503
+    """The HTML around the script: the same for everyone, so it is rendered once, for the first who asks."""
+
+    @cache
+    def rendered() -> tuple[str, int]:
+        return _render(info, static)
 
     async def shell(request: Request) -> Response:
+        html, status = await asyncio.to_thread(rendered)
         return HTMLResponse(html, status, HEADERS)
 
     return shell
+
+
+def _render(info: CityInfo, static: Path) -> tuple[str, int]:
+    """The page, or what to do where it was never built; and the status that goes with it."""
+    from jinja2 import Environment, FileSystemLoader, select_autoescape  # noqa: PLC0415 - a gateway boots without
+
+    templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=select_autoescape())
+    manifest = static / "manifest.json"
+    if not manifest.is_file():
+        return templates.get_template("not_built.html").render(), 503
+    entry = json.loads(manifest.read_bytes())[ENTRY]
+    return templates.get_template("page.html").render(config=_config(info), **_tags(entry)), 200
 
 
 def _config(info: CityInfo) -> dict[str, Any]:
@@ -90,9 +101,9 @@ def _tags(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"script": entry["file"], "styles": entry.get("css", [])}
 
 
-def _files(files: Mapping[str, Asset]) -> Endpoint:
+def _files(files: Assets) -> Endpoint:
     async def serve(request: Request) -> Response:
-        file = files.get(request.path_params["path"])
+        file = await files.get(request.path_params["path"])
         if file is None:
             return PlainTextResponse("no such file", 404)
         return file.response(request)

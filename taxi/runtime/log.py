@@ -4,11 +4,29 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
-import structlog
-
 from taxi.runtime.env import Log
+
+
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Whoever tries to import it meanwhile does without."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # what import takes for "there is none"
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+# It loads rich wherever that is installed, for tracebacks as we don't print them: an eighth of a start.
+with _hidden("rich"):
+    import structlog
 
 
 def configure(*, name: str, form: str, level: str, file: TextIO | None = None) -> Log:

@@ -73,6 +73,16 @@ async def test_files_go_out_compressed_to_those_who_can_read_it(static: Path) ->
     assert small.content == plain.content
 
 
+async def test_a_file_is_read_when_first_asked_for_and_then_kept(static: Path) -> None:
+    script = static / "assets" / "main-a1b2.js"
+    async with client(static) as page:
+        script.write_text("written after the gateway began")
+        first = await page.get("/static/assets/main-a1b2.js")
+        script.unlink()
+        second = await page.get("/static/assets/main-a1b2.js")
+    assert first.text == second.text == "written after the gateway began"
+
+
 async def test_map_data_is_the_citys_own_and_is_sent_once(static: Path) -> None:
     raw = (city_dir("manhattan") / "basemap" / "places.geojson").read_bytes()
     async with client(static) as page:

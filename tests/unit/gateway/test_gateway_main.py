@@ -4,6 +4,8 @@
 import asyncio
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,3 +59,10 @@ def test_every_metric_is_explained_and_none_is_only_promised() -> None:
     sources = [path.read_text(encoding="utf-8") for path in Path(gateway.__path__[0]).rglob("*.py")]
     used = {name for text in sources for name in re.findall(r'\.(?:count|gauge|observe)\(\s*"(\w+)"', text)}
     assert used == set(METRICS)
+
+
+def test_a_gateway_boots_without_what_it_needs_later_or_never() -> None:
+    heavy = {"rich", "jinja2", "jwt", "psutil", "scipy", "typer", "opentelemetry", "cryptography", "pytest"}
+    program = f"import sys, gateway.__main__; print(*sorted({heavy} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
