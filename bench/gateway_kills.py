@@ -39,8 +39,8 @@ from taxi.local.ports import first_free  # noqa: E402
 from taxi.runtime.settings import Settings  # noqa: E402
 from tests.live_demo import LiveDemo, live_demo  # noqa: E402
 
-STEADY_S: Final = 5.5
-"""A gateway that lived shorter is restarted with a pause, as one that crashes for its start."""
+STEADY_S: Final = 8.0
+"""A gateway that lived shorter may be restarted with a pause, as one that crashes for its start."""
 SETTLE_S: Final = 20.0
 WAIT_S: Final = 60.0
 _LOGGED: Final = re.compile(r"^(\S+Z) .*?\b(starting|the log is read|ready)\b")
@@ -57,6 +57,8 @@ class Witness:
         self.stages_ms: dict[str, list[float]] = {}
         """From each kill to what the next process did."""
         self._data_dir = data_dir
+        self._seen_s: dict[int, float] = {}
+        """Since when each process is known to be ready."""
 
     async def kill(self, swarm: Swarm, killer: Killer) -> None:
         """One kill, and everything after it."""
@@ -88,9 +90,12 @@ class Witness:
             await asyncio.sleep(0.1)
 
     def _steady(self, but: Mapping[str, int]) -> bool:
-        return all(
-            part.state is State.READY and part.pid != but.get(name) and time.time() - part.created > STEADY_S
-            for name, part in self._gateways().items()
+        now_s, gateways = time.monotonic(), self._gateways()
+        ready = [part.pid for name, part in gateways.items() if part.state is State.READY]
+        self._seen_s = {pid: self._seen_s.get(pid, now_s) for pid in ready}
+        return len(ready) == len(gateways) and all(
+            part.pid != but.get(name) and now_s - self._seen_s[part.pid] > STEADY_S
+            for name, part in gateways.items()
         )
 
     def _note_stages(self, name: str, killed_ms: float) -> None:

@@ -51,6 +51,13 @@ def demo(
     ] = 0.8,
     data_dir: DataDirOption = DATA_DIR,
     fresh: FreshOption = False,
+    spare: Annotated[
+        bool,
+        typer.Option(
+            "--spare/--no-spare",
+            help="Keep a gateway's modules loaded in a process that waits: a killed one is back sooner.",
+        ),
+    ] = True,
     bus: Annotated[
         BusKind, typer.Option(help="memory: one process, without Kafka, for those who can't have Java.")
     ] = BusKind.KAFKA,
@@ -82,6 +89,7 @@ def demo(
         host=os.environ.get("TAXI_HOST", "127.0.0.1"),
         port=port,
         data_dir=data_dir,
+        spare=spare,
     )
     if bus is BusKind.MEMORY:
         from taxi.local.one_process import run_in_memory  # noqa: PLC0415

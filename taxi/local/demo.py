@@ -35,6 +35,8 @@ class DemoOptions:
     host: str
     port: int
     data_dir: Path
+    spare: bool = True
+    """Whether a gateway that has loaded its modules waits to take a dead one's place."""
 
     @property
     def url(self) -> str:
@@ -77,7 +79,7 @@ def service_parts(options: DemoOptions, kafka: Mapping[str, str]) -> tuple[PartS
         *(_service("dispatcher", f"dispatcher-{n + 1}", kafka) for n in range(options.dispatchers)),
         _service("simulator", "simulator", {**kafka, **world}),
         *(
-            _service("gateway", f"gateway-{n + 1}", {**kafka, **page}, port=options.port)
+            _service("gateway", f"gateway-{n + 1}", {**kafka, **page}, port=options.port, spare=options.spare)
             for n in range(options.gateways)
         ),
     )
@@ -114,7 +116,9 @@ def kafka_variables(environ: Mapping[str, str], plan: BrokerPlan | None) -> dict
     return {key: value for key, value in environ.items() if key.startswith(ALSO_KAFKA)}
 
 
-def _service(kind: str, name: str, variables: Mapping[str, str], port: int | None = None) -> PartSpec:
+def _service(
+    kind: str, name: str, variables: Mapping[str, str], *, port: int | None = None, spare: bool = False
+) -> PartSpec:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(ALSO_KAFKA)}
 
     def environment(admin_port: int) -> dict[str, str]:
@@ -128,6 +132,7 @@ def _service(kind: str, name: str, variables: Mapping[str, str], port: int | Non
         ready=is_ready,
         port=port,
         has_admin=True,
+        spare_env={**inherited, "PYTHONUNBUFFERED": "1"} if spare else None,
     )
 
 

@@ -13,12 +13,15 @@ from taxi.local import parts as parts_file
 from taxi.local.child import keep_small, on_a_leash, tail
 from taxi.local.errors import FAILED, WRONG_USE, LocalError
 from taxi.local.parts import Demo, Part, Parts, State
+from taxi.local.spare import Spares
 
 STEADY_S: Final = 5.0
 """Who lived this long did not crash because of its start: it is restarted at once."""
 BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
 FIRST_STARTS_MAX: Final = 3
 TRIM_LOGS_S: Final = 30.0
+SPARE_AFTER_S: Final = 3.0
+"""A spare is loaded when nobody has needed one for so long: before that, who came back has work to do."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class PartSpec:
     """Asked again and again until it says yes."""
     port: int | None = None
     has_admin: bool = False
+    spare_env: Mapping[str, str] | None = None
+    """What a spare of it needs to load; None: it has no spare, and starts from nothing each time."""
     start_s_max: float = 60.0
     stop_s_max: float = 5.0
 
@@ -106,8 +111,16 @@ class Supervisor:
         self._running = [
             Running(spec, data_dir / "logs" / f"{spec.name}.log") for stage in stages for spec in stage.parts
         ]
+        self._spares = Spares()
+        self._needed_s = 0.0
+        """When a part was started last."""
         self._stop_wanted = asyncio.Event()
         self._hurry = asyncio.Event()
+
+    @property
+    def spare_pids(self) -> list[int]:
+        """Processes that wait to take a dead one's place."""
+        return self._spares.pids
 
     def stop(self) -> None:
         """Stop everything in order; asked a second time, at once."""
@@ -137,6 +150,7 @@ class Supervisor:
     async def _keep_all(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._trim_logs())
+            group.create_task(self._keep_spares())
             for stage in self._stages:
                 mine = [r for r in self._running if r.spec in stage.parts]
                 for running in mine:
@@ -172,16 +186,11 @@ class Supervisor:
         running.admin_port = self._admin_port() if spec.has_admin else 0
         running.log.parent.mkdir(parents=True, exist_ok=True)
         keep_small(running.log)
-        with running.log.open("ab") as log:
-            running.process = await asyncio.create_subprocess_exec(
-                *on_a_leash(spec.command(running.admin_port)),
-                env=dict(spec.env(running.admin_port)),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Its own session: Ctrl-C in the terminal reaches us alone, and we stop the parts in order.
-                start_new_session=True,
-            )
+        self._needed_s = asyncio.get_running_loop().time()
+        command, environ = tuple(spec.command(running.admin_port)), dict(spec.env(running.admin_port))
+        running.process = self._spares.take(command, environ, running.log)
+        if running.process is None:
+            running.process = await _start(command, environ, running.log)
         running.created = parts_file.born(running.process.pid)
         self._change(running, State.RESTARTING if running.restarts else State.STARTING)
 
@@ -208,6 +217,7 @@ class Supervisor:
         for stage in reversed(self._stages):
             mine = [r for r in self._running if r.spec in stage.parts]
             await asyncio.gather(*(self._stop_one(running) for running in mine))
+        await self._spares.close()
         self._write()
 
     async def _stop_one(self, running: Running) -> None:
@@ -230,6 +240,16 @@ class Supervisor:
                 process.kill()
             await ended
 
+    async def _keep_spares(self) -> None:
+        """Once everything is well, have a spare of each kind that may have one."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SPARE_AFTER_S)
+            well = all(running.state is State.READY for running in self._running)
+            for spec in [running.spec for running in self._running]:
+                if well and spec.spare_env is not None and loop.time() - self._needed_s >= SPARE_AFTER_S:
+                    await self._spares.prepare(tuple(spec.command(0)), spec.spare_env)
+
     async def _trim_logs(self) -> None:
         while True:
             await asyncio.sleep(TRIM_LOGS_S)
@@ -242,6 +262,20 @@ class Supervisor:
 
     def _write(self) -> None:
         parts_file.write(self._data_dir, Parts(demo=self._demo, parts=[r.shown() for r in self._running]))
+
+
+async def _start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> asyncio.subprocess.Process:
+    """From nothing."""
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *on_a_leash(command),
+            env=environ,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Its own session: Ctrl-C in the terminal reaches us alone, and we stop the parts in order.
+            start_new_session=True,
+        )
 
 
 def _give_up_if_hopeless(running: Running, starts: int, why: str) -> None:

@@ -24,6 +24,7 @@ from taxi.runtime import admin, log
 from taxi.runtime.env import Env, Log
 from taxi.runtime.metrics import PrometheusMetrics
 from taxi.runtime.settings import KNOWN, Settings, SettingsError
+from taxi.runtime.spare import wait_if_spare
 from taxi.runtime.tracing import NoTracer, Tracer
 
 S = TypeVar("S", bound=Settings)
@@ -63,6 +64,7 @@ async def kafka(settings: Settings, name: str) -> Bus:
 
 def run(service: Service[S]) -> None:
     """Run a service as this process, until it ends or a signal comes; never returns."""
+    wait_if_spare()
     try:
         settings = service.settings.from_env(os.environ, also=KNOWN)
     except SettingsError as error:
