@@ -16,10 +16,13 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 FIRST_RETRY_MS: Final = 100.0
+PROMPT_MS: Final = (100.0, 200.0)
 BACKOFF_MS: Final = 200.0
 BACKOFF_MS_MAX: Final = 30_000.0
-PROMPT_RETRIES: Final = 20
-"""So many are made before the pauses grow: a gateway that starts again has everyone back at once."""
+PROMPT_RETRIES: Final = 100
+"""So many are made before the pauses grow: a gateway that starts within ten seconds has everyone at once."""
+OPENED_COUNTS: Final = 5
+"""A line that had opened counts as so many of them: it costs a gateway more than a refusal does."""
 SILENCE_MS: Final = 3_000.0
 """A gateway beats once a second: this long without a word is a fault, whatever TCP thinks."""
 TOKEN: Final = 4401
@@ -120,7 +123,7 @@ class Link:
 
     state: State = State.WAITING
     failures: int = 0
-    """Since the last verified cut."""
+    """Since the last verified cut, weighed."""
 
 
 Outcome: TypeAlias = tuple[Link, tuple[Effect, ...]]
@@ -128,11 +131,13 @@ Step: TypeAlias = Callable[[Link, Event, float], Outcome]
 
 
 def backoff_ms(failures: int, chance: float) -> float:
-    """Soon the first time, spread so that a thousand don't come together; then full jitter, late doubling."""
+    """Soon the first time, spread so that a thousand don't come together; then steadily; late doubling."""
     if failures == 0:
         return chance * FIRST_RETRY_MS
-    doublings = min(max(failures - PROMPT_RETRIES, 0), 30)
-    return chance * min(BACKOFF_MS * 2.0**doublings, BACKOFF_MS_MAX)
+    if failures < PROMPT_RETRIES:
+        shortest_ms, longest_ms = PROMPT_MS
+        return shortest_ms + chance * (longest_ms - shortest_ms)
+    return chance * min(BACKOFF_MS * 2.0 ** min(failures - PROMPT_RETRIES, 30), BACKOFF_MS_MAX)
 
 
 def refuses(event: Event) -> bool:
@@ -158,9 +163,16 @@ def _settle(link: Link, _: Event, __: float) -> Outcome:
     return replace(link, failures=0), ()
 
 
+def _counted(link: Link) -> int:
+    """The failures, with this loss."""
+    if link.state is State.CONNECTING or link.failures >= PROMPT_RETRIES:
+        return link.failures + 1
+    return min(link.failures + OPENED_COUNTS, PROMPT_RETRIES)
+
+
 def _away(link: Link, in_ms: float, *, forget: bool) -> Outcome:
     forgetting = (Effect(Do.FORGET),) if forget else ()
-    return Link(State.WAITING, link.failures + 1), (Effect(Do.CLOSE), *forgetting, Effect(Do.RETRY, in_ms))
+    return Link(State.WAITING, _counted(link)), (Effect(Do.CLOSE), *forgetting, Effect(Do.RETRY, in_ms))
 
 
 def _lose(link: Link, event: Event, chance: float) -> Outcome:

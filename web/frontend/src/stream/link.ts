@@ -61,7 +61,7 @@ export type Effect =
 
 export interface Link {
   readonly state: LinkState;
-  /** Tries that failed since the last verified cut. */
+  /** Tries that failed since the last verified cut, weighed. */
   readonly tries: number;
   /** Another token must be had before the next try. */
   readonly wantsToken: boolean;
@@ -72,10 +72,13 @@ export interface Link {
 }
 
 export const FIRST_RETRY_MS = 100;
+export const PROMPT_MS = [100, 200] as const;
 export const BACKOFF_MS = 200;
 export const BACKOFF_MS_MAX = 30_000;
-/** So many are made before the pauses grow: a gateway that starts again has everyone back at once. */
-export const PROMPT_RETRIES = 20;
+/** So many are made before the pauses grow: a gateway that starts within ten seconds has everyone at once. */
+export const PROMPT_RETRIES = 100;
+/** A line that had opened counts as so many of them: it costs a gateway more than a refusal does. */
+export const OPENED_COUNTS = 5;
 export const SILENCE_MS = 3_000;
 
 /** Before the first try. `wantsToken`: there is somebody to ask for one. */
@@ -108,7 +111,7 @@ const answered: Step = (link, event, random) => {
   if (event.type !== "token" || !event.other) return [{ ...link, state: "refused" }, []];
   const has = { ...link, wantsToken: false, refusal: null };
   if (link.refusal === null) return [{ ...has, state: "connecting" }, [{ do: "open" }]];
-  return [{ ...has, state: "waiting" }, [{ do: "retry", inMs: backoffMs(link.tries, random) }]];
+  return [{ ...has, state: "waiting" }, [{ do: "retry", inMs: backoffMs(link.tries - 1, random) }]];
 };
 
 const unanswered: Step = (link, _event, random) => later(link, [], random);
@@ -215,11 +218,15 @@ export function step(link: Link, event: LinkEvent, random: number): [Link, reado
   return (TABLE[link.state][event.type] ?? stay)(link, event, random);
 }
 
-/** The wait after the n-th failed try: at most 100 ms after the first, so that a kill is hardly seen, yet spread. */
+/**
+ * The wait after a loss, with so many before it: at most 100 ms after the first, so that a kill is hardly seen, yet
+ * spread; then steadily; late doubling.
+ */
 export function backoffMs(tries: number, random: number): number {
-  if (tries <= 1) return random * FIRST_RETRY_MS;
-  const doublings = Math.max(tries - 1 - PROMPT_RETRIES, 0);
-  return random * Math.min(BACKOFF_MS * 2 ** doublings, BACKOFF_MS_MAX);
+  if (tries <= 0) return random * FIRST_RETRY_MS;
+  const [shortest, longest] = PROMPT_MS;
+  if (tries < PROMPT_RETRIES) return shortest + random * (longest - shortest);
+  return random * Math.min(BACKOFF_MS * 2 ** (tries - PROMPT_RETRIES), BACKOFF_MS_MAX);
 }
 
 /** Whether pictures come on this line (or were just now being asked for on another one). */
@@ -228,12 +235,13 @@ export function isServing(state: LinkState): boolean {
 }
 
 function lost(link: Link): Link {
-  return { ...link, state: "waiting", tries: link.tries + 1 };
+  const cheap = link.state === "connecting" || link.tries >= PROMPT_RETRIES;
+  const tries = cheap ? link.tries + 1 : Math.min(link.tries + OPENED_COUNTS, PROMPT_RETRIES);
+  return { ...link, state: "waiting", tries };
 }
 
 function later(link: Link, before: readonly Effect[], random: number): [Link, readonly Effect[]] {
-  const waiting = lost(link);
-  return [waiting, [...before, { do: "retry", inMs: backoffMs(waiting.tries, random) }]];
+  return [lost(link), [...before, { do: "retry", inMs: backoffMs(link.tries, random) }]];
 }
 
 function ask(link: Link): [Link, readonly Effect[]] {
