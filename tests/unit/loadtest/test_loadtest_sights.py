@@ -21,7 +21,7 @@ def log() -> Log:
     """Two rides that wait."""
     log = Log()
     log.batch(T0, [m.EpochStarted(batch=1, at_ms=T0, epoch=EPOCH, city="grid")], 0)
-    asked = [
+    asked: list[m.AnyEvent] = [
         m.RideRequested(batch=2, at_ms=T0, ride=name, rider="x", pickup=SOMEWHERE, dropoff=SOMEWHERE)
         for name in ("r1", "r2")
     ]
