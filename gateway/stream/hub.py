@@ -115,15 +115,15 @@ class Hub:
         tally.bytes += self._send_from(client, frames, Serve(since))
         tally.frames += 1
 
-    def _send_from(self, client: Client, frames: Frames, serve: Serve) -> int:
-        """The one way by which a client comes to the last cut on its own; the bytes it took."""
+    def _send_from(self, client: Client, frames: Frames, serve: Serve, *before: str) -> int:
+        """The one way by which a client comes to the last cut on its own; the bytes that cut took."""
         session, cursor = client.session, frames.picture.cursor
         assert cursor is not None
         wish = session.wish or Wish(session.area, 0)
         wire = frames.since(serve.since, session.area, wish.area, wish.generation).wire(
             client.connection.form, 1
         )
-        client.connection.write(wire)
+        client.connection.send_before(before, wire)
         session.sent(cursor, wish.area)
         self._fanout.join(client)
         return len(wire)
@@ -159,14 +159,15 @@ class Hub:
 
     def _restart(self, client: Client, frames: Frames, verdict: Serve) -> None:
         """Say how it goes on, then send the frame."""
-        session, connection, cursor = client.session, client.connection, frames.picture.cursor
+        session, cursor = client.session, frames.picture.cursor
         assert cursor is not None
         if session.phase is Phase.HELD:
             session.live(self._now_s())
         self._held.pop(client, None)
         reason = {} if verdict.reset is None else {"reason": verdict.reset}
+        words = []
         if reason:
-            connection.send(told(type="reset", **reason))
+            words.append(told(type="reset", **reason))
             self._env.metrics.count("gateway_resets_total", reason=str(verdict.reset))
         mode = "image" if verdict.since is None else "resume"
         ready = {
@@ -179,8 +180,8 @@ class Hub:
             "cut_interval_ms": self.terms.cut_interval_ms,
             "beat_interval_ms": BEAT_MS,
         }
-        connection.send(told(type="ready", v=1, **ready))
-        size = self._send_from(client, frames, verdict)
+        words.append(told(type="ready", v=1, **ready))
+        size = self._send_from(client, frames, verdict, *words)
         metrics = self._env.metrics
         metrics.count("gateway_sessions_total", how=verdict.reset or mode)
         metrics.count("gateway_frames_total")

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 
-from gateway.stream.frames import DEFLATE, PLAIN, WINDOW_BITS, Parcel
+from gateway.stream.frames import DEFLATE, PLAIN, WINDOW_BITS, framed
 from gateway.stream.messages import MESSAGE_BYTES_MAX, SUBPROTOCOL
 from taxi.runtime.server import Server
 
@@ -135,7 +135,10 @@ class SocketConnection:
             self._end()
 
     def send(self, message: bytes | str) -> None:
-        self.write(Parcel(message).wire(self.form, 1))  # type: ignore[arg-type]  # its forms are bytes
+        self.write(framed(message))
+
+    def send_before(self, words: Sequence[str], wire: bytes) -> None:
+        self.write(b"".join((*(framed(word) for word in words), wire)))
 
     async def receive(self) -> bytes | str | None:
         while not self._inbox:

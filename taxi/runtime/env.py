@@ -2,7 +2,7 @@
 """Everything a shell may touch of the world. The simulation hands in another world under one seed."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -52,6 +52,9 @@ class Connection(Protocol):
 
     def write(self, wire: Any, /) -> None:
         """As `send`, but of a message already in the connection's form."""
+
+    def send_before(self, words: Sequence[str], wire: Any) -> None:
+        """`send` each of `words`, then `write`: at once, for every write costs a system call."""
 
     def backlog(self) -> int:
         """Bytes accepted by `send` that the transport has not passed on yet."""

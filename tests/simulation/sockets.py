@@ -3,7 +3,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.simulation.loop import Node, SimLoop, State
@@ -51,6 +51,10 @@ class Socket:
 
     def write(self, wire: bytes | str) -> None:
         self.send(wire)
+
+    def send_before(self, words: Sequence[str], wire: bytes | str) -> None:
+        for message in (*words, wire):
+            self.send(message)
 
     def backlog(self) -> int:
         return max(0, self.other._unread_bytes - KERNEL_BYTES)
