@@ -27,6 +27,8 @@ _SILENT_S_MAX: Final = 3.0
 _AGAIN_S: Final = (0.1, 1.0)
 """Between two attempts to build a view."""
 _BEAT_S: Final = 0.9 * BEAT_MS / 1000
+_RUSH_S: Final = 1.0
+"""So long after it opened a gateway has everyone coming back at once, and reads nothing that can wait."""
 
 
 class Gateway:
@@ -136,7 +138,8 @@ class Gateway:
             env.log.warning("the log broke: building the view anew", reason=str(group.exceptions[0]))
 
     async def _deepen(self, fresh: Booted, beginning: Beginning) -> None:
-        """Meanwhile read what lies further back. For want of a broker, the window grows by itself."""
+        """Then read what lies further back. For want of a broker, the window grows by itself."""
+        await asyncio.sleep(_RUSH_S)
         try:
             deep, missed = await beginning.deep(fresh), self._since_boot
             while deep is not None and missed:  # a cut at a time, so that none is late

@@ -36,7 +36,8 @@ class Line(asyncio.Protocol):
 
     def __init__(self, url: str, hearer: Hearer) -> None:
         self._hearer = hearer
-        self._core = ClientProtocol(parse_uri(url), subprotocols=[Subprotocol("taxi.v1")], max_size=None)
+        self._url = url
+        self._core: ClientProtocol  # made once connected: most tries end before that while a gateway is away
         self._transport: asyncio.Transport | None = None
         self._open = False
         self._rest = b""
@@ -80,6 +81,9 @@ class Line(asyncio.Protocol):
         if self._left:
             self._transport.abort()
             return
+        self._core = ClientProtocol(
+            parse_uri(self._url), subprotocols=[Subprotocol("taxi.v1")], max_size=None
+        )
         self._core.send_request(self._core.connect())
         self._flush()
 
