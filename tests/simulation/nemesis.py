@@ -198,14 +198,26 @@ class Nemesis:
             return
         world.tell(name, "asked to stop")
         world.loop.call_soon(main.cancel, context=node.context)
-        slept_s = self._slept_s
-        await asyncio.wait([main], timeout=5.0)
+        slept_s, stalled_s = self._slept_s, await self._stall_as_it_leaves(name, node)
+        await asyncio.wait([main], timeout=5.0 + stalled_s)
         if world.nodes[name] is not node:
             return
         world.saw("stopped cleanly" if main.done() else "stop cut short")
         if not main.done() and not self._was_hindered(node) and self._slept_s == slept_s:
             world.fail("would not stop", name)
         await self._kill_now(name)
+
+    async def _stall_as_it_leaves(self, name: str, node: Node) -> float:
+        """Now and then a gateway stands still while it sends its clients on; for how long."""
+        if not name.startswith("gateway") or self.random.random() < 0.5:
+            return 0.0
+        await asyncio.sleep(self.random.random())
+        stalled_s = 0.5 + self.random.random()
+        self.world.saw("stalled as it leaves")
+        self.world.loop.freeze(node)
+        await asyncio.sleep(stalled_s)
+        self.world.loop.thaw(node)
+        return stalled_s
 
     def _was_hindered(self, node: Node) -> bool:
         """Frozen or killed meanwhile, or without a broker."""

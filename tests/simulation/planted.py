@@ -475,6 +475,13 @@ def everyone_leaves_at_once() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def the_missed_leave_in_a_crowd() -> Iterator[None]:
+    """A drain that was held up makes up for it at once."""
+    with patch.object(gateway.stream.drain.Turnstile, "free_s", lambda _: 0.0):
+        yield
+
+
 BUGS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
@@ -510,5 +517,6 @@ BUGS: dict[str, Plant] = {
         the_late_stay_abreast,
         tokens_read_once,
         everyone_leaves_at_once,
+        the_missed_leave_in_a_crowd,
     )
 }

@@ -56,6 +56,7 @@ CLIENTS: Final = (
     "a view seen",
     "closed 4401",
     "drained",
+    "stalled as it leaves",
     "handed over without a gap",
     "silence noticed",
     "lid closed",

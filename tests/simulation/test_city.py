@@ -43,6 +43,7 @@ QUICKLY_FOUND = {
     "the_late_stay_abreast": 10,
     "tokens_read_once": 5,
     "everyone_leaves_at_once": 40,
+    "the_missed_leave_in_a_crowd": 40,
 }
 """Planted bug → within how many seeds it must be found."""
 

@@ -371,11 +371,11 @@ class World:
         return self.failures
 
     def _drained_at_once(self) -> list[Violation]:
-        """Each has its turn: from any moment on, in the time of one turn, no more than two are sent on."""
+        """Each has its turn: within the time of one turn one is sent on, whatever held up those before."""
         for node, told_s in self.drains.items():
             for first_s in told_s:
-                within = sum(first_s <= at_s < first_s + 1 / DRAIN_PER_S for at_s in told_s)
-                if within > 2:
+                within = sum(first_s <= at_s < first_s + 0.999 / DRAIN_PER_S for at_s in told_s)
+                if within > 1:
                     return [("drained at once", node.name, within, first_s)]
         return []
 
