@@ -12,16 +12,16 @@ from statistics import median
 from typing import Any
 
 from dispatcher.core import Mandate, decide
-from dispatcher.cut import Cut, Epoch, ReadCommand, ReadFix
+from dispatcher.cut import Cut, Epoch, ReadCommand
 from taxi import codec, snapshots
 from taxi import messages as m
 from taxi.bus import Record
 from taxi.city import CityState
+from taxi.fix_columns import NO_FIXES, FixColumns, joined, read_fixes
 from taxi.newest import NewestFixes
 from taxi.roads import RoadNetwork
 from taxi.runtime import tracing
 from taxi.states import DriverStatus, RideState
-from taxi.topics import LOCATIONS
 
 DRIVERS, BUSY, RIDES = 2_000, 1_600, 1_700
 REMEMBERED = 40_000
@@ -59,7 +59,7 @@ class Desk:
                 self.offset += 1
         return records
 
-    def cut(self, fixes: tuple[ReadFix, ...], commands: list[m.AnyCommand]) -> Cut:
+    def cut(self, fixes: FixColumns, commands: list[m.AnyCommand]) -> Cut:
         """As the shell makes it."""
         self.serial += len(commands)
         return Cut(
@@ -74,7 +74,7 @@ class Desk:
     def run(self, commands: list[m.AnyCommand], after_ms: int = INTERVAL_MS) -> list[m.AnyEvent]:
         """A batch, without a stopwatch."""
         self.now_ms += after_ms
-        cut = self.cut(read(self.fixes()), commands)
+        cut = self.cut(read_fixes(self.fixes()).fixes, commands)
         return [one.event for one in decide(self.city, self.newest, cut, self.roads, self.mandate)]
 
     def request(self) -> m.RequestRide:
@@ -110,11 +110,6 @@ class Desk:
             self.city.commands[f"some command {self.serial}"] = self.now_ms
 
 
-def read(fixes: list[Record]) -> tuple[ReadFix, ...]:
-    """What the shell does with records."""
-    return tuple(ReadFix(codec.decode(LOCATIONS, each), each.offset, each.timestamp_ms) for each in fixes)
-
-
 def cpu_ms(work: Callable[[], Any]) -> float:
     """Of one call."""
     began_s = time.process_time()
@@ -144,9 +139,9 @@ def measure(desk: Desk, costs: dict[str, list[float]]) -> None:
     """One full batch with four requests, one early one with an answer, one snapshot."""
     desk.now_ms += INTERVAL_MS
     fixes = desk.fixes()
-    found: list[ReadFix] = []
-    costs["read"].append(cpu_ms(lambda: found.extend(read(fixes))))
-    cut = desk.cut(tuple(found), [desk.request() for _ in range(4)])
+    found: list[FixColumns] = []
+    costs["read"].append(cpu_ms(lambda: found.append(read_fixes(fixes).fixes)))
+    cut = desk.cut(joined(found), [desk.request() for _ in range(4)])
     decided: list[Any] = []
     costs["decide"].append(
         cpu_ms(lambda: decided.extend(decide(desk.city, desk.newest, cut, desk.roads, desk.mandate)))
@@ -154,7 +149,7 @@ def measure(desk: Desk, costs: dict[str, list[float]]) -> None:
     costs["write"].append(cpu_ms(lambda: [(codec.encode(d.event), d.trace.headers()) for d in decided]))
     desk.now_ms += 100
     answers = desk.answers()[:1]
-    early = desk.cut((), answers)
+    early = desk.cut(NO_FIXES, answers)
     costs["early"].append(cpu_ms(lambda: decide(desk.city, desk.newest, early, desk.roads, desk.mandate)))
     costs["snapshot"].append(cpu_ms(lambda: snapshots.pack(desk.city, desk.newest, 1)))
 

@@ -2,32 +2,41 @@
 """What matching costs at 10,000 drivers, in CPU: `python bench/dispatcher_policies.py`.
 
 500 requests × 10,000 idle drivers on the real streets: the solver alone, and everything from records to
-records (two seconds of fixes read and folded, decided, encoded). And a joint re-solve of 2,100 rides (1,600
+records (two seconds of fixes unpacked from what a fetch brings, read and folded, decided, made a batch of
+the log) And a joint re-solve of 2,100 rides (1,600
 of them being fetched) and 2,500 drivers, and, once a minute, repositioning.
 """
 
 import random
+import struct
 import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 import numpy as np
+from aiokafka.record.util import calc_crc32c
 
 from dispatcher.core import Mandate, decide
-from dispatcher.cut import Cut, Epoch, ReadCommand, ReadFix
+from dispatcher.cut import Cut, Epoch, ReadCommand
+from dispatcher.desk import record_of
 from dispatcher.policies.joint import solve
 from dispatcher.policies.market import Cars, Fetching, Ints, Market, Rides, Riding
 from dispatcher.policies.reposition import drives
 from taxi import codec
 from taxi import messages as m
-from taxi.bus import Record
+from taxi.bus import Outgoing
+from taxi.bus.kafka_producer import Identity, build
+from taxi.bus.kafka_reader import InHand
 from taxi.city import CityState
+from taxi.fix_columns import NO_FIXES, FixColumns, read_fixes
 from taxi.newest import NewestFixes
 from taxi.roads import RoadNetwork, TripDemand
 from taxi.runtime import tracing
-from taxi.topics import LOCATIONS
 
+LZ4, _APPEND_TIME = 3, 8
+_CRC_AT, _ATTRIBUTES_AT, _TIMES_AT = 17, 21, 27
+"""In a record batch, version 2 (Kafka documentation, "Message Format")."""
 T0, TIMES = 1_750_089_602_000, 5
 DRIVERS, REQUESTS = 10_000, 500
 WAITING, FETCHED, IDLE = 500, 1_600, 900
@@ -105,12 +114,7 @@ def whole_batch(streets: Streets) -> Callable[[], None]:
     """Records in, records out: 10,000 idle drivers, 500 requests, all in one batch."""
     roads, rng = streets.roads, random.Random(7)
     where = [roads.place(rng.randrange(roads.n_nodes)) for _ in range(DRIVERS)]
-    fixes = [
-        m.Fix(driver=n + 1, at_ms=T0, lng=lng, lat=lat, heading=rng.randrange(1, 360), speed=5.0)
-        for n, (lng, lat) in enumerate(where)
-    ]
-    values = [codec.encode(fix) for fix in fixes]
-    records = [Record(i, T0, None, value) for i, value in enumerate(values + values)]
+    fetched = log_of(fixes(streets, 0), 0) + log_of(fixes(streets, 1), DRIVERS)
     asks: list[m.AnyCommand] = [
         m.RequestRide(
             command_id=f"c{i}", ride=f"r{i}", rider="a", pickup=rng.choice(where), dropoff=rng.choice(where)
@@ -120,26 +124,60 @@ def whole_batch(streets: Streets) -> Callable[[], None]:
     online = CityState()
     mandate = Mandate()
     on: list[m.AnyCommand] = [m.GoOnline(command_id=f"on{n}", driver=n + 1) for n in range(DRIVERS)]
-    decide(online, NewestFixes(), _cut(on, (), T0 - 2_000, Epoch("0" * 16, "birth")), roads, mandate)
+    decide(online, NewestFixes(), _cut(on, NO_FIXES, T0 - 2_000, Epoch("0" * 16, "birth")), roads, mandate)
     before = online.to_bytes()
     states = [CityState.from_bytes(before) for _ in range(TIMES)]
 
     def work() -> None:
         newest, city = NewestFixes(), states.pop()
-        read = tuple(ReadFix(codec.decode(LOCATIONS, r), r.offset, r.timestamp_ms) for r in records)
-        for one in decide(city, newest, _cut(asks, read, T0, None), roads, mandate):
-            codec.encode(one.event)
-            one.trace.headers()
+        records = InHand(fetched, None, 0, committed=True).take(2 * DRIVERS)
+        cut = _cut(asks, read_fixes(records).fixes, T0, None)
+        events = [record_of(one, "manhattan") for one in decide(city, newest, cut, roads, mandate)]
+        build(events, 0, Identity(1, 1), 0, transactional=True, codec=0)
+        assert len(newest.drivers) == DRIVERS
+        assert len(events) > REQUESTS
 
     return work
 
 
-def _cut(said: list[m.AnyCommand], read: tuple[ReadFix, ...], heard_ms: int, epoch: Epoch | None) -> Cut:
+def fixes(streets: Streets, second: int) -> list[Outgoing]:
+    """Everybody drives along some street, a little to the right of its middle."""
+    roads, rng = streets.roads, np.random.default_rng(7)
+    arc = rng.integers(0, roads.n_arcs, DRIVERS).astype(np.int32)
+    points, heading = roads.along(arc, rng.random(DRIVERS) * roads.arc_length_m[arc])
+    points = np.round(points + rng.normal(0, 3e-5, points.shape), 6)
+    seen = zip(range(DRIVERS), points.tolist(), np.round(heading).astype(int).tolist(), strict=True)
+    at_ms = T0 - 1000 + second * 1000
+    return [
+        Outgoing(
+            b"%d" % (n + 1),
+            codec.encode(m.Fix(driver=n + 1, at_ms=at_ms, lng=lng, lat=lat, heading=towards, speed=5.0)),
+        )
+        for n, (lng, lat), towards in seen
+    ]
+
+
+def log_of(records: list[Outgoing], offset: int) -> bytes:
+    """Records as they lie in the log from `offset` on, appended at T0."""
+    log = b""
+    while records:
+        data, size = build(records, 0, Identity(), -1, transactional=False, codec=LZ4)
+        batch = bytearray(data)
+        struct.pack_into(">q", batch, 0, offset)
+        struct.pack_into(">q", batch, _TIMES_AT, T0)
+        struct.pack_into(">q", batch, _TIMES_AT + 8, T0)
+        struct.pack_into(">H", batch, _ATTRIBUTES_AT, LZ4 | _APPEND_TIME)
+        struct.pack_into(">I", batch, _CRC_AT, calc_crc32c(batch[_ATTRIBUTES_AT:]))
+        log, records, offset = log + bytes(batch), records[size:], offset + size
+    return log
+
+
+def _cut(said: list[m.AnyCommand], read: FixColumns, heard_ms: int, epoch: Epoch | None) -> Cut:
     return Cut(
         commands=tuple(ReadCommand(command, heard_ms, tracing.root(command.command_id)) for command in said),
         fixes=read,
         commands_offset=len(said),
-        locations_offset=len(read),
+        locations_offset=len(read.driver),
         heard_ms=heard_ms,
         epoch=epoch,
     )

@@ -57,8 +57,7 @@ def decide(
     now_ms = max(before_ms, cut.heard_ms)
     if cut.epoch is not None and cut.epoch.reason in LOCATIONS_RECREATED:
         newest.forget_all()
-    for read in cut.fixes:
-        newest.fold(read.fix, read.offset, read.append_ms)
+    newest.fold(cut.fixes)
     batch = Batch(city, newest, roads, mandate.limits, now_ms)
     _begin(batch, cut, mandate)
     interval_ms = mandate.limits.policy_interval_ms

@@ -6,7 +6,8 @@ from hashlib import blake2b
 from typing import Final
 
 from taxi.bus import Record
-from taxi.messages import AnyCommand, Fix
+from taxi.fix_columns import NO_FIXES, FixColumns
+from taxi.messages import AnyCommand
 from taxi.runtime.tracing import Trace
 
 
@@ -17,15 +18,6 @@ class ReadCommand:
     command: AnyCommand
     append_ms: int
     trace: Trace
-
-
-@dataclass(frozen=True, slots=True)
-class ReadFix:
-    """A fix as read."""
-
-    fix: Fix
-    offset: int
-    append_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +41,12 @@ class Epoch:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Cut:
     """The input of one batch, in offset order, and where it ends."""
 
     commands: tuple[ReadCommand, ...] = ()
-    fixes: tuple[ReadFix, ...] = ()
+    fixes: FixColumns = NO_FIXES
     commands_offset: int
     """The next command to read."""
     locations_offset: int

@@ -2,13 +2,14 @@
 """Reads commands and fixes of a city, and gathers them until a batch is due."""
 
 import asyncio
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from dispatcher.cut import Cut, Epoch, ReadCommand, ReadFix, Skipped, digest
+from dispatcher.cut import Cut, Epoch, ReadCommand, Skipped, digest
 from dispatcher.recovery import Recovered
 from taxi import codec
 from taxi.bus import Bus, Reader, Record
 from taxi.codec import DecodeError
+from taxi.fix_columns import FixColumns, joined, read_fixes
 from taxi.messages import AnswerOffer, AnyCommand, CancelRide
 from taxi.runtime import tracing
 from taxi.topics import COMMANDS, LOCATIONS
@@ -26,7 +27,7 @@ class Inputs:
         self._commands_reader = commands
         self._locations_reader = locations
         self._commands: list[ReadCommand] = []
-        self._fixes: list[ReadFix] = []
+        self._fixes: list[FixColumns] = []
         self._heard_ms = 0
         self._last: dict[str, Record] = {}
         self._unreadable: list[DecodeError] = []
@@ -66,7 +67,7 @@ class Inputs:
         """What was gathered, as the input of a batch; begins anew."""
         cut = Cut(
             commands=tuple(self._commands),
-            fixes=tuple(self._fixes),
+            fixes=joined(self._fixes),
             commands_offset=self._commands_reader.position,
             locations_offset=self._locations_reader.position,
             commands_digest=self._digest(COMMANDS),
@@ -89,27 +90,27 @@ class Inputs:
         await self._locations_reader.close()
 
     def _take_commands(self, records: list[Record]) -> None:
+        self._heard(COMMANDS, records)
         for record in records:
-            command: AnyCommand | None = self._decode(COMMANDS, record)
-            if command is not None:
-                trace = tracing.parse(record.headers) or tracing.root(command.command_id)
-                self._commands.append(ReadCommand(command, record.timestamp_ms, trace))
+            try:
+                command: AnyCommand = codec.decode(COMMANDS, record)
+            except DecodeError as error:
+                self._unreadable.append(error)
+                continue
+            trace = tracing.parse(record.headers) or tracing.root(command.command_id)
+            self._commands.append(ReadCommand(command, record.timestamp_ms, trace))
 
     def _take_locations(self, records: list[Record]) -> None:
-        for record in records:
-            fix = self._decode(LOCATIONS, record)
-            if fix is not None:
-                self._fixes.append(ReadFix(fix, record.offset, record.timestamp_ms))
+        self._heard(LOCATIONS, records)
+        fixes, unreadable = read_fixes(records)
+        self._fixes.append(fixes)
+        self._unreadable += unreadable
 
-    def _decode(self, topic: str, record: Record) -> Any:
-        """The message, or None and something unreadable. Either way it was read, and its time counts."""
-        self._last[topic] = record
-        self._heard_ms = max(self._heard_ms, record.timestamp_ms)
-        try:
-            return codec.decode(topic, record)
-        except DecodeError as error:
-            self._unreadable.append(error)
-            return None
+    def _heard(self, topic: str, records: list[Record]) -> None:
+        """Readable or not, they were read, and their time counts."""
+        if records:
+            self._last[topic] = records[-1]
+            self._heard_ms = max(self._heard_ms, *(record.timestamp_ms for record in records))
 
     def _digest(self, topic: str) -> str:
         last = self._last.get(topic)

@@ -81,7 +81,7 @@ def _nodes(batch: Batch, places: Iterable[Place]) -> np.ndarray[tuple[int], np.d
 
 def _cars(batch: Batch, numbers: list[int]) -> Cars:
     seen = [batch.newest.drivers[number] for number in numbers]
-    points = np.array([(fix.lng, fix.lat) for fix in seen], np.float64).reshape(-1, 2)
+    points = np.column_stack((np.array([fix.lng for fix in seen]), np.array([fix.lat for fix in seen])))
     turning = batch.roads.places.turning(points, np.array([fix.heading for fix in seen], np.int32))
     return Cars(
         numbers=np.array(numbers, np.int64),

@@ -14,6 +14,7 @@ from taxi.batches import WholeBatches
 from taxi.bus import Bus, Offsets, Record
 from taxi.city import EVENTS_LOST, CityState
 from taxi.codec import DecodeError
+from taxi.fix_columns import read_fixes
 from taxi.messages import BatchClosed, EpochStarted, SnapshotPart
 from taxi.newest import NewestFixes
 from taxi.snapshots import Snapshot
@@ -243,21 +244,20 @@ async def _fold_fixes(bus: Bus, partition: int, newest: NewestFixes, start: int,
     try:
         while reader.position < end:
             at_most = min(_FIXES_AT_ONCE, end - reader.position)
-            for record in await reader.fetch(max_records=at_most):
-                if record.offset < end:
-                    _fold_fix(newest, record, backlog)
+            records = await reader.fetch(max_records=at_most)
+            _fold_into(newest, [record for record in records if record.offset < end], backlog)
     finally:
         await reader.close()
     return backlog
 
 
-def _fold_fix(newest: NewestFixes, record: Record, backlog: Backlog) -> None:
-    backlog.last = record
-    backlog.heard_ms = max(backlog.heard_ms, record.timestamp_ms)
-    try:
-        newest.fold(codec.decode(LOCATIONS, record), record.offset, record.timestamp_ms)
-    except DecodeError as error:
-        backlog.unreadable.append(error)
+def _fold_into(newest: NewestFixes, records: list[Record], backlog: Backlog) -> None:
+    if records:
+        backlog.last = records[-1]
+        backlog.heard_ms = max(backlog.heard_ms, *(record.timestamp_ms for record in records))
+    fixes, unreadable = read_fixes(records)
+    newest.fold(fixes)
+    backlog.unreadable += unreadable
 
 
 async def _catch_up(bus: Bus, partition: int, found: Recovered) -> Recovered:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dispatcher.core import decide
-from dispatcher.cut import LOCATIONS_RECREATED, Cut, Epoch, ReadCommand, ReadFix, Skipped, digest
+from dispatcher.cut import LOCATIONS_RECREATED, Cut, Epoch, ReadCommand, Skipped, digest
 from dispatcher.desk import record_of
 from dispatcher.mandate import mandate_on_log
 from replay.recorded import Recorded
@@ -13,6 +13,7 @@ from taxi import codec
 from taxi import messages as m
 from taxi.bus import Outgoing, Record
 from taxi.city import EVENTS_LOST, CityState
+from taxi.fix_columns import read_fixes
 from taxi.newest import NewestFixes
 from taxi.roads import RoadNetwork
 from taxi.runtime import tracing
@@ -89,8 +90,7 @@ class Again:
         cut = _cut(recorded, (), fixes)
         if cut.epoch is not None and cut.epoch.reason in LOCATIONS_RECREATED:
             self._newest.forget_all()
-        for read in cut.fixes:
-            self._newest.fold(read.fix, read.offset, read.append_ms)
+        self._newest.fold(cut.fixes)
         for at in recorded.batch.events:
             self.city.apply(at.event)
 
@@ -117,12 +117,8 @@ class Again:
 def _cut(recorded: Recorded, commands: Sequence[Record], fixes: Sequence[Record]) -> Cut:
     begun = recorded.of(m.EpochStarted)
     return Cut(
-        commands=tuple(_read_command(record) for record in commands if _decodes(COMMANDS, record)),
-        fixes=tuple(
-            ReadFix(codec.decode(LOCATIONS, record), record.offset, record.timestamp_ms)
-            for record in fixes
-            if _decodes(LOCATIONS, record)
-        ),
+        commands=tuple(_read_command(record) for record in commands if _decodes(record)),
+        fixes=read_fixes(fixes).fixes,
         commands_offset=recorded.closed.commands_offset,
         locations_offset=recorded.closed.locations_offset,
         commands_digest=digest(commands[-1]) if commands else "",
@@ -133,9 +129,9 @@ def _cut(recorded: Recorded, commands: Sequence[Record], fixes: Sequence[Record]
     )
 
 
-def _decodes(topic: str, record: Record) -> bool:
+def _decodes(record: Record) -> bool:
     try:
-        codec.decode(topic, record)
+        codec.decode(COMMANDS, record)
     except codec.DecodeError:
         return False
     return True

@@ -5,6 +5,9 @@ A fix counts only if its device time lies within [append − 5 s, append + 1 s],
 alone; the newest is the greatest (device time, offset). Late, repeated and shuffled fixes change nothing.
 """
 
+import numpy as np
+import numpy.typing as npt
+
 OLD_MS_MAX = 5_000
 AHEAD_MS_MAX = 1_000
 EXPIRY_MS = 60_000
@@ -13,11 +16,9 @@ LOST_MS = 15_000
 """A driver without a fix for this long (log time) is lost."""
 
 
-def counts(at_ms: int, append_ms: int) -> bool:
-    """Whether a fix of device time `at_ms`, appended at `append_ms`, may be shown at all."""
-    return append_ms - OLD_MS_MAX <= at_ms <= append_ms + AHEAD_MS_MAX
+Longs = npt.NDArray[np.int64]
 
 
-def is_newer(at_ms: int, offset: int, than_at_ms: int, than_offset: int) -> bool:
-    """Whether (device time, offset) is greater: the order in which fixes supersede each other."""
-    return (at_ms, offset) > (than_at_ms, than_offset)
+def counts(at_ms: Longs, append_ms: Longs) -> npt.NDArray[np.bool_]:
+    """Whether a fix of device time `at_ms`, appended at `append_ms`, may be shown at all; of each."""
+    return (at_ms >= append_ms - OLD_MS_MAX) & (at_ms <= append_ms + AHEAD_MS_MAX)

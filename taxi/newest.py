@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The newest fix of every driver, and since when the city has been heard: a fold of `taxi.locations`."""
 
+from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
 from msgspec import Struct, field
 
 from taxi import fixes
-from taxi.messages import Fix
+from taxi.fix_columns import FixColumns, Longs
 
 SILENCE_MS: Final = 5_000
 """When nobody was heard for this long, it was the broker or the whole machine, not the drivers."""
@@ -35,17 +37,29 @@ class NewestFixes(Struct, kw_only=True):
     """Append time of the first fix after the last silence of the whole city."""
     drivers: dict[int, Seen] = field(default_factory=dict)
 
-    def fold(self, fix: Fix, offset: int, append_ms: int) -> None:
-        """Take one record in. The order of folding does not matter but for `resumed_ms`."""
-        if append_ms > self.heard_ms + SILENCE_MS:
-            self.resumed_ms = append_ms
-        self.heard_ms = max(self.heard_ms, append_ms)
-        if not fixes.counts(fix.at_ms, append_ms):
-            return
-        known = self.drivers.get(fix.driver)
-        if known is None or fixes.is_newer(fix.at_ms, offset, known.at_ms, known.offset):
-            heading = fix.heading if fix.heading or fix.speed else UNTOLD
-            self.drivers[fix.driver] = Seen(fix.at_ms, offset, append_ms, fix.lng, fix.lat, heading)
+    def fold(self, read: FixColumns) -> None:
+        """Take fixes in. Neither their order nor how they are cut matters, but for `resumed_ms`."""
+        if len(read.driver):
+            self._hear(read.append_ms)
+        newest = _newest(read.take(fixes.counts(read.at_ms, read.append_ms)))
+        drivers, get = self.drivers, self.drivers.get
+        for driver, seen in zip(newest.driver.tolist(), _seen(newest), strict=True):
+            known = get(driver)
+            if (
+                known is None
+                or seen.at_ms > known.at_ms
+                or (seen.at_ms == known.at_ms and seen.offset > known.offset)
+            ):
+                drivers[driver] = seen
+
+    def _hear(self, append_ms: Longs) -> None:
+        """Somebody was heard at each of these times."""
+        heard_ms = np.maximum.accumulate(append_ms)
+        before_ms = np.maximum(np.concatenate(([self.heard_ms], heard_ms[:-1])), self.heard_ms)
+        resumed = np.flatnonzero(append_ms > before_ms + SILENCE_MS)
+        if len(resumed):
+            self.resumed_ms = int(append_ms[resumed[-1]])
+        self.heard_ms = max(self.heard_ms, int(heard_ms[-1]))
 
     def is_lost(self, driver: int, since_ms: int, now_ms: int, lost_ms: int) -> bool:
         """Whether nothing was heard of a driver for `lost_ms` of log time while others were heard.
@@ -63,3 +77,19 @@ class NewestFixes(Struct, kw_only=True):
         """The topic was made anew: offsets start over, and what was known is another log's."""
         self.heard_ms = self.resumed_ms = 0
         self.drivers.clear()
+
+
+def _seen(read: FixColumns) -> Iterator[Seen]:
+    is_told = (read.heading != 0) | (read.speed != 0)
+    columns = (read.at_ms, read.offset, read.append_ms, read.lng, read.lat)
+    heading = np.where(is_told, read.heading, UNTOLD)
+    return map(Seen, *(column.tolist() for column in (*columns, heading)))
+
+
+def _newest(read: FixColumns) -> FixColumns:
+    """Of each driver the newest of these, in the order in which the drivers were first read."""
+    order = np.lexsort((read.offset, read.at_ms, read.driver))
+    driver = read.driver[order]
+    is_last = np.append(driver[1:] != driver[:-1], True)[: len(order)]
+    _, first = np.unique(read.driver, return_index=True)
+    return read.take(order[is_last][np.argsort(first)])

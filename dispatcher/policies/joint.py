@@ -17,7 +17,6 @@ from dispatcher.policies.market import (
     Chain,
     Choice,
     Fetching,
-    Ints,
     Longs,
     Market,
     Move,
@@ -40,8 +39,17 @@ class Problem(NamedTuple):
     waiting: int
     """How many rides wait."""
     pairs: Pairs
-    eta_s: Ints
-    """Of each pair."""
+    told: "Told"
+
+
+class Told(NamedTuple):
+    """The pairs as lists: explaining a choice looks at a few of them, which arrays are slow at."""
+
+    starts: list[int]
+    """Where each row's pairs begin, and where the last one's end."""
+    column: list[int]
+    eta_s: list[int]
+    cost_ms: list[int]
 
 
 def solve(market: Market, *, rematch: bool) -> Iterator[Offer | Chain]:
@@ -84,12 +92,16 @@ def _problem(market: Market, rides: Rides, cars: Cars, own: Longs, waiting: int)
     grown = 1000 + tuning.swap_price_growth_permille * rides.swaps[row].astype(np.int64)
     changes = (own[row] >= 0) & (column != own[row])
     cost_ms += np.where(changes, tuning.swap_price_ms * grown // 1000, 0)
-    return Problem(rides, cars, own, waiting, Pairs(row, column, cost_ms), eta_s)
+    starts = np.searchsorted(row, np.arange(len(rides.names) + 1))
+    told = Told(starts.tolist(), column.tolist(), eta_s.tolist(), cost_ms.tolist())
+    return Problem(rides, cars, own, waiting, Pairs(row, column, cost_ms), told)
 
 
 def _with_own(row: Longs, column: Longs, own: Longs, n_cars: int) -> tuple[Longs, Longs]:
     """The driver who comes now is always among the candidates."""
     held = np.flatnonzero(own >= 0)
+    if not len(held):
+        return row, column
     code = np.unique(np.concatenate((row * n_cars + column, held * n_cars + own[held])))
     return code // n_cars, code % n_cars
 
@@ -137,27 +149,21 @@ def _decision(problem: Problem, chosen: Longs, path: list[int]) -> Offer | Chain
 
 
 def _choice(problem: Problem, row: int, column: int) -> Choice:
-    first, last = _span(problem, row)
-    columns, eta_s, cost_ms = (
-        problem.pairs.column[first:last],
-        problem.eta_s[first:last],
-        problem.pairs.cost_ms,
-    )
-    few = set(np.argsort(cost_ms[first:last], kind="stable")[: CANDIDATES_SHOWN + 1].tolist())
-    few.add(int(np.searchsorted(columns, column)))
+    starts, columns, eta_s, cost_ms = problem.told
+    pairs = sorted(range(starts[row], starts[row + 1]), key=cost_ms.__getitem__)[: CANDIDATES_SHOWN + 1]
+    chosen = _pair(problem, row, column)
     numbers = problem.cars.numbers
     considered = [
-        (int(numbers[columns[i]]), int(eta_s[i]), int(cost_ms[first + i]) // 1000) for i in sorted(few)
+        (int(numbers[columns[pair]]), eta_s[pair], cost_ms[pair] // 1000) for pair in {*pairs, chosen}
     ]
-    return explain(int(numbers[column]), _eta_s(problem, row, column), considered)
+    return explain(int(numbers[column]), eta_s[chosen], considered)
 
 
 def _eta_s(problem: Problem, row: int, column: int) -> int:
-    first, last = _span(problem, row)
-    return int(problem.eta_s[first + int(np.searchsorted(problem.pairs.column[first:last], column))])
+    return problem.told.eta_s[_pair(problem, row, column)]
 
 
-def _span(problem: Problem, row: int) -> tuple[int, int]:
-    """Where a row's pairs stand."""
-    first, last = np.searchsorted(problem.pairs.row, (row, row + 1))
-    return int(first), int(last)
+def _pair(problem: Problem, row: int, column: int) -> int:
+    """Where a pair stands."""
+    starts = problem.told.starts
+    return problem.told.column.index(column, starts[row], starts[row + 1])

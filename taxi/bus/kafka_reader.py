@@ -15,7 +15,7 @@ from taxi.bus.kafka_link import KafkaLink
 _BYTES_MAX: Final = 4 << 20
 
 
-class _InHand:
+class InHand:
     """What a fetch brought, taken a batch of the log at a time.
 
     aiokafka parses the batches; its own walk over them would make each record twice, a step of a generator
@@ -60,12 +60,12 @@ class _InHand:
 
     def _read(self, batch: Any) -> list[Record]:
         """A fetch from the middle of a batch brings all of it."""
-        first = self.next_offset
-        return [
-            Record(each.offset, each.timestamp, each.key, each.value, tuple(each.headers))
-            for each in batch
-            if each.offset >= first
+        records = [
+            Record(each.offset, each.timestamp, each.key, each.value, tuple(each.headers)) for each in batch
         ]
+        if batch.base_offset < self.next_offset:
+            return [record for record in records if record.offset >= self.next_offset]
+        return records
 
     def _shows(self, batch: Any) -> bool:
         """No control records, and nothing aborted to who reads committed."""
@@ -88,7 +88,7 @@ class KafkaReader:
         self._at = TopicPartition(topic, partition)
         self._isolation = 1 if committed else 0
         self._position = offset
-        self._in_hand: _InHand | None = None
+        self._in_hand: InHand | None = None
 
     @property
     def position(self) -> int:
@@ -133,4 +133,4 @@ class KafkaReader:
         if offset == self._position:  # nobody sought elsewhere meanwhile
             # Before the records: aborted transactions, then (since version 11) the preferred replica.
             aborted = rest[2 if answer.API_VERSION >= 11 else -2]
-            self._in_hand = _InHand(rest[-1] or b"", aborted, offset, committed=self._isolation == 1)
+            self._in_hand = InHand(rest[-1] or b"", aborted, offset, committed=self._isolation == 1)

@@ -2,14 +2,18 @@
 """The newest fix of a driver is a function of the log, and silence is one driver's, never the city's."""
 
 import random
+from collections.abc import Sequence
+from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taxi.fix_columns import FixColumns, columns_of
 from taxi.fixes import AHEAD_MS_MAX, LOST_MS, OLD_MS_MAX
 from taxi.messages import Fix
-from taxi.newest import SILENCE_MS, NewestFixes
+from taxi.newest import SILENCE_MS, UNTOLD, NewestFixes, Seen
 
 T0 = 1_750_000_000_000
 Read = tuple[Fix, int, int]
@@ -17,14 +21,20 @@ Read = tuple[Fix, int, int]
 
 def read(offset: int, append_ms: int, *, age_ms: int = 0, driver: int = 1) -> Read:
     """A fix as it stands in the log."""
-    fix = Fix(driver=driver, at_ms=append_ms - age_ms, lng=-73.9 - offset / 1e6, lat=40.7)
+    speed, heading = offset % 2 / 2, offset % 3 * 120
+    lng = -73.9 - offset / 1e6
+    fix = Fix(driver=driver, at_ms=append_ms - age_ms, lng=lng, lat=40.7, speed=speed, heading=heading)
     return fix, offset, append_ms
+
+
+def columns(records: Sequence[Read]) -> FixColumns:
+    fixes, offsets, appends_ms = zip(*records, strict=True) if records else ((), (), ())
+    return columns_of(fixes, offsets, appends_ms)
 
 
 def fold(*records: Read) -> NewestFixes:
     newest = NewestFixes()
-    for record in records:
-        newest.fold(*record)
+    newest.fold(columns(records))
     return newest
 
 
@@ -52,7 +62,7 @@ def test_of_two_fixes_of_one_moment_the_later_in_the_log_counts() -> None:
 
 
 READS = st.lists(
-    st.tuples(st.integers(1, 3), st.integers(0, 6_000), st.integers(-2_000, 7_000)), max_size=30
+    st.tuples(st.integers(1, 3), st.integers(0, 12_000), st.integers(-2_000, 7_000)), max_size=30
 ).map(
     lambda rows: [
         read(offset, T0 + append_ms, age_ms=age_ms, driver=driver)
@@ -66,6 +76,33 @@ def test_repeated_and_shuffled_fixes_change_nothing(records: list[Read], rng: ra
     shuffled = records + rng.choices(records, k=len(records)) if records else []
     rng.shuffle(shuffled)
     assert fold(*shuffled).drivers == fold(*records).drivers
+
+
+def one_by_one(records: list[Read]) -> NewestFixes:
+    """The rule, word for word: a record after the other."""
+    newest = NewestFixes()
+    for fix, offset, append_ms in records:
+        if append_ms > newest.heard_ms + SILENCE_MS:
+            newest.resumed_ms = append_ms
+        newest.heard_ms = max(newest.heard_ms, append_ms)
+        known = newest.drivers.get(fix.driver)
+        if append_ms - OLD_MS_MAX <= fix.at_ms <= append_ms + AHEAD_MS_MAX and (
+            known is None or (fix.at_ms, offset) > (known.at_ms, known.offset)
+        ):
+            heading = fix.heading if fix.heading or fix.speed else UNTOLD
+            newest.drivers[fix.driver] = Seen(fix.at_ms, offset, append_ms, fix.lng, fix.lat, heading)
+    return newest
+
+
+@given(READS, st.lists(st.integers(0, 30), max_size=4), st.randoms(use_true_random=False))
+def test_however_fixes_are_cut_into_batches_the_same_bytes_are_known(
+    records: list[Read], cuts: list[int], rng: random.Random
+) -> None:
+    rng.shuffle(records)
+    expected, newest = one_by_one(records), NewestFixes()
+    for first, after in pairwise([0, *sorted(cuts), len(records)]):
+        newest.fold(columns(records[first:after]))
+    assert msgspec.json.encode(newest) == msgspec.json.encode(expected)
 
 
 @given(READS)
@@ -87,7 +124,7 @@ def heard(*, until_ms: int, but: int) -> NewestFixes:
     for offset, ms in enumerate(range(0, until_ms + 1, 1_000)):
         for driver in (1, 2):
             if driver != but or ms == 0:
-                newest.fold(*read(2 * offset + driver, T0 + ms, driver=driver))
+                newest.fold(columns([read(2 * offset + driver, T0 + ms, driver=driver)]))
     return newest
 
 
@@ -101,7 +138,7 @@ def test_a_driver_is_lost_exactly_when_his_silence_reaches_the_limit() -> None:
 def test_who_never_sent_a_fix_is_lost_from_the_beginning_of_the_shift_on() -> None:
     newest = heard(until_ms=60_000, but=1)
     assert not newest.is_lost(7, T0 + 50_000, T0 + 50_000 + LOST_MS - 1, LOST_MS)
-    newest.fold(*read(999, T0 + 65_000, driver=2))
+    newest.fold(columns([read(999, T0 + 65_000, driver=2)]))
     assert newest.is_lost(7, T0 + 50_000, T0 + 65_000, LOST_MS)
 
 
@@ -117,7 +154,7 @@ def test_when_the_city_is_heard_again_everyone_has_the_whole_time_once_more() ->
     newest = heard(until_ms=10_000, but=0)
     again_ms = T0 + 700_000
     for second in range(16):
-        newest.fold(*read(100 + second, again_ms + second * 1_000, driver=2))
+        newest.fold(columns([read(100 + second, again_ms + second * 1_000, driver=2)]))
     assert not newest.is_lost(1, 0, again_ms + LOST_MS - 1, LOST_MS)
     assert newest.is_lost(1, 0, again_ms + LOST_MS, LOST_MS)
 
@@ -125,7 +162,7 @@ def test_when_the_city_is_heard_again_everyone_has_the_whole_time_once_more() ->
 def test_a_pause_of_everyone_that_is_no_silence_gives_no_grace() -> None:
     newest = fold(read(0, T0, driver=1))
     for step in range(4):
-        newest.fold(*read(1 + step, T0 + step * SILENCE_MS, driver=2))
+        newest.fold(columns([read(1 + step, T0 + step * SILENCE_MS, driver=2)]))
     assert newest.resumed_ms == T0
     assert newest.is_lost(1, 0, T0 + LOST_MS, LOST_MS)
 

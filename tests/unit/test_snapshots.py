@@ -15,6 +15,7 @@ from taxi import messages as m
 from taxi.bus import Outgoing, Record
 from taxi.bus.memory import MemoryBus, plain_broker
 from taxi.city import CityState
+from taxi.fix_columns import columns_of
 from taxi.newest import NewestFixes
 from taxi.snapshots import MINUTE_MS, PART_BYTES_MAX, SLOTS, Snapshot
 from taxi.topics import SNAPSHOTS
@@ -68,7 +69,7 @@ def city(batch: int, *, minute: int = MINUTE, drivers: int = 3) -> CityState:
 def heard(drivers: int = 2) -> NewestFixes:
     newest = NewestFixes()
     for driver in range(drivers):
-        newest.fold(m.Fix(driver=driver + 1, at_ms=T0, lng=-73.9, lat=40.7), driver, T0)
+        newest.fold(columns_of([m.Fix(driver=driver + 1, at_ms=T0, lng=-73.9, lat=40.7)], [driver], [T0]))
     return newest
 
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from dispatcher.batch import Decided
 from dispatcher.core import Mandate, decide
-from dispatcher.cut import Cut, Epoch, ReadCommand, ReadFix, Skipped
+from dispatcher.cut import Cut, Epoch, ReadCommand, Skipped
 from dispatcher.limits import Limits
 from dispatcher.policies.tuning import Tuning
 from taxi import codec
 from taxi import messages as m
 from taxi.bus import Record
 from taxi.city import CityState, Ride
+from taxi.fix_columns import columns_of
 from taxi.newest import NewestFixes
 from taxi.roads import RoadNetwork
 from taxi.roads_grid import grid_city
@@ -64,11 +65,9 @@ class Town:
         self, *commands: m.AnyCommand, epoch: Epoch | None = None, skipped: tuple[Skipped, ...] = ()
     ) -> Cut:
         first = self._offsets["locations"]
-        fixes = tuple(
-            ReadFix(self.fix(driver), first + index, self.now_ms)
-            for index, driver in enumerate(sorted(self.where))
-        )
-        self._offsets["locations"] += len(fixes)
+        seen = [self.fix(driver) for driver in sorted(self.where)]
+        fixes = columns_of(seen, range(first, first + len(seen)), [self.now_ms] * len(seen))
+        self._offsets["locations"] += len(seen)
         self._offsets["commands"] += len(commands)
         return Cut(
             commands=tuple(
