@@ -8,12 +8,13 @@ a producer id is refused while markers are being written; a transaction times ou
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from taxi.bus import BusError, Fenced, Outgoing, Unavailable
 from taxi.bus.memory_groups import Groups, Stamp
 from taxi.bus.memory_log import Fate, Partition, Transaction
-from taxi.bus.memory_network import Harshness, World
+from taxi.bus.memory_network import Harshness, Timeout, World
 
 _TICK_S = 0.25
 
@@ -63,6 +64,8 @@ class MemoryBroker:
         self._sequences: dict[tuple[int, Place], tuple[int, int]] = {}
         self._producer_ids = 0
         self._ticking = False
+        self._late_ends: list[tuple[str, int, Fate]] = []
+        """EndTxn requests still on their way: (transactional id, epoch, fate)."""
 
     def create_topic(self, name: str, *, partitions: int = 1) -> None:
         for number in range(partitions):
@@ -135,16 +138,40 @@ class MemoryBroker:
             self.on_open()
         base = self.partition(*place).append(records, self._now_ms(), writer.transaction)
         writer.sequences[place] = sequence, base
+        self._let_late_ends_arrive(transactional_id)
         return base
 
     def end(self, transactional_id: str, epoch: int, fate: Fate) -> None:
-        """Raises Fenced, Busy, NothingOpen. Whatever transaction is open under this epoch is meant."""
+        """Raises Fenced, Busy, NothingOpen. Whatever transaction is open under this epoch is meant.
+
+        Raises Timeout for one that will come late: its sender's connection broke, the request is under way.
+        """
+        late = self.harshness.late_ends
+        if late and self._random.random() < late:
+            self._late_ends.append((transactional_id, epoch, fate))
+            raise Timeout
+        self._end(transactional_id, epoch, fate)
+
+    def _end(self, transactional_id: str, epoch: int, fate: Fate) -> None:
         writer = self._writer(transactional_id, epoch)
         if writer.transaction is None:
             if writer.ended is fate:
                 return
             raise NothingOpen(transactional_id)
         self._finish(writer, fate)
+
+    def _let_late_ends_arrive(self, transactional_id: str) -> None:
+        """A transaction is open: now an EndTxn does most harm that was meant for the one before."""
+        late = [each for each in self._late_ends if each[0] == transactional_id]
+        self._late_ends = [each for each in self._late_ends if each[0] != transactional_id]
+        for end in late:
+            self._world.in_world(self._marker_delay_s(), self._end_late, *end)
+
+    def _end_late(self, transactional_id: str, epoch: int, fate: Fate) -> None:
+        """Nobody waits for the answer."""
+        self.counts["a late EndTxn"] += 1
+        with suppress(BusError):
+            self._end(transactional_id, epoch, fate)
 
     def _writer(self, transactional_id: str, epoch: int) -> Writer:
         writer = self._writers[transactional_id]

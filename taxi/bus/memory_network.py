@@ -47,6 +47,8 @@ class Harshness:
     stragglers: float = 0.0
     """Share of requests that arrive up to `straggle_s` late: after their sender gave them up."""
     straggle_s: float = 2.0
+    late_ends: float = 0.0
+    """Share of EndTxn requests whose connection breaks: one arrives when the next transaction is open."""
     cut_fetches: float = 0.0
     """Share of fetches that bring fewer records than there are, or none."""
     marker_s: float = 0.002

@@ -64,9 +64,27 @@ class Nemesis:
             self.late_requests,
             self.down_in_a_transaction,
             self.freeze_in_a_transaction,
+            self.late_commits,
         ]
         looked_at = bool(world.clients)
-        usual = [4, 4, 4, 1.5, 1, 1.5, 1, 2 * looked_at, looked_at, 1, 2, 0.7 * (not looked_at), 1, 0.7, 0.7]
+        usual = [
+            4,
+            4,
+            4,
+            1.5,
+            1,
+            1.5,
+            1,
+            2 * looked_at,
+            looked_at,
+            1,
+            2,
+            0.7 * (not looked_at),
+            1,
+            0.7,
+            0.7,
+            0.7,
+        ]
         self._faults = faults
         self._weights = [weight * self.random.choice([0.2, 1, 1, 3]) for weight in usual]
         for index, fault in enumerate(faults):
@@ -123,6 +141,7 @@ class Nemesis:
         world.demand_stopped = True
         harshness = world.broker.harshness
         harshness.down, harshness.loss, harshness.slow, harshness.stragglers = False, 0.0, 1.0, 0.0
+        harshness.late_ends = 0.0
         world.sockets.slow = 1.0
         for name in world.services:
             if name.startswith("simulator"):
@@ -310,6 +329,13 @@ class Nemesis:
         node.light(0)
         world.loop.thaw(node)
         world.tell(name, "thawed")
+
+    async def late_commits(self) -> None:
+        """A commit is not answered, and reaches the broker when its writer may have begun the next one."""
+        harshness = self.world.broker.harshness
+        harshness.late_ends = self.random.choice([0.3, 0.6])
+        await asyncio.sleep(self.random.random() * 3.0)
+        harshness.late_ends = 0.0
 
     async def _transaction_opens(self) -> None:
         """The next one, if it comes soon."""

@@ -131,6 +131,7 @@ class EventFold:
     def of(cls, partition: Partition) -> "EventFold":
         fold = cls(boundaries={0: Boundary(0, 0, 0, "", {}, {})})
         run: list[Event] = []
+        transactions: set[int] = set()
         for offset, entry in enumerate(partition.entries):
             fate = entry.transaction.fate if entry.transaction else Fate.COMMITTED
             if entry.is_marker or fate is not Fate.COMMITTED:
@@ -140,9 +141,12 @@ class EventFold:
             event = Event(offset, body["type"], body)
             fold.events.append(event)
             run.append(event)
+            transactions.add(id(entry.transaction))
             if event.kind == "BatchClosed":
+                if len(transactions) > 1:
+                    raise Broken("a batch in several transactions", event.body["batch"])
                 fold._close(run)
-                run = []
+                run, transactions = [], set()
         return fold
 
     @property

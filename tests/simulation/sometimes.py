@@ -12,6 +12,7 @@ EVERYWHERE: Final = (
     "half a transaction read",
     "started over an open transaction",
     "fenced",
+    "a late EndTxn",
     "session expired",
     # what services go through
     "stopped cleanly",

@@ -49,6 +49,7 @@ QUICKLY_FOUND = {
 
 FOUND_BY_LOOKING = {
     "unknown_is_success": (20, "down_in_a_transaction"),
+    "commit_sent_again": (10, "late_commits"),
     "recovery_before_fencing": (40, "freeze_in_a_transaction"),
     "a_zombie_asks_nobody": (30, "stop"),
     "a_gap_in_the_fixes_not_told": (15, "retention"),
