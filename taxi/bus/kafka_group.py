@@ -2,20 +2,30 @@
 """A place in a consumer group. aiokafka's consumer does the talking; it reads and commits nothing."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
-from aiokafka.errors import IllegalGenerationError, KafkaError, NoError, UnknownMemberIdError, for_code
+from aiokafka.errors import (
+    IllegalGenerationError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+    NoError,
+    UnknownMemberIdError,
+    for_code,
+)
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import TopicPartition
 
-from taxi.bus import Assignment, Fenced, Unavailable
+from taxi.bus import Assignment, BusError, Fenced, Unavailable
 from taxi.bus.kafka_link import Limits, security
 from taxi.runtime.settings import Settings
 
+_LOG = logging.getLogger(__name__)
 _NEVER_MS: Final = 2**31 - 1
 
 
@@ -25,15 +35,15 @@ class KafkaMembership:
     def __init__(self, settings: Settings, client_id: str, group: str, topic: str, limits: Limits) -> None:
         self._topic = topic
         self._limits = limits
-        self._consumer = AIOKafkaConsumer(
+        self._session_ms = limits.session_ms
+        self._new_consumer = partial(
+            AIOKafkaConsumer,
             bootstrap_servers=settings.kafka_bootstrap_servers,
             client_id=client_id,
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            session_timeout_ms=limits.session_ms,
             heartbeat_interval_ms=limits.heartbeat_ms,
-            rebalance_timeout_ms=limits.session_ms,
             request_timeout_ms=limits.request_ms,
             metadata_max_age_ms=limits.metadata_ms,
             max_poll_interval_ms=_NEVER_MS,
@@ -43,9 +53,14 @@ class KafkaMembership:
         self._generation = 0
         self._newest: Assignment | None = None
         self._news = asyncio.Event()
+        self._consumer: Any = None
+        self._trouble: asyncio.Task[KafkaError] | None = None
 
     async def start(self) -> None:
         """Raises Unavailable."""
+        self._consumer = self._new_consumer(
+            session_timeout_ms=self._session_ms, rebalance_timeout_ms=self._session_ms
+        )
         try:
             async with asyncio.timeout(self._limits.give_up_s):
                 await self._consumer.start()
@@ -53,23 +68,63 @@ class KafkaMembership:
         except (KafkaError, OSError) as error:
             await self.leave()
             raise Unavailable(f"join for {self._topic}: {error!r}") from error
+        self._trouble = asyncio.create_task(self._hear_of_trouble())
 
     async def next(self) -> Assignment:
-        await self._news.wait()
+        while not self._news.is_set():
+            assert self._trouble is not None
+            news = asyncio.create_task(self._news.wait())
+            try:
+                await asyncio.wait([news, self._trouble], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                news.cancel()
+            if self._trouble.done():
+                await self._mend(self._trouble.result())
         self._news.clear()
         assert self._newest is not None
         return self._newest
 
     async def leave(self) -> None:
         self.closed = True
+        await self._stop()
+
+    async def _stop(self) -> None:
+        if self._trouble is not None:
+            self._trouble.cancel()
         try:
-            async with asyncio.timeout(self._limits.session_ms / 1000):
+            async with asyncio.timeout(self._session_ms / 1000):
                 await self._consumer.stop()
         except (KafkaError, OSError):
             return  # the session expires by itself
 
+    async def _hear_of_trouble(self) -> KafkaError:
+        """What ends a membership, aiokafka tells only to who reads, and then waits: so read, of nothing."""
+        while True:
+            try:
+                await self._consumer.getmany(timeout_ms=_NEVER_MS)
+            except KafkaError as error:
+                return error
+
+    async def _mend(self, trouble: KafkaError) -> None:
+        """Ask for a session that the cluster allows. Raises Unavailable, BusError: join anew."""
+        if (
+            not isinstance(trouble, InvalidSessionTimeoutError)
+            or self._session_ms >= self._limits.session_ms_min
+        ):
+            kind = Unavailable if trouble.retriable else BusError
+            raise kind(f"group for {self._topic}: {trouble!r}") from trouble
+        _LOG.warning(
+            "the cluster allows no session of %d ms (group.min.session.timeout.ms): asking for %d, "
+            "and it takes so much longer until a lost member's cities are another's",
+            self._session_ms,
+            self._limits.session_ms_min,
+        )
+        await self._stop()
+        self._session_ms = self._limits.session_ms_min
+        await self.start()
+
     def claim(self, assignment: Assignment) -> "KafkaClaim":
-        return KafkaClaim(self, assignment, self._limits.session_ms / 1000)
+        return KafkaClaim(self, assignment, self._session_ms / 1000)
 
     def holds(self, assignment: Assignment) -> bool:
         """Whether it is the newest that this member knows of."""

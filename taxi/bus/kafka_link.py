@@ -40,6 +40,8 @@ class Limits:
     metadata_ms: int = 5_000
     """How long a member of a group may not know of a topic that was made after it joined."""
     session_ms: int = 4_000
+    session_ms_min: int = 6_000
+    """Asked for where the cluster refuses `session_ms`: with Kafka's defaults it allows none shorter."""
     heartbeat_ms: int = 1_000
 
 

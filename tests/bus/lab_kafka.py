@@ -4,6 +4,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Self
 
 import msgspec
@@ -53,9 +54,9 @@ class KafkaLab:
         async with KafkaAdmin.connect(self._settings) as admin:
             await admin.ensure_topics([TopicSpec(name, config or {})], partitions=partitions)
 
-    async def bus(self, *, prefix: str = "") -> Bus:
+    async def bus(self, *, prefix: str = "", **limits: int) -> Bus:
         settings = msgspec.structs.replace(self._settings, prefix=prefix)
-        bus = await KafkaBus.connect(settings, client_id="test", limits=IMPATIENT)
+        bus = await KafkaBus.connect(settings, client_id="test", limits=replace(IMPATIENT, **limits))
         self._buses.append(bus)
         return bus
 

@@ -109,6 +109,24 @@ async def test_a_topic_made_after_a_member_joined_is_given_to_it(lab: KafkaLab) 
             pass
 
 
+async def test_where_the_cluster_allows_no_short_session_a_longer_one_is_asked_for(lab: KafkaLab) -> None:
+    """Kafka's own default is a minimum of 6 s; the local broker's is 1 s."""
+    topic = await lab.topic()
+    bus = await lab.bus(session_ms=500)
+    member = await bus.join(f"g-{topic}", topic)
+    async with asyncio.timeout(20):
+        assert (await member.next()).partitions == (0,)
+
+
+async def test_a_session_that_is_refused_for_good_is_an_error_not_a_silence(lab: KafkaLab) -> None:
+    topic = await lab.topic()
+    bus = await lab.bus(session_ms=500, session_ms_min=500)
+    member = await bus.join(f"g-{topic}", topic)
+    async with asyncio.timeout(20):
+        with pytest.raises(BusError, match="InvalidSessionTimeout"):
+            await member.next()
+
+
 async def test_an_absent_broker_is_unavailable_within_the_bound() -> None:
     settings = Settings(kafka_bootstrap_servers="127.0.0.1:1")
     began = time.monotonic()
