@@ -92,6 +92,8 @@ class Nemesis:
                 self._weights[index] = FOCUS * sum(usual)
         self._slept_s = 0.0
         self._recreated = 0
+        self._assigned = asyncio.Event()
+        """Some dispatcher was given cities."""
 
     async def run(self) -> None:
         """Faults, then health, then time to recover."""
@@ -244,6 +246,8 @@ class Nemesis:
 
     def strike_at_a_line(self, name: str, line: str) -> None:
         """What a service finds worth a line in its log is a good moment to be killed or frozen after."""
+        if line == "assigned":
+            self._assigned.set()
         if line == "assigned" and self.random.random() < ASSIGNED_STRUCK:
             return self._freeze_before_its_producer(name)
         if self.random.random() > LINE_STRUCK:
@@ -316,15 +320,18 @@ class Nemesis:
         self.world.broker.harshness.down = False
 
     async def freeze_in_a_transaction(self) -> None:
-        """A dispatcher falls asleep before its commit, and wakes while a successor takes over, slowly."""
+        """A dispatcher falls asleep before its commit, and wakes when a successor begins, slowly."""
         await self._transaction_opens()
         world, name = self.world, self.random.choice(DISPATCHERS)
         node = world.nodes[name]
         node.light(1 + self.random.randrange(12), freeze=True)
         world.tell(name, "frozen in a transaction")
-        await asyncio.sleep(BUS_LIMITS.session_s)
+        self._assigned.clear()
         world.broker.harshness.slow = self.random.choice([1.0, 10.0, 40.0])
-        await asyncio.sleep(self.random.random() * 3.0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(3 * BUS_LIMITS.session_s):
+                await self._assigned.wait()
+        await asyncio.sleep(self.random.random() * self.random.choice([0.02, 0.2, 2.0]))
         world.broker.harshness.slow = 1.0
         node.light(0)
         world.loop.thaw(node)
