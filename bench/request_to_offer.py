@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a ride's request to its first offer, in a live city: `--drivers 10000 --rate 15 --seconds 120`.
+"""From a ride's request to its first offer (or order), live: `--drivers 10000 --rate 15 --seconds 120`.
 
 Real Kafka, the real simulator's drivers, one dispatcher; the riders are the bench's own, so that the rate
 is what it says and nobody cancels. A wait goes from the append of the command (the broker's clock) to the
@@ -49,7 +49,7 @@ class Told:
     """What the log says."""
 
     offered_ms: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Ride → its first offer: record time, and when this process had it."""
+    """Ride → its first driver, by offer or by order: record time, and when this process had it."""
     idle: list[tuple[int, int]] = field(default_factory=list)
     """After each batch: log time, and how many drivers were free."""
     city: CityState = field(default_factory=CityState)
@@ -58,7 +58,7 @@ class Told:
         """Fold a batch that was just read."""
         for at in batch.events:
             self.city.apply(at.event)
-            if isinstance(at.event, m.RideOffered):
+            if isinstance(at.event, m.RideOffered | m.RideReassigned):
                 self.offered_ms.setdefault(at.event.ride, (written_ms[at.offset], seen_ms))
         self.idle.append((self.city.now_ms, len(self.city.idle())))
 
