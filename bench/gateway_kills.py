@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gateways killed, restarted and asked to leave under clients that check everything.
 
-    python bench/gateway_kills.py [--clients 200] [--kills 40] [--lone 10] [--rounds 3] [--json]
+    python bench/gateway_kills.py [--clients 200] [--kills 40] [--rounds 3] [--lone 10] [--cold 5] [--json]
 
 Real processes, real Kafka. First two gateways: `--kills` times SIGKILL to the one that most clients hang
-on; then `--rounds` of SIGTERM to each; then one gateway alone, killed `--lone` times. The next one comes
-when everyone is live again and every gateway is ready. Exit 1 if a rule of the stream is broken.
+on; then `--rounds` of SIGTERM to each; then one gateway alone, killed `--lone` times; then `--cold` times
+where no loaded process waits to take its place. The next one comes when everyone is live again and every
+gateway is ready. Exit 1 if a rule of the stream is broken.
 """
 
 import argparse
@@ -17,35 +18,29 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-import uvloop
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from loadtest.kills import Killer  # noqa: E402 - after the path
+from bench.swarm.load import city, repeated, watched  # noqa: E402 - after the path
+from loadtest.kills import Killer  # noqa: E402
 from loadtest.latency import quantiles  # noqa: E402
-from loadtest.shell import Plan, run, socket_url  # noqa: E402
 from loadtest.swarm.swarm import Swarm  # noqa: E402
-from taxi.bus.kafka import KafkaBus  # noqa: E402
 from taxi.local import parts  # noqa: E402
 from taxi.local.parts import State  # noqa: E402
-from taxi.local.ports import first_free  # noqa: E402
-from taxi.runtime.settings import Settings  # noqa: E402
-from tests.live_demo import LiveDemo, live_demo  # noqa: E402
 
 STEADY_S: Final = 8.0
 """A gateway that lived shorter may be restarted with a pause, as one that crashes for its start."""
 SETTLE_S: Final = 20.0
 WAIT_S: Final = 60.0
+DRAIN_PER_S: Final = 100
+"""Slower than usual, so that a second of it is more than what this process may be late by."""
 _LOGGED: Final = re.compile(r"^(\S+Z) .*?\b(starting|the log is read|ready)\b")
-
-Act = Callable[[Swarm, Killer], Awaitable[None]]
 
 
 class Witness:
@@ -108,91 +103,61 @@ class Witness:
             self.stages_ms.setdefault(stage, []).append(at_ms - killed_ms)
 
 
-async def tested(demo: LiveDemo, clients: int, act: Act) -> dict[str, Any]:
-    """One load test, during which `act` happens."""
-    broker = demo.parts()["kafka"]["port"]
-    bus = await KafkaBus.connect(Settings(kafka_bootstrap_servers=f"127.0.0.1:{broker}"), client_id="bench")
-    try:
-        plan = Plan(
-            url=socket_url(demo.url),
-            clients=clients,
-            seconds=1,
-            data_dir=demo.data_dir,
-            habits=False,
-            act=act,
-            tell=tell,
-        )
-        report = await run(plan, bus)
-    finally:
-        await bus.close()
-        sys.stderr.write("\n")
-    return report.figures
-
-
-def tell(line: str) -> None:
-    """The live line."""
-    sys.stderr.write(f"\r\x1b[2K{line}")
-
-
 def two_gateways(asked: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Kills, then rolling restarts."""
-    options = ("--drivers", str(asked.drivers), "--gateways", "2")
-    with live_demo(scratch / "two" / "data", first_free(28400), *options) as demo:
+    rate = {"TAXI_DRAIN_PER_S": str(DRAIN_PER_S)}
+    with city(scratch / "two" / "data", 28400, drivers=asked.drivers, gateways=2, **rate) as demo:
         time.sleep(SETTLE_S)
         witness = Witness(demo.data_dir)
-
-        async def kills(swarm: Swarm, killer: Killer) -> None:
-            for _ in range(asked.kills):
-                await witness.kill(swarm, killer)
-
-        async def restarts(swarm: Swarm, killer: Killer) -> None:
-            for _ in range(2 * asked.rounds):
-                await witness.restart(swarm, killer)
-
-        found: dict[str, Any] = {}
-        if asked.kills:
-            found["two"] = uvloop.run(tested(demo, asked.clients, kills))
-        if asked.rounds:
-            found["rolling"] = uvloop.run(tested(demo, asked.clients, restarts))
-        return found
+        steps = {"two": (witness.kill, asked.kills), "rolling": (witness.restart, 2 * asked.rounds)}
+        return {
+            name: watched(demo, asked.clients, repeated(step, times))
+            for name, (step, times) in steps.items()
+            if times
+        }
 
 
-def lone_gateway(asked: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+def lone_gateway(asked: argparse.Namespace, scratch: Path, times: int, *options: str) -> dict[str, Any]:
     """The only gateway, killed and started again."""
-    options = ("--drivers", str(asked.drivers), "--gateways", "1")
-    with live_demo(scratch / "one" / "data", first_free(28400), *options) as demo:
+    with city(scratch / "data", 28400, *options, drivers=asked.drivers) as demo:
         time.sleep(SETTLE_S)
         witness = Witness(demo.data_dir)
-
-        async def kills(swarm: Swarm, killer: Killer) -> None:
-            for _ in range(asked.lone):
-                await witness.kill(swarm, killer)
-
-        figures = uvloop.run(tested(demo, asked.clients, kills))
-        return figures | {
+        return watched(demo, asked.clients, repeated(witness.kill, times)) | {
             "all_live_ms": quantiles(witness.all_live_ms),
             "stages_ms": {stage: quantiles(times) for stage, times in witness.stages_ms.items()},
         }
 
 
+KILLS: Final = {
+    "two": "one of two gateways killed",
+    "lone": "the only gateway killed",
+    "cold": "the same, without a spare",
+}
+
+
+def show_kills(what: str, figures: dict[str, Any]) -> None:
+    """What one way of dying cost."""
+    hurt = figures["recovery_ms"]
+    print(f"| {what}, {figures['kills']} times | kill → next cut p50 {hurt['p50']}", end="")
+    print(f", p99 {hurt['p99']}, max {hurt['max']} ms | {figures['violations'] or 'no violation'} |")
+    if live := figures.get("all_live_ms"):
+        print(f"| … until everyone is live | p50 {live['p50']}, max {live['max']} ms |")
+    for stage, at in figures.get("stages_ms", {}).items():
+        print(f"| … {stage} after the kill | p50 {at['p50']}, max {at['max']} ms |")
+
+
 def show(found: dict[str, Any]) -> None:
     """For people."""
     print(f"{found['machine']}; {found['drivers']:,} drivers at 1 Hz, {found['clients']} clients")
-    for name, what in (("two", "one of two gateways killed"), ("lone", "the only gateway killed")):
+    for name, what in KILLS.items():
         if figures := found.get(name):
-            hurt = figures["recovery_ms"]
-            print(f"| {what}, {figures['kills']} times | kill → next cut p50 {hurt['p50']}", end="")
-            print(f", p99 {hurt['p99']}, max {hurt['max']} ms | {figures['violations'] or 'no violation'} |")
-    if lone := found.get("lone"):
-        print(f"| … until everyone is live | p50 {lone['all_live_ms']['p50']}, ", end="")
-        print(f"max {lone['all_live_ms']['max']} ms |")
-        for stage, at in lone["stages_ms"].items():
-            print(f"| … {stage} after the kill | p50 {at['p50']}, max {at['max']} ms |")
+            show_kills(what, figures)
     if rolling := found.get("rolling"):
         dark = rolling["handover_dark_ms"]
         print(f"| rolling restart, {rolling['restarts']} times, {rolling['handovers']} moved ", end="")
         print(f"| without a cut for p50 {dark['p50']}, p99 {dark['p99']}, max {dark['max']} ms; ", end="")
-        print(f"at most {rolling['handovers_in_100_ms_max']} in 100 ms | ", end="")
+        print(f"at most {rolling['handovers_in_1_s_max']} in a second, ", end="")
+        print(f"where {DRAIN_PER_S} may | ", end="")
         print(f"{rolling['violations'] or 'no violation'} |")
 
 
@@ -203,6 +168,7 @@ def main() -> int:
     parser.add_argument("--drivers", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--lone", type=int, default=10)
+    parser.add_argument("--cold", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -215,9 +181,11 @@ def main() -> int:
         if asked.kills or asked.rounds:
             found |= two_gateways(asked, Path(scratch))
         if asked.lone:
-            found["lone"] = lone_gateway(asked, Path(scratch))
+            found["lone"] = lone_gateway(asked, Path(scratch) / "lone", asked.lone)
+        if asked.cold:
+            found["cold"] = lone_gateway(asked, Path(scratch) / "cold", asked.cold, "--no-spare")
     print(json.dumps(found)) if asked.json else show(found)
-    return int(any(found[name]["violations_total"] for name in ("two", "rolling", "lone") if name in found))
+    return int(any(found[name]["violations_total"] for name in ("rolling", *KILLS) if name in found))
 
 
 if __name__ == "__main__":

@@ -27,18 +27,14 @@ from statistics import median
 from typing import Any, Final
 
 import psutil
-import uvloop
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from loadtest.kills import Killer  # noqa: E402 - after the path
-from loadtest.shell import Plan, run, socket_url  # noqa: E402
+from bench.swarm.load import city, watched  # noqa: E402 - after the path
+from loadtest.kills import Killer  # noqa: E402
 from loadtest.swarm.swarm import Swarm  # noqa: E402
-from taxi.bus.kafka import KafkaBus  # noqa: E402
-from taxi.local.ports import first_free  # noqa: E402
-from taxi.runtime.settings import Settings  # noqa: E402
-from tests.live_demo import TAXI, LiveDemo, live_demo, until  # noqa: E402
+from tests.live_demo import TAXI, LiveDemo, until  # noqa: E402
 
 SLICE_S: Final = 10.0
 SETTLE_S: Final = 5.0
@@ -128,33 +124,14 @@ class Alternation:
         self.p99_ms[name].append(swarm.sights.latency.told()["p99"])
 
 
-async def watched(demo: LiveDemo, count: int, alternation: Alternation) -> dict[str, Any]:
-    """The others, with every check on."""
-    broker = demo.parts()["kafka"]["port"]
-    bus = await KafkaBus.connect(Settings(kafka_bootstrap_servers=f"127.0.0.1:{broker}"), client_id="bench")
-    try:
-        plan = Plan(
-            url=socket_url(demo.url),
-            clients=count,
-            seconds=1,
-            data_dir=demo.data_dir,
-            habits=False,
-            act=alternation.act,
-        )
-        return (await run(plan, bus)).figures
-    finally:
-        await bus.close()
-
-
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     """Everything, as one JSON object."""
-    options = ("--drivers", str(asked.drivers), "--gateways", "1")
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / "data"
-        with live_demo(home, first_free(28500), *options) as demo, readers(demo, asked.stopped) as reader:
+        with city(home, 28500, drivers=asked.drivers) as demo, readers(demo, asked.stopped) as reader:
             time.sleep(SLICE_S)
             alternation = Alternation(demo, reader, asked.rounds, asked.stopped)
-            figures = uvloop.run(watched(demo, asked.clients, alternation))
+            figures = watched(demo, asked.clients, alternation.act)
     reading, stopped = (median(alternation.p99_ms[name]) for name in ("reading", "stopped"))
     return {
         "machine": f"{os.cpu_count()} cores, {platform.system()}",

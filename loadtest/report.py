@@ -75,6 +75,7 @@ class Report:
                 "handovers": len(swarm.dark_ms),
                 "handover_dark_ms": quantiles(swarm.dark_ms),
                 "handovers_in_100_ms_max": crowd(swarm.leavings_s, 0.1),
+                "handovers_in_1_s_max": crowd(swarm.leavings_s, 1.0),
             }
         return cls(figures)
 
