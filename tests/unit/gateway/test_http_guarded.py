@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what over HTTP, and how often."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.stream.tokens import Role
+from taxi.local.parts import Demo as DemoPart
+from taxi.local.parts import Parts
+from taxi.local.parts import write as write_parts
+from tests.unit.gateway.lab import Lab
+from tests.unit.gateway.web import GOOD, SECRET, assert_problem, bearer, client, site
+
+
+def test_where_tokens_are_asked_for_each_role_may_do_what_is_written(lab: Lab, tmp_path: Path) -> None:
+    nobody = DemoPart(pid=0, created=0.0, started_ms=0, url="", bootstrap_servers="")
+    write_parts(tmp_path, Parts(demo=nobody, parts=[]))
+
+    async def ok(_: Request) -> Response:
+        return Response("x")
+
+    async def story() -> None:
+        lab.batch()
+        await lab.gateway(token_secret=SECRET)
+        asked = [
+            ("GET", "/api/status", Role.VIEWER, 200),
+            ("GET", "/api/rides/none", Role.VIEWER, 404),
+            ("GET", "/api/parts", Role.VIEWER, 200),
+            ("POST", "/api/rides", Role.RIDER, 202),
+            ("DELETE", "/api/rides/r-1", Role.RIDER, 202),
+            ("POST", "/api/parts/gateway-9/kill", Role.OPERATOR, 404),
+            ("GET", "/metrics", Role.OPERATOR, 200),
+        ]
+        app = site(lab, tmp_path, [Route("/metrics", ok), Route("/healthz", ok)])
+        async with client(app) as web:
+            for method, path, needed, status in asked:
+                body: dict[str, Any] = {"json": GOOD} if method == "POST" else {}
+                naked = await web.request(method, path, **body)
+                assert_problem(naked, 401)
+                assert naked.headers["www-authenticate"].startswith("Bearer")
+                for role in Role:
+                    answer = await web.request(method, path, headers=bearer(lab, role), **body)
+                    assert answer.status_code == (status if role >= needed else 403), (path, role)
+                    if role < needed:
+                        assert_problem(answer, 403)
+            for path in ("/healthz", "/openapi.json"):
+                assert (await web.get(path)).status_code == 200
+
+    lab.run(story())
+
+
+def test_tokens_that_do_not_count(lab: Lab) -> None:
+    async def story() -> None:
+        lab.batch()
+        await lab.gateway(token_secret=SECRET)
+        async with client(site(lab)) as web:
+            for headers in (
+                {"Authorization": "Basic dTpw"},
+                {"Authorization": "Bearer nonsense"},
+                bearer(lab, Role.OPERATOR, for_ms=0),
+            ):
+                assert_problem(await web.get("/api/status", headers=headers), 401)
+            elsewhere = bearer(lab, Role.OPERATOR, city="atlantis")
+            assert_problem(await web.get("/api/status", headers=elsewhere), 403)
+            here = bearer(lab, Role.VIEWER, city="grid")
+            assert (await web.get("/api/status", headers=here)).status_code == 200
+        assert lab.spy().counts["gateway_refused_total 401"] == 3
+        assert lab.spy().counts["gateway_refused_total 403"] == 1
+
+    lab.run(story())
+
+
+def test_one_address_may_ask_for_so_many_rides_and_is_told_when_to_ask_again(lab: Lab) -> None:
+    async def story() -> None:
+        lab.batch()
+        await lab.gateway(address_rides_per_minute=3)
+        async with client(site(lab), peer="203.0.113.9") as web, client(site(lab)) as at_home:
+            for number in range(3):
+                assert (await web.post("/api/rides", json=GOOD | {"ride": f"r-{number}"})).status_code == 202
+            refused = await web.post("/api/rides", json=GOOD | {"ride": "r-9"})
+            assert_problem(refused, 429)
+            await asyncio.sleep(int(refused.headers["retry-after"]))
+            assert (await web.post("/api/rides", json=GOOD | {"ride": "r-9"})).status_code == 202
+            for number in range(10, 30):
+                answer = await at_home.post("/api/rides", json=GOOD | {"ride": f"r-{number}"})
+                assert answer.status_code == 202
+
+    lab.run(story())

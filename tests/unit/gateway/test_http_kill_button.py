@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kill button: whom it kills, and for whom it works."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from taxi.local.parts import Demo as DemoPart
+from taxi.local.parts import Part, Parts, State
+from taxi.local.parts import write as write_parts
+from tests.unit.gateway.lab import Lab
+from tests.unit.gateway.web import assert_problem, client, site
+
+
+class Demo:
+    """A demo's folder with one real process in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+        self.write(psutil.Process(self.process.pid).create_time())
+
+    def write(self, created: float) -> None:
+        demo = DemoPart(pid=1, created=0, started_ms=1, url="", bootstrap_servers="")
+        part = Part(
+            name="gateway-1",
+            pid=self.process.pid,
+            created=created,
+            port=None,
+            admin_port=None,
+            state=State.READY,
+            restarts=2,
+        )
+        write_parts(self.folder, Parts(demo=demo, parts=[part]))
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def test_the_kill_button_kills_the_part_it_names(lab: Lab, tmp_path: Path) -> None:
+    async def story() -> None:
+        lab.batch()
+        await lab.gateway()
+        demo = Demo(tmp_path)
+        try:
+            async with client(site(lab, tmp_path)) as web:
+                parts = (await web.get("/api/parts")).json()["parts"]
+                assert parts[0] | {"pid": 0} == {
+                    "name": "gateway-1",
+                    "pid": 0,
+                    "state": "ready",
+                    "restarts": 2,
+                }
+                assert (await web.get("/api/status")).json()["parts"] == ["gateway-1"]
+                answer = await web.post("/api/parts/gateway-1/kill")
+                assert answer.status_code == 202
+                assert demo.process.wait(10) == -signal.SIGKILL
+                assert_problem(await web.post("/api/parts/gateway-1/kill"), 409)
+                assert_problem(await web.post("/api/parts/nobody/kill"), 404)
+        finally:
+            demo.end()
+
+    lab.run(story())
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "origin"),
+    [
+        ("192.0.2.7", "127.0.0.1:8000", None),
+        ("127.0.0.1", "evil.example:8000", "http://evil.example:8000"),
+        ("127.0.0.1", "127.0.0.1:8000", "http://evil.example"),
+        ("127.0.0.1", "127.0.0.1:8000", "null"),
+    ],
+)
+def test_the_kill_button_works_from_its_own_page_alone(
+    lab: Lab, tmp_path: Path, peer: str, host: str, origin: str | None
+) -> None:
+    async def story() -> None:
+        lab.batch()
+        await lab.gateway()
+        demo = Demo(tmp_path)
+        try:
+            async with client(site(lab, tmp_path), peer, host) as web:
+                headers = {} if origin is None else {"origin": origin}
+                assert_problem(await web.post("/api/parts/gateway-1/kill", headers=headers), 403)
+            assert demo.process.poll() is None
+        finally:
+            demo.end()
+
+    lab.run(story())
+
+
+def test_another_process_under_an_old_number_is_left_alone(lab: Lab, tmp_path: Path) -> None:
+    async def story() -> None:
+        lab.batch()
+        await lab.gateway()
+        demo = Demo(tmp_path)
+        try:
+            demo.write(created=1.0)
+            async with client(site(lab, tmp_path)) as web:
+                assert_problem(await web.post("/api/parts/gateway-1/kill"), 409)
+            assert psutil.pid_exists(demo.process.pid)
+            assert os.getpid() != demo.process.pid
+        finally:
+            demo.end()
+
+    lab.run(story())
+
+
+def test_a_damaged_list_of_parts_is_a_problem_not_a_crash(lab: Lab, tmp_path: Path) -> None:
+    async def story() -> None:
+        lab.batch()
+        await lab.gateway()
+        (tmp_path / "parts.json").write_text("{")
+        async with client(site(lab, tmp_path)) as web:
+            assert_problem(await web.get("/api/parts"), 500)
+
+    lab.run(story())
