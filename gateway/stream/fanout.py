@@ -41,7 +41,7 @@ class Group:
 
     area: Area
     form: str
-    members: dict[Client, None] = field(default_factory=dict)
+    members: dict[Client, Connection] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ class Fanout:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(*key)
-        group.members[client] = None
+        group.members[client] = client.connection
         client.group = group
 
     def set_apart(self, client: Client) -> None:
@@ -179,8 +179,7 @@ def _write(group: Group, parcel: Parcel, tally: Tally) -> list[Client]:
     """To all that have read the frame before; the others. Nothing else may cost anything for each client."""
     late: list[Client] = []
     wire = parcel.wire(group.form, len(group.members))
-    for client in group.members:
-        connection = client.connection
+    for client, connection in group.members.items():
         if connection.backlog():
             late.append(client)
         else:
