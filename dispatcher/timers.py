@@ -10,14 +10,16 @@ from taxi.states import ENDED, RideState
 def run_timers(batch: Batch) -> None:
     """All that is due at the batch's time: first drivers, then rides, each by id."""
     drivers = batch.city.drivers
-    for number in sorted(_unheard(batch)):
+    unheard = sorted(_unheard(batch))
+    for number in unheard:
         _watch(batch, number, drivers[number])
-    for ride in sorted(_open_rides(batch), key=lambda ride: ride.ride):
+    nobody_lost = not any(drivers[number].lost_ms for number in unheard)
+    for ride in sorted(_open_rides(batch, nobody_lost=nobody_lost), key=lambda ride: ride.ride):
         _age(batch, ride)
 
 
 def _unheard(batch: Batch) -> list[int]:
-    """Drivers who were not heard of lately, or are lost: of the many others there is nothing to say."""
+    """Drivers who were not heard of lately, and all who are lost: of the others there is nothing to say."""
     heard, since_ms = batch.newest.drivers, batch.now_ms - batch.limits.lost_ms
     return [
         number
@@ -26,15 +28,15 @@ def _unheard(batch: Batch) -> list[int]:
     ]
 
 
-def _open_rides(batch: Batch) -> list[Ride]:
+def _open_rides(batch: Batch, *, nobody_lost: bool) -> list[Ride]:
     """Rides of which there may be something to say. A trip goes on while its driver is heard of."""
-    nobody_lost = not any(driver.lost_ms for driver in batch.city.drivers.values())
     since_ms = batch.now_ms - batch.limits.trip_ms_max
+    on_trip = RideState.ON_TRIP
     return [
         ride
         for ride in batch.city.rides.values()
-        if ride.state not in ENDED
-        and not (nobody_lost and ride.state is RideState.ON_TRIP and ride.started_ms > since_ms)
+        if not (nobody_lost and ride.state is on_trip and ride.started_ms > since_ms)
+        and ride.state not in ENDED
     ]
 
 

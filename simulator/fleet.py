@@ -175,23 +175,30 @@ class Fleet:
         """Into the next arc."""
         if not len(rows):
             return
-        arc = self.arc[rows]
-        node = self._streets.roads.arc_to[arc]
-        draw = draws(self._turn_key, rows, arc, now_ms // 1000)
-        bound = self.mode[rows] == Mode.DRIVE
-        following = self._streets.stroll(arc, draw)
-        following[bound] = self._streets.towards(node[bound], self.target[rows[bound]])
-        self.arc[rows], self.share[rows] = following, 0.0
+        is_bound = self.mode[rows] == Mode.DRIVE
+        bound, free = rows[is_bound], rows[~is_bound]
+        if len(bound):
+            node = self._streets.roads.arc_to[self.arc[bound]]
+            self.arc[bound] = self._streets.towards(node, self.target[bound])
+        if len(free):
+            draw = draws(self._turn_key, free, self.arc[free], now_ms // 1000)
+            self.arc[free] = self._streets.stroll(self.arc[free], draw)
+        self.share[rows] = 0.0
         self.stop[rows] = self._stops(rows)
-        self._choose_kerb(rows[~bound], now_ms)
+        if len(free):
+            self._choose_kerb(free, now_ms)
 
     def _stops(self, rows: Rows) -> Floats:
         """Where on their arc rows that DRIVE halt: some metres before their node, if it is the next."""
         arc = self.arc[rows]
-        length = self._streets.length_m[arc]
-        before = length - np.minimum(8.0 + 14.0 * self.lane[rows], length / 2)
         there = (self.mode[rows] == Mode.DRIVE) & (self._streets.roads.arc_to[arc] == self.target[rows])
-        return np.where(there, self._streets.share_at(arc, before), _NEVER)
+        stops = np.full(len(rows), _NEVER)
+        if there.any():
+            arc, lane = arc[there], self.lane[rows[there]]
+            length = self._streets.length_m[arc]
+            before = length - np.minimum(8.0 + 14.0 * lane, length / 2)
+            stops[there] = self._streets.share_at(arc, before)
+        return stops
 
     def _choose_kerb(self, rows: Rows, now_ms: int) -> None:
         """Some who cruise stop halfway down a block."""

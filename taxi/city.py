@@ -139,7 +139,7 @@ class CityState(Struct, kw_only=True):
         return [
             number
             for number, driver in self.drivers.items()
-            if driver.on_shift and driver.ride is None and not driver.lost_ms
+            if driver.ride is None and driver.on_shift and not driver.lost_ms
         ]
 
     def ride_of(self, driver: int) -> Ride | None:
@@ -410,10 +410,11 @@ def _forget(city: CityState) -> None:
     known_since_ms = city.now_ms - REMEMBERED_MS
     for command_id, _ in list(takewhile(lambda item: item[1] <= known_since_ms, city.commands.items())):
         del city.commands[command_id]
+    ended_by_ms = city.now_ms - ENDED_KEPT_MS
     gone = [
         ride.ride
         for ride in city.rides.values()
-        if ride.state in ENDED and ride.ended_ms <= city.now_ms - ENDED_KEPT_MS
+        if ride.ended_ms and ride.ended_ms <= ended_by_ms and ride.state in ENDED
     ]
     for name in gone:
         del city.rides[name]

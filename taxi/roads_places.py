@@ -19,6 +19,7 @@ Ints: TypeAlias = npt.NDArray[np.int32]
 _SAMPLE_M: Final = 10.0
 _TURN_M: Final = 30.0
 """A quarter turn counts as this many metres × √2: nearness and heading in one distance."""
+_KNOWN_MOST: Final = 50_000
 
 
 class Turning(NamedTuple):
@@ -44,9 +45,23 @@ class Places:
         from scipy.spatial import cKDTree  # noqa: PLC0415 - a gateway boots without it
 
         self._tree = cKDTree(_space(roads.plane.metres(points), heading))
+        self._known: dict[tuple[float, float, int], tuple[int, int]] = {}
+        """What was asked before: many cars stand."""
 
     def turning(self, points: Floats, heading: Ints) -> Turning:
         """(n, 2) places, (n,) degrees or below 0 for untold: then the nearest node, at once."""
+        seen = [*zip(*points.T.tolist(), heading.tolist(), strict=True)] if len(points) else []
+        new = [i for i, each in enumerate(seen) if each not in self._known]
+        if new:
+            if len(self._known) > _KNOWN_MOST:
+                self._known.clear()
+                new = [*range(len(seen))]
+            found = self._find(points[new], heading[new])
+            self._known.update(zip([seen[i] for i in new], zip(*found, strict=True), strict=True))
+        pairs = np.array([self._known[each] for each in seen], np.int32).reshape(-1, 2)
+        return Turning(pairs[:, 0].copy(), pairs[:, 1].copy())
+
+    def _find(self, points: Floats, heading: Ints) -> tuple[list[int], list[int]]:
         node = np.empty(len(points), np.int32)
         rest_s = np.zeros(len(points), np.int32)
         told = heading >= 0
@@ -56,7 +71,7 @@ class Places:
         arc = self._arc[near]
         node[told] = self._roads.arc_to[arc]
         rest_s[told] = np.rint((1 - self._share[near]) * self._roads.arc_time_s[arc])
-        return Turning(node, rest_s)
+        return node.tolist(), rest_s.tolist()
 
 
 def _space(metres: Floats, heading: Floats) -> Floats:

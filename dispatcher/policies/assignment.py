@@ -44,11 +44,13 @@ def cheapest(pairs: Pairs, n_rows: int, n_columns: int, *, may_go_without: int) 
 
     The other rows must have a full matching among the pairs, or scipy raises ValueError.
     """
-    row = np.concatenate((pairs.row, np.arange(may_go_without)))
-    column = np.concatenate((pairs.column, n_columns + np.arange(may_go_without)))
-    cost = np.concatenate((pairs.cost_ms, np.full(may_go_without, UNSERVED_MS))) + _AWAY_MS
+    ends = np.searchsorted(pairs.row, np.arange(n_rows + 1))  # of the rows, a dummy behind those that may
+    behind = ends[1 : may_go_without + 1]
+    column = np.insert(pairs.column, behind, n_columns + np.arange(may_go_without))
+    cost = np.insert(pairs.cost_ms, behind, UNSERVED_MS) + _AWAY_MS
+    ends[1:] += np.minimum(np.arange(1, n_rows + 1), may_go_without)
     shape = (n_rows, n_columns + may_go_without)
-    table = csr_array((cost.astype(np.float64), (row, column)), shape=shape)
+    table = csr_array((cost.astype(np.float64), column.astype(np.int32), ends.astype(np.int32)), shape=shape)
     rows, columns = min_weight_full_bipartite_matching(table)
     found = np.full(n_rows, -1, np.int64)
     found[rows] = np.where(columns < n_columns, columns, -1)
