@@ -5,6 +5,9 @@ Every ride takes the driver who was free at first, or whoever an earlier ride se
 been picked up the moment it was asked for, and all requests had been known. Each ride sets at most one
 ride's driver free, so the cheapest choice of all is an assignment (rides × drivers and rides). What a real
 policy must do beside (wait for answers, serve those who ask later) only makes its waits longer.
+
+The rides are those of the first hour, the drivers as the run opens: one bound for all policies. From where
+a policy has brought its city later, one that has done badly until then would look better.
 """
 
 from dataclasses import dataclass
@@ -51,12 +54,6 @@ def free_at(city: VirtualCity, second: int) -> Free:
             at_s[row] += _left_s(roads, ride, int(here[row]), second)
             node[row] = roads.nearest_node(*ride.dropoff)[0]
     return Free(at_s, node)
-
-
-def waiting(city: VirtualCity) -> list[str]:
-    """Rides that nobody has accepted yet, as the city stands."""
-    open_ = (RideState.REQUESTED, RideState.OFFERED)
-    return [ride.ride for ride in city.city.rides.values() if ride.state in open_]
 
 
 def _left_s(roads: RoadNetwork, ride: Ride, here: int, second: int) -> float:

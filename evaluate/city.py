@@ -17,6 +17,7 @@ from dispatcher.cut import Cut, Epoch, ReadCommand
 from dispatcher.inputs import URGENT
 from dispatcher.limits import Limits
 from dispatcher.policies.tuning import Tuning
+from evaluate import opening
 from evaluate.demand import TestRiders
 from evaluate.setting import START_MS, Setting
 from simulator.drivers import Drivers
@@ -64,15 +65,21 @@ class VirtualCity:
             policy=policy, limits=Limits(patience_ms=setting.patience_s * 1000), tuning=tuning or Tuning()
         )
         self.city, self.newest = CityState(), NewestFixes()
-        riders = TestRiders(roads, streets.demand.half(test_half), habits, setting, seed)
+        self.riders = TestRiders(roads, streets.demand.half(test_half), habits, setting, seed)
+        trips = opening.trips_under_way(roads, self.riders, setting.drivers)
         homes = Fleet.home_spots(streets, setting.drivers, seed)
-        self.fleet = Fleet(streets, habits, seed, homes)
+        self.fleet = Fleet(streets, habits, seed, opening.spots(homes, trips))
         self.fleet.stepped_ms[:] = START_MS
         drivers = Drivers(habits, seed, setting.drivers)
-        self.world = World(CityState(), roads, self.fleet, drivers, riders, habits)
+        self.world = World(self.city, roads, self.fleet, drivers, self.riders, habits)  # one fold for both
+        self._seen = np.full((3, setting.drivers), np.nan)
         self.roads = roads
         self._interval_ms = self.mandate.limits.policy_interval_ms
         self._commands = self._locations = 0
+        self._open(list(opening.events(trips)))
+
+    def _open(self, events: list[AnyEvent]) -> None:
+        self.world.hear(events, START_MS)
 
     def steps(self) -> Iterator[Step | None]:
         """Second by second: what was decided, None where nothing was."""
@@ -104,17 +111,20 @@ class VirtualCity:
         decided = decide(self.city, self.newest, cut, self.roads, self.mandate)
         cpu_ms = (time.thread_time() - began_s) * 1000 if is_timed else None
         events = [one.event for one in decided]
-        self.world.hear(events, now_ms)
+        self.world.react(events, [driver for event in events for driver in _drivers(event)], now_ms)
         return Step(second, events, cpu_ms)
 
     def _see(self, second: int, now_ms: int) -> None:
         """The newest fix of everybody whose place may matter, as the log would have it."""
-        rows = np.arange(len(self.fleet))
+        fleet = self.fleet
+        rows = np.arange(len(fleet))
+        place = np.array((fleet.arc, fleet.share, fleet.side_m))
         if second % _EVERYBODY_EVERY_S:
-            fetching = [
-                r.driver for r in self.city.rides.values() if r.state is RideState.ASSIGNED and r.driver
-            ]
-            rows = np.array(sorted(self.city.idle() + fetching), np.intp) - 1
+            assigned = RideState.ASSIGNED
+            fetching = [r.driver for r in self.city.rides.values() if r.state is assigned and r.driver]
+            rows = np.append(self.world.idle_rows, np.array(fetching, np.intp) - 1)
+            rows = rows[(place[:, rows] != self._seen[:, rows]).any(axis=0)]
+        self._seen[:, rows] = place[:, rows]
         sight = self.fleet.see(rows)
         lng, lat = np.round(sight.points, 6).T.tolist()
         heading = np.round(sight.heading).astype(np.int64).tolist()
@@ -123,6 +133,12 @@ class VirtualCity:
             self._locations += 1
             known[row + 1] = Seen(now_ms, self._locations, now_ms, x, y, towards)
         self.newest.heard_ms = now_ms
+
+
+def _drivers(event: AnyEvent) -> list[int]:
+    """Whom an event is about."""
+    named = (getattr(event, "driver", None), getattr(event, "from_driver", None))
+    return [driver for driver in named if driver is not None]
 
 
 def tuned(**changes: int) -> Tuning:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What came of a run: waits, kilometres, how busy and how evenly drivers were, how good the promises."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -36,25 +35,18 @@ class Meter:
     errors_s: list[float] = field(default_factory=list)
     """Arrival minus promise."""
     cpu_ms: list[float] = field(default_factory=list)
-    _moments: dict[int, Callable[[], object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Nobody has driven yet."""
-        n = self.city.setting.drivers
-        self._with_rider = np.zeros(n, bool)
+        """Nobody has driven yet; some have a rider."""
+        n, state = self.city.setting.drivers, self.city.city
+        self._with_rider = np.array([state.ride_of(row + 1) is not None for row in range(n)])
         self._driven_m = np.zeros(n)
         self.busy_s, self.empty_m, self.laden_m = np.zeros(n), np.zeros(n), np.zeros(n)
-
-    def at(self, second: int, look: Callable[[], object]) -> None:
-        """Have a look at the city at this moment."""
-        self._moments[second] = look
 
     def run(self) -> None:
         """Let the city live to its end."""
         setting = self.city.setting
         for second, step in enumerate(self.city.steps()):
-            if second in self._moments:
-                self._moments[second]()
             self._drive(counts=setting.warm_up_s <= second < setting.counts_until_s)
             if step is not None:
                 self._take(step)

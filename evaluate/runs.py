@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dispatcher.policies.tuning import Tuning
-from evaluate.bound import SPAN_S, Free, free_at, hindsight_s, regret, waiting
+from evaluate.bound import SPAN_S, Free, free_at, hindsight_s, regret
 from evaluate.city import VirtualCity
 from evaluate.meter import Meter
 from evaluate.setting import CITY, Setting
@@ -49,25 +49,22 @@ def run(task: Task) -> Row:
     """Let one city live, and say what came of it."""
     setting = task.setting
     city = VirtualCity(_streets(), setting, task.policy, task.seed, tuning=task.tuning)
+    opening = free_at(city, 0) if task.bound else None
     meter = Meter(city)
-    known: list[tuple[Free, list[str]]] = []
-    if task.bound:
-        meter.at(setting.warm_up_s, lambda: known.append((free_at(city, setting.warm_up_s), waiting(city))))
     meter.run()
     about = {"policy": task.policy, "load": setting.load, "seed": task.seed}
     row = {**about, **meter.row()}
-    return {**row, "hindsight": _hindsight(city, meter, *known[0])} if known else row
+    return {**row, "hindsight": _hindsight(city, meter, opening)} if opening else row
 
 
-def _hindsight(city: VirtualCity, meter: Meter, free: Free, before: list[str]) -> Row:
-    """The bound for those who wait after the warm-up and those of the hour then; how far above this is."""
-    first_s = city.setting.warm_up_s
-    hour = [name for name, ride in meter.rides.items() if first_s <= ride.requested_s < first_s + SPAN_S]
-    rides = [meter.rides[name] for name in before + hour]
+def _hindsight(city: VirtualCity, meter: Meter, opening: Free) -> Row:
+    """The bound for the rides of the first hour; how far above it this is."""
+    until_s = min(SPAN_S, city.setting.counts_until_s)
+    rides = [ride for ride in meter.rides.values() if ride.requested_s < until_s]
     nearest = city.roads.nearest_node
     best_s = hindsight_s(
         city.roads,
-        free,
+        opening,
         np.array([ride.requested_s for ride in rides]),
         np.array([nearest(*ride.ends[0])[0] for ride in rides], np.intp),
         np.array([nearest(*ride.ends[1])[0] for ride in rides], np.intp),

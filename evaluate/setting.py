@@ -20,7 +20,9 @@ class Setting(Struct, frozen=True, kw_only=True):
     """At 1.0 some 86 % of the fleet has a rider, with the best dispatching."""
     drivers: int = 1_000
     hours: float = 2.0
-    """From the first request to the last that counts; the first quarter warms up."""
+    """From the first request to the last that counts."""
+    warm_share: float = 0.25
+    """Of these hours, how much warms up and does not count."""
     peak: bool = False
     """An evening peak whose top has the load, instead of the load all the time."""
     noise: float = 0.0
@@ -35,13 +37,13 @@ class Setting(Struct, frozen=True, kw_only=True):
 
     @property
     def warm_up_s(self) -> int:
-        """The city fills up; what is asked for now does not count."""
-        return int(self.hours * 3600 / 4)
+        """What is asked for until then does not count."""
+        return round(self.hours * 3600 * self.warm_share)
 
     @property
     def counts_until_s(self) -> int:
         """What is asked for after this does not count any more, but goes on."""
-        return int(self.hours * 3600)
+        return round(self.hours * 3600)
 
     @property
     def lasts_s(self) -> int:

@@ -58,7 +58,7 @@ class Riders:
         """Rides asked for at times in (after, until], in order of slot and count."""
         first, last = (after_ms - EPOCH_MS) // SLOT_MS, (until_ms - EPOCH_MS) // SLOT_MS
         rides = [ride_id(slot, nth) for slot in range(first, last + 1) for nth in range(self._count(slot))]
-        return [self._request(ride) for ride in rides if after_ms < self._asked_ms(ride) <= until_ms]
+        return [self._request(ride) for ride in rides if after_ms < self.asked_ms(ride) <= until_ms]
 
     def cancels(self, ride: str, requested_ms: int) -> tuple[int, CancelRide] | None:
         """When this rider gives up if no taxi has come; None for one who waits."""
@@ -97,7 +97,8 @@ class Riders:
         """How many rides a slot has on average."""
         return self._opening_mean if slot in self._opening_slots else self._mean
 
-    def _asked_ms(self, ride: str) -> int:
+    def asked_ms(self, ride: str) -> int:
+        """When a ride of ours is asked for."""
         slot, _ = place_of(ride) or (0, 0)
         return EPOCH_MS + slot * SLOT_MS + int(draw(self._seed, "when", ride) * SLOT_MS)
 

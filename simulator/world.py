@@ -111,12 +111,15 @@ class World:
 
     def hear(self, events: Iterable[AnyEvent], now_ms: int) -> None:
         """Fold a batch, then let those whom it touched react. Raises IllegalTransitionError."""
-        touched: dict[int, None] = {}
+        events = list(events)
+        self.react(events, [driver for event in events for driver in self.state.apply(event).drivers], now_ms)
+
+    def react(self, events: Iterable[AnyEvent], touched: Iterable[int], now_ms: int) -> None:
+        """The same, for events that stand in the state already, and the drivers whom they touched."""
         for event in events:
-            touched |= dict.fromkeys(self.state.apply(event).drivers)
             if isinstance(event, RideRequested):
                 self._expect(self.state.rides[event.ride])
-        for driver in touched:
+        for driver in dict.fromkeys(touched):
             self.settle(driver, now_ms)
 
     def settle_all(self, now_ms: int) -> None:
@@ -278,6 +281,11 @@ class World:
     def job_of(self, driver: int) -> Job | None:
         """The ride that a driver is really on."""
         return self._jobs.get(driver - 1)
+
+    @property
+    def idle_rows(self) -> Rows:
+        """Of drivers on shift without a ride, ascending."""
+        return np.flatnonzero(self._online & ~self._busy)
 
     @property
     def missing(self) -> int:

@@ -112,6 +112,7 @@ def test_who_moves_only_after_a_request_waits_longer_than_hindsight() -> None:
     regrets = report["bound"]["regret"]
     assert set(regrets) == {"greedy", "fifo"}
     assert all(regret > 0 for regret in regrets.values())
+    assert len({row["bound_s"] for row in report["bound"]["rows"]}) == 1  # one for all policies
     assert bound(report["rows"]) == report["bound"]
     assert [row["policy"] for row in summary(report["rows"])] == ["greedy", "fifo"]
 
