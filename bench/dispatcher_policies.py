@@ -83,9 +83,17 @@ class Streets:
             bound=np.full(n, -1, np.int32),
         )
 
-    def market(self, rides: Rides, cars: Cars, fetching: Fetching | None = None) -> Market:
+    def riding(self, n: int, first: int = 1) -> Riding:
+        """Trips of up to half an hour."""
+        numbers = np.arange(first, first + n, dtype=np.int64)
+        return Riding(
+            numbers, self.demand.sample(self.rng.random(n))[1], self.rng.integers(0, 1_800, n, np.int32)
+        )
+
+    def market(
+        self, rides: Rides, cars: Cars, fetching: Fetching | None = None, riding: Riding | None = None
+    ) -> Market:
         """As the core opens it."""
-        nothing = np.zeros(0, np.int32)
         return Market(
             rides=rides,
             cars=cars,
@@ -95,7 +103,7 @@ class Streets:
             pickup_m=lambda nodes: self.roads.plane.metres(self.roads.nodes[nodes]),
             zones=self.roads.zones,
             find_fetching=lambda: fetching or Fetching(self.rides(0), self.cars(0)),
-            find_riding=lambda: Riding(nothing, nothing),
+            find_riding=lambda: riding or self.riding(0),
         )
 
     def fetching(self) -> Fetching:
@@ -188,7 +196,8 @@ def main() -> None:
     streets = Streets()
     plain = streets.market(streets.rides(REQUESTS), streets.cars(DRIVERS))
     print(f"{REQUESTS} × {DRIVERS}, solver       {cpu_ms(lambda: list(solve(plain, rematch=False))):7.1f} ms")
-    joint = streets.market(streets.rides(WAITING), streets.cars(IDLE), streets.fetching())
+    riding = streets.riding(DRIVERS - IDLE - FETCHED, first=IDLE + FETCHED + 1)
+    joint = streets.market(streets.rides(WAITING), streets.cars(IDLE), streets.fetching(), riding)
     rows, columns = WAITING + FETCHED, FETCHED + IDLE
     print(f"{rows} × {columns}, re-solve     {cpu_ms(lambda: list(solve(joint, rematch=True))):7.1f} ms")
     lonely = streets.market(streets.rides(0), streets.cars(DRIVERS))

@@ -116,11 +116,18 @@ def _fetching(batch: Batch) -> Fetching:
 
 
 def _riding(batch: Batch) -> Riding:
-    """When each trip should be over, by the time the whole way takes."""
-    rides = sorted(
-        (ride for ride in batch.city.rides.values() if ride.state is RideState.ON_TRIP),
-        key=lambda ride: ride.ride,
-    )
-    pickup, dropoff = _nodes(batch, (r.pickup for r in rides)), _nodes(batch, (r.dropoff for r in rides))
+    """When each trip should be over, by the time the whole way takes. Not of who is lost or leaves then."""
+    drivers, on_trip = batch.city.drivers, RideState.ON_TRIP
+    rides = [
+        ride
+        for ride in batch.city.rides.values()
+        if ride.state is on_trip
+        and ride.driver
+        and not ((driver := drivers[ride.driver]).leaving or driver.lost_ms)
+    ]
+    trip = batch.roads.trip
+    trips = np.array([trip(ride.pickup, ride.dropoff) for ride in rides], np.int32).reshape(-1, 2)
     gone_s = np.array([(batch.now_ms - ride.started_ms) // 1000 for ride in rides], np.int32)
-    return Riding(dropoff, np.maximum(_times(batch).travel_time_s(pickup, dropoff) - gone_s, 0))
+    numbers = np.array([ride.driver for ride in rides], np.int64)
+    long_s = trips[:, 1] * np.int32(_percent(batch)) // np.int32(100)
+    return Riding(numbers, trips[:, 0].copy(), long_s - gone_s)

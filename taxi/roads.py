@@ -159,6 +159,17 @@ class RoadNetwork:
         """Shortest driving times; the arguments broadcast: `(drivers[:, None], pickups)` is a matrix."""
         return self._tables.time_s[_index(to_nodes), _index(from_nodes)].astype(np.int32)
 
+    def trip(self, pickup: tuple[float, float], dropoff: tuple[float, float]) -> tuple[int, int]:
+        """(node of the drop-off, driving time from the pickup in seconds). Remembered: trips are long."""
+        known = self._trips.get((pickup, dropoff))
+        if known is None:
+            there = self.nearest_node(*dropoff)[0]
+            time_s = int(self.travel_time_s(self.nearest_node(*pickup)[0], there))
+            if len(self._trips) > _NEAREST_KEPT:
+                self._trips.clear()
+            known = self._trips[pickup, dropoff] = there, time_s
+        return known
+
     def next_arc(self, from_nodes: npt.ArrayLike, to_nodes: npt.ArrayLike) -> Ints:
         """The first arc of each fastest way, −1 where one is there already. The arguments broadcast."""
         arc = self._tables.next_arc[_index(to_nodes), _index(from_nodes)].astype(np.int32)
@@ -205,6 +216,10 @@ class RoadNetwork:
     @cached_property
     def _nearest(self) -> dict[tuple[float, float], tuple[int, float]]:
         """What was asked before: rides begin and end at few places, and are looked at often."""
+        return {}
+
+    @cached_property
+    def _trips(self) -> dict[tuple[tuple[float, float], tuple[float, float]], tuple[int, int]]:
         return {}
 
     @cached_property

@@ -3,6 +3,9 @@
 
 A cost is the drive to the pickup in milliseconds, less for a ride that has waited, more for a drop-off where
 drivers then wait long, less for a driver who stands in such a place, and more for each change of drivers.
+
+Drivers who will soon be free take part, at a price. Whatever hangs on one of them is left as it is: the ride
+waits, or keeps its driver, and the next batch looks again.
 """
 
 from collections.abc import Iterator
@@ -30,7 +33,7 @@ from dispatcher.policies.market import (
 
 
 class Problem(NamedTuple):
-    """Waiting rides before fetched ones, idle drivers before those under way."""
+    """Waiting rides before fetched ones; idle drivers, those under way to a pickup, those soon free."""
 
     rides: Rides
     cars: Cars
@@ -38,6 +41,8 @@ class Problem(NamedTuple):
     """(n_rides,) the column of the driver who comes now, −1 for waiting rides."""
     waiting: int
     """How many rides wait."""
+    present: int
+    """How many drivers can go now."""
     pairs: Pairs
     told: "Told"
 
@@ -60,13 +65,16 @@ def solve(market: Market, *, rematch: bool) -> Iterator[Offer | Chain]:
     if fetching is not None:
         own = np.concatenate((own, len(cars.numbers) + np.arange(len(fetching.rides.names))))
         rides, cars = joined(rides, fetching.rides), joined(cars, fetching.cars)
-    if not len(rides.names) or not len(cars.numbers):
+    present = len(cars.numbers)
+    if not len(rides.names) or not present:
         return
-    waiting = len(market.rides.names)
-    problem = _problem(market, rides, cars, own, waiting)
-    chosen = cheapest(problem.pairs, len(rides.names), len(cars.numbers), may_go_without=waiting)
+    problem = _problem(market, rides, joined(cars, _soon_free(market)), own, present)
+    chosen = cheapest(
+        problem.pairs, len(rides.names), len(problem.cars.numbers), may_go_without=problem.waiting
+    )
     for path in _paths(chosen, own):
-        yield _decision(problem, chosen, path)
+        if chosen[path[-1]] < present:
+            yield _decision(problem, chosen, path)
 
 
 def _eligible(market: Market) -> Fetching:
@@ -77,8 +85,24 @@ def _eligible(market: Market) -> Fetching:
     return Fetching(rows_of(rides, keep), rows_of(cars, keep))
 
 
-def _problem(market: Market, rides: Rides, cars: Cars, own: Longs, waiting: int) -> Problem:
-    tuning = market.tuning
+def _soon_free(market: Market) -> Cars:
+    """Drivers who are about to let a rider out."""
+    riding, tuning = market.riding, market.tuning
+    left_ms = riding.left_s.astype(np.int64) * 1000
+    soon = np.flatnonzero((left_ms < tuning.ahead_ms) & (left_ms > -tuning.ahead_late_ms_max))
+    soon = soon[np.argsort(riding.numbers[soon])]
+    node = riding.dropoff[soon]
+    return Cars(
+        numbers=riding.numbers[soon],
+        node=node,
+        rest_s=np.maximum(riding.left_s[soon], 0),
+        points_m=market.pickup_m(node),
+        bound=np.full(len(soon), -1, np.int32),
+    )
+
+
+def _problem(market: Market, rides: Rides, cars: Cars, own: Longs, present: int) -> Problem:
+    tuning, waiting = market.tuning, len(market.rides.names)
     row, column = nearest(market.pickup_m(rides.pickup), cars.points_m, tuning.candidates_max)
     row, column = _with_own(row, column, own, len(cars.numbers))
     banned = refusals(rides, cars)
@@ -92,9 +116,10 @@ def _problem(market: Market, rides: Rides, cars: Cars, own: Longs, waiting: int)
     grown = 1000 + tuning.swap_price_growth_permille * rides.swaps[row].astype(np.int64)
     changes = (own[row] >= 0) & (column != own[row])
     cost_ms += np.where(changes, tuning.swap_price_ms * grown // 1000, 0)
+    cost_ms += np.where(column >= present, tuning.ahead_price_ms, 0)
     starts = np.searchsorted(row, np.arange(len(rides.names) + 1))
     told = Told(starts.tolist(), column.tolist(), eta_s.tolist(), cost_ms.tolist())
-    return Problem(rides, cars, own, waiting, Pairs(row, column, cost_ms), told)
+    return Problem(rides, cars, own, waiting, present, Pairs(row, column, cost_ms), told)
 
 
 def _with_own(row: Longs, column: Longs, own: Longs, n_cars: int) -> tuple[Longs, Longs]:
@@ -102,7 +127,10 @@ def _with_own(row: Longs, column: Longs, own: Longs, n_cars: int) -> tuple[Longs
     held = np.flatnonzero(own >= 0)
     if not len(held):
         return row, column
-    code = np.unique(np.concatenate((row * n_cars + column, held * n_cars + own[held])))
+    code, owned = row * n_cars + column, held * n_cars + own[held]
+    at = np.searchsorted(code, owned)
+    lacks = np.append(code, -1)[at] != owned
+    code = np.insert(code, at[lacks], owned[lacks])
     return code // n_cars, code % n_cars
 
 
@@ -150,7 +178,8 @@ def _decision(problem: Problem, chosen: Longs, path: list[int]) -> Offer | Chain
 
 def _choice(problem: Problem, row: int, column: int) -> Choice:
     starts, columns, eta_s, cost_ms = problem.told
-    pairs = sorted(range(starts[row], starts[row + 1]), key=cost_ms.__getitem__)[: CANDIDATES_SHOWN + 1]
+    can_go = [i for i in range(starts[row], starts[row + 1]) if columns[i] < problem.present]
+    pairs = sorted(can_go, key=cost_ms.__getitem__)[: CANDIDATES_SHOWN + 1]
     chosen = _pair(problem, row, column)
     numbers = problem.cars.numbers
     considered = [

@@ -87,12 +87,14 @@ class Fetching(NamedTuple):
 
 
 class Riding(NamedTuple):
-    """Trips under way."""
+    """Trips under way of drivers who go on working, in no particular order."""
 
+    numbers: Longs
+    """The drivers."""
     dropoff: Ints
     """Nodes."""
     left_s: Ints
-    """Until the driver should be free."""
+    """Until the driver should be there; below 0: should have been."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

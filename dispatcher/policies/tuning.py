@@ -17,14 +17,20 @@ class Tuning(Struct, frozen=True, kw_only=True):
     """How often rides before their pickup are matched anew."""
     rematch_left_ms_min: int = 90_000
     """A ride whose driver is nearer than this keeps the driver."""
-    swap_price_ms: int = 60_000
+    swap_price_ms: int = 30_000
     """What a change of drivers must gain…"""
-    swap_price_growth_permille: int = 1_000
+    swap_price_growth_permille: int = 500
     """…and by how much more after each earlier change."""
+    ahead_ms: int = 30_000
+    """Drivers who should be at their drop-off within this are worth waiting for…"""
+    ahead_price_ms: int = 30_000
+    """…if they are nearer by this: riders must get out, and nothing is certain."""
+    ahead_late_ms_max: int = 60_000
+    """Whoever should have been there so long ago is not waited for."""
     reposition_interval_ms: int = 60_000
     reposition_horizon_ms: int = 600_000
     """Who becomes free within this counts as there already."""
-    reposition_drive_ms_max: int = 900_000
+    reposition_drive_ms_max: int = 1_300_000
     reposition_drives_max: int = 300
     """In one go: what a large fleet still lacks comes with the next one. Bounds the time that it takes."""
     reposition_slack_ms: int = 60_000

@@ -140,3 +140,55 @@ def test_the_nearest_cars_are_the_nearest(n_rides: int, n_cars: int, at_most: in
     for ride in range(n_rides):
         mine = column[row == ride]
         assert np.allclose(np.sort(away[ride, mine]), np.sort(away[ride])[:few])
+
+
+AHEAD: dict[str, Any] = {"ahead_ms": 30_000, "ahead_price_ms": 30_000, "ahead_late_ms_max": 60_000}
+
+
+@given(st.integers(0, 900), st.integers(0, 900), st.integers(-90, 60))
+def test_a_ride_waits_for_who_is_soon_free_only_where_that_is_sooner(
+    idle_s: int, soon_s: int, left_s: int
+) -> None:
+    made = decided(market([[idle_s, soon_s]], soon_s=(left_s,), **AHEAD, **PLAIN), "batched")
+    in_time = -60 < left_s < 30
+    if in_time and max(left_s, 0) + soon_s + 30 < idle_s:
+        assert not made
+    elif not in_time or max(left_s, 0) + soon_s + 30 > idle_s:
+        assert made == {"r0": idle_s}
+
+
+@given(streets(), st.lists(st.integers(-90, 60), min_size=1, max_size=3), st.data())
+def test_nobody_with_a_rider_is_asked_and_chains_stay_whole(
+    city: tuple[Table, int], left_s: list[int], data: st.DataObject
+) -> None:
+    table, fetched = city
+    more = st.lists(st.integers(0, 900), min_size=len(left_s), max_size=len(left_s))
+    wide = [row + data.draw(more) for row in table]
+    about: dict[str, Any] = {
+        "fetched": fetched,
+        "rematch": True,
+        "swap_price_ms": 0,
+        "rematch_left_ms_min": -1,
+    }
+    made = [*POLICIES["batched"].decide(market(wide, soon_s=tuple(left_s), **about, **AHEAD, **PLAIN))]
+    owner = {FIRST_DRIVER + len(table[0]) - nth: f"r{len(table) - nth}" for nth in range(1, fetched + 1)}
+    drivers: list[int] = []
+    for decision in made:
+        assert isinstance(decision, Offer | Chain)
+        moves = decision.moves if isinstance(decision, Chain) else (decision,)
+        drivers += [move.choice.driver for move in moves]
+        inside = {move.ride for move in moves}
+        assert all(owner.get(move.choice.driver, move.ride) in inside for move in moves)
+        shown = {each.driver for move in moves for each in move.choice.candidates}
+        assert max(shown) < FIRST_DRIVER + len(table[0])
+    assert all(driver < FIRST_DRIVER + len(table[0]) for driver in drivers)
+    assert len(set(drivers)) == len(drivers)
+    if not any(-60 < each < 30 for each in left_s):
+        assert made == [*POLICIES["batched"].decide(market(table, **about, **PLAIN))]
+
+
+def test_a_ride_keeps_its_driver_until_the_nearer_one_is_free() -> None:
+    about: dict[str, Any] = {"fetched": 1, "rematch": True, "swap_price_ms": 0, **AHEAD, **PLAIN}
+    assert not [*POLICIES["batched"].decide(market([[500, 20]], soon_s=(10,), **about))]
+    [chain] = POLICIES["batched"].decide(market([[20, 500]], **about))
+    assert isinstance(chain, Chain)

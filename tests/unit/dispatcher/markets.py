@@ -50,12 +50,23 @@ def cars(n: int, *, first: int = 0) -> Cars:
     )
 
 
-def market(eta_s: list[list[int]], *, fetched: int = 0, rematch: bool = False, **tuning: Any) -> Market:
-    """(rides, cars): the last `fetched` of both belong together, ride by car; FAR_S is a refusal."""
+def market(
+    eta_s: list[list[int]],
+    *,
+    fetched: int = 0,
+    soon_s: tuple[int, ...] = (),
+    rematch: bool = False,
+    **tuning: Any,
+) -> Market:
+    """(rides, cars): the last `fetched` of both belong together, ride by car; FAR_S is a refusal.
+
+    The cars in the very last columns have a rider for `soon_s` more seconds each.
+    """
     table = np.array(eta_s, np.int32)
     n_rides, n_cars = table.shape
     refused = tuple([FIRST_DRIVER + i for i in np.flatnonzero(row == FAR_S).tolist()] for row in table)
-    waiting, idle = n_rides - fetched, n_cars - fetched
+    waiting, soon = n_rides - fetched, n_cars - len(soon_s)
+    idle = soon - fetched
     return Market(
         rides=rides(waiting, refused=refused[:waiting]),
         cars=cars(idle),
@@ -67,7 +78,11 @@ def market(eta_s: list[list[int]], *, fetched: int = 0, rematch: bool = False, *
         find_fetching=lambda: Fetching(
             rides(fetched, first=waiting, refused=refused[waiting:]), cars(fetched, first=idle)
         ),
-        find_riding=lambda: Riding(np.zeros(0, np.int32), np.zeros(0, np.int32)),
+        find_riding=lambda: Riding(
+            FIRST_DRIVER + np.arange(soon, n_cars, dtype=np.int64),
+            np.arange(soon, n_cars, dtype=np.int32),
+            np.array(soon_s, np.int32),
+        ),
     )
 
 
