@@ -4,6 +4,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ open(os.environ["THERE"], "w").close()
 time.sleep(60)
 """
 COMMAND = (sys.executable, "-c", LOADED)
+Children = Callable[[], set[int]]
 
 
 def spared(folder: Path, name: str) -> PartSpec:
@@ -40,8 +42,15 @@ def spared(folder: Path, name: str) -> PartSpec:
     )
 
 
-def children() -> set[int]:
+def descendants() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+@pytest.fixture
+def children() -> Children:
+    """The processes that came since the test began: a broker of other tests may run, too."""
+    before = descendants()
+    return lambda: descendants() - before
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +58,9 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SPARE_AFTER_S", 0.05)
 
 
-async def test_a_loaded_process_takes_the_place_of_a_killed_one_and_another_follows(tmp_path: Path) -> None:
+async def test_a_loaded_process_takes_the_place_of_a_killed_one_and_another_follows(
+    tmp_path: Path, children: Children
+) -> None:
     async with at_work(tmp_path, Stage((spared(tmp_path, "one"), spared(tmp_path, "two")))) as scene:
         parts = {scene.part(name).pid for name in ("one", "two")}
         for restarts in (1, 2):
@@ -67,7 +78,7 @@ async def test_a_loaded_process_takes_the_place_of_a_killed_one_and_another_foll
     assert children() == set()
 
 
-async def test_without_a_spare_a_part_starts_from_nothing(tmp_path: Path) -> None:
+async def test_without_a_spare_a_part_starts_from_nothing(tmp_path: Path, children: Children) -> None:
     part = replace(spared(tmp_path, "one"), spare_env=None)
     async with at_work(tmp_path, Stage((part,))) as scene:
         before = parts_file.kill(tmp_path, "one")
@@ -75,7 +86,7 @@ async def test_without_a_spare_a_part_starts_from_nothing(tmp_path: Path) -> Non
         assert children() == {scene.part("one").pid} != {before.pid}
 
 
-async def test_a_spare_that_died_is_no_loss(tmp_path: Path) -> None:
+async def test_a_spare_that_died_is_no_loss(tmp_path: Path, children: Children) -> None:
     spares = Spares()
     await spares.prepare(COMMAND, os.environ)
     [pid] = spares.pids
@@ -90,7 +101,7 @@ async def test_a_spare_that_died_is_no_loss(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", ["import time; time.sleep(60)", "print('hello', flush=True)", "nonsense"])
 async def test_a_program_that_knows_no_spares_is_ended_and_not_asked_again(
-    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Children
 ) -> None:
     monkeypatch.setattr(spares_module, "LOAD_S_MAX", 1.0)
     spares, command = Spares(), (sys.executable, "-c", code)
