@@ -51,6 +51,8 @@ class Witness:
         """From each kill until every client had a cut again."""
         self.stages_ms: dict[str, list[float]] = {}
         """From each kill to what the next process did."""
+        self.loads: list[float] = []
+        """The machine's load average before each kill: with more work than cores, times tell of that."""
         self._data_dir = data_dir
         self._seen_s: dict[int, float] = {}
         """Since when each process is known to be ready."""
@@ -60,6 +62,7 @@ class Witness:
         await self._all_well(swarm)
         name, before = swarm.most_used(), len(swarm.recoveries_ms)
         killed_ms, pid = time.time() * 1000, self._gateways()[name].pid
+        self.loads.append(os.getloadavg()[0])
         killer.kill()
         await self._all_well(swarm, but={name: pid})
         self.all_live_ms.append(max(swarm.recoveries_ms[before:], default=0.0))
@@ -123,6 +126,7 @@ def lone_gateway(asked: argparse.Namespace, scratch: Path, times: int, *options:
         time.sleep(SETTLE_S)
         witness = Witness(demo.data_dir)
         return watched(demo, asked.clients, repeated(witness.kill, times)) | {
+            "load_average": [round(load, 1) for load in (min(witness.loads), max(witness.loads))],
             "all_live_ms": quantiles(witness.all_live_ms),
             "stages_ms": {stage: quantiles(times) for stage, times in witness.stages_ms.items()},
         }
@@ -141,7 +145,9 @@ def show_kills(what: str, figures: dict[str, Any]) -> None:
     print(f"| {what}, {figures['kills']} times | kill → next cut p50 {hurt['p50']}", end="")
     print(f", p99 {hurt['p99']}, max {hurt['max']} ms | {figures['violations'] or 'no violation'} |")
     if live := figures.get("all_live_ms"):
-        print(f"| … until everyone is live | p50 {live['p50']}, max {live['max']} ms |")
+        least, most = figures["load_average"]
+        print(f"| … until everyone is live | p50 {live['p50']}, max {live['max']} ms ", end="")
+        print(f"| load average {least} to {most} |")
     for stage, at in figures.get("stages_ms", {}).items():
         print(f"| … {stage} after the kill | p50 {at['p50']}, max {at['max']} ms |")
 
