@@ -122,7 +122,9 @@ def whole_batch(streets: Streets) -> Callable[[], None]:
     """Records in, records out: 10,000 idle drivers, 500 requests, all in one batch."""
     roads, rng = streets.roads, random.Random(7)
     where = [roads.place(rng.randrange(roads.n_nodes)) for _ in range(DRIVERS)]
-    fetched = log_of(fixes(streets, 0), 0) + log_of(fixes(streets, 1), DRIVERS)
+    fetched = [
+        log_of(fixes(streets, run, 0), 0) + log_of(fixes(streets, run, 1), DRIVERS) for run in range(TIMES)
+    ]
     asks: list[m.AnyCommand] = [
         m.RequestRide(
             command_id=f"c{i}", ride=f"r{i}", rider="a", pickup=rng.choice(where), dropoff=rng.choice(where)
@@ -138,7 +140,7 @@ def whole_batch(streets: Streets) -> Callable[[], None]:
 
     def work() -> None:
         newest, city = NewestFixes(), states.pop()
-        records = InHand(fetched, None, 0, committed=True).take(2 * DRIVERS)
+        records = InHand(fetched.pop(), None, 0, committed=True).take(2 * DRIVERS)
         cut = _cut(asks, read_fixes(records).fixes, T0, None)
         events = [record_of(one, "manhattan") for one in decide(city, newest, cut, roads, mandate)]
         build(events, 0, Identity(1, 1), 0, transactional=True, codec=0)
@@ -148,9 +150,9 @@ def whole_batch(streets: Streets) -> Callable[[], None]:
     return work
 
 
-def fixes(streets: Streets, second: int) -> list[Outgoing]:
-    """Everybody drives along some street, a little to the right of its middle."""
-    roads, rng = streets.roads, np.random.default_rng(7)
+def fixes(streets: Streets, run: int, second: int) -> list[Outgoing]:
+    """Everybody drives along some street, a little to the right of its middle, in each run another one."""
+    roads, rng = streets.roads, np.random.default_rng(7 + run)
     arc = rng.integers(0, roads.n_arcs, DRIVERS).astype(np.int32)
     points, heading = roads.along(arc, rng.random(DRIVERS) * roads.arc_length_m[arc])
     points = np.round(points + rng.normal(0, 3e-5, points.shape), 6)

@@ -5,7 +5,8 @@ A car can't turn before the end of its block. Where it is on a one-way street an
 whether the rider across the junction is ten seconds away or four minutes round the block.
 """
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int32]
+Ints64: TypeAlias = npt.NDArray[np.int64]
 
 _SAMPLE_M: Final = 10.0
 _TURN_M: Final = 30.0
 """A quarter turn counts as this many metres × √2: nearness and heading in one distance."""
-_KNOWN_MOST: Final = 50_000
+_REMEMBERED: Final = 2
+"""Calls of a batch: for the idle, and for those under way."""
+_PROBED: Final = 64
 
 
 class Turning(NamedTuple):
@@ -45,23 +49,25 @@ class Places:
         from scipy.spatial import cKDTree  # noqa: PLC0415 - a gateway boots without it
 
         self._tree = cKDTree(_space(roads.plane.metres(points), heading))
-        self._known: dict[tuple[float, float, int], tuple[int, int]] = {}
-        """What was asked before: many cars stand."""
+        self._known: deque[_Known] = deque(maxlen=_REMEMBERED)
+        """What was asked last: where many cars stand, few are new."""
 
     def turning(self, points: Floats, heading: Ints) -> Turning:
         """(n, 2) places, (n,) degrees or below 0 for untold: then the nearest node, at once."""
-        seen = [*zip(*points.T.tolist(), heading.tolist(), strict=True)] if len(points) else []
-        new = [i for i, each in enumerate(seen) if each not in self._known]
-        if new:
-            if len(self._known) > _KNOWN_MOST:
-                self._known.clear()
-                new = [*range(len(seen))]
-            found = self._find(points[new], heading[new])
-            self._known.update(zip([seen[i] for i in new], zip(*found, strict=True), strict=True))
-        pairs = np.array([self._known[each] for each in seen], np.int32).reshape(-1, 2)
-        return Turning(pairs[:, 0].copy(), pairs[:, 1].copy())
+        key = _key(points, heading)
+        node, rest_s = np.empty(len(key), np.int32), np.empty(len(key), np.int32)
+        is_new = np.ones(len(key), np.bool_)
+        for known in self._known:
+            new = np.flatnonzero(is_new)
+            at, same = known.match(key[new], points[new], heading[new])
+            old = new[same]
+            node[old], rest_s[old], is_new[old] = known.node[at[same]], known.rest_s[at[same]], False
+        if is_new.any():
+            node[is_new], rest_s[is_new] = self._find(points[is_new], heading[is_new])
+        self._known.append(_Known.of(key, points, heading, node, rest_s))
+        return Turning(node, rest_s)
 
-    def _find(self, points: Floats, heading: Ints) -> tuple[list[int], list[int]]:
+    def _find(self, points: Floats, heading: Ints) -> tuple[Ints, Ints]:
         node = np.empty(len(points), np.int32)
         rest_s = np.zeros(len(points), np.int32)
         told = heading >= 0
@@ -71,7 +77,43 @@ class Places:
         arc = self._arc[near]
         node[told] = self._roads.arc_to[arc]
         rest_s[told] = np.rint((1 - self._share[near]) * self._roads.arc_time_s[arc])
-        return node.tolist(), rest_s.tolist()
+        return node, rest_s
+
+
+class _Known(NamedTuple):
+    """Rows of one call, by key."""
+
+    key: Ints64
+    points: Floats
+    heading: Ints
+    node: Ints
+    rest_s: Ints
+
+    @classmethod
+    def of(cls, key: Ints64, *rows: Any) -> Self:
+        order = np.argsort(key)
+        return cls(key[order], *(row[order] for row in rows))
+
+    def match(self, key: Ints64, points: Floats, heading: Ints) -> tuple[Ints64, npt.NDArray[np.bool_]]:
+        """Where each row may stand here, and whether it is the very same; none if hardly one is."""
+        if not self._find(key[:: len(key) // _PROBED + 1])[1].any():
+            return np.zeros(len(key), np.int64), np.zeros(len(key), np.bool_)
+        at, same = self._find(key)
+        same &= (self.points[at] == points).all(axis=1) & (self.heading[at] == heading)
+        return at, same
+
+    def _find(self, key: Ints64) -> tuple[Ints64, npt.NDArray[np.bool_]]:
+        if not len(self.key):
+            return np.zeros(len(key), np.int64), np.zeros(len(key), np.bool_)
+        at = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
+        return at, self.key[at] == key
+
+
+def _key(points: Floats, heading: Ints) -> Ints64:
+    """(n,) a number for each row: equal rows have equal ones, and few others."""
+    bits = np.ascontiguousarray(points).view(np.int64)
+    key: Ints64 = (bits[:, 0] * 3 + bits[:, 1]) * 361 + heading
+    return key
 
 
 def _space(metres: Floats, heading: Floats) -> Floats:
