@@ -36,4 +36,4 @@ def test_decisions_resume_and_the_log_stands_up_to_audit_and_replay(
         assert findings.rides > 0
         verdict = city.replayed()
         assert (verdict.exit_code, verdict.not_verifiable.total()) == (0, 0)
-        assert verdict.verified == findings.batches
+        assert verdict.verified >= findings.batches  # the city goes on between the two
