@@ -183,7 +183,8 @@ def _choice(problem: Problem, row: int, column: int) -> Choice:
     chosen = _pair(problem, row, column)
     numbers = problem.cars.numbers
     considered = [
-        (int(numbers[columns[pair]]), eta_s[pair], cost_ms[pair] // 1000) for pair in {*pairs, chosen}
+        (int(numbers[columns[pair]]), eta_s[pair], cost_ms[pair] // 1000)
+        for pair in dict.fromkeys((*pairs, chosen))
     ]
     return explain(int(numbers[column]), eta_s[chosen], considered)
 
