@@ -254,7 +254,9 @@ _DETAILS: Final[dict[int, str]] = {404: "nothing is served here", 405: "not with
 async def _bug(_: Request, __: Exception) -> Response:
     """The exception itself goes to the log, not to whoever asked."""
     problem = Problem(500, "Internal Server Error", "this is a bug of the gateway; its log says more")
-    return _ProblemResponse(problem.document(), 500)
+    # Starlette answers for bugs outside of every middleware.
+    safe = {**_SAFE, "Content-Security-Policy": _NOTHING, "Cache-Control": "no-store"}
+    return _ProblemResponse(problem.document(), 500, safe)
 
 
 def paths(app: Starlette) -> dict[str, set[str]]:

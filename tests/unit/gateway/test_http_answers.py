@@ -84,7 +84,10 @@ def test_a_bug_is_not_shown_to_the_world(lab: Lab, monkeypatch: pytest.MonkeyPat
         gateway = await lab.gateway()
         monkeypatch.setattr(gateway.desk, "status", lambda: 1 / 0)
         async with client(site(lab)) as web:
-            assert "division" not in assert_problem(await web.get("/api/status"), 500)
+            answer = await web.get("/api/status")
+            assert "division" not in assert_problem(answer, 500)
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
     lab.run(story())
 
