@@ -11,8 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from taxi import roads_places
 from taxi.roads import LocalPlane, RoadNetwork, TripDemand, UnknownCityError, load_city
 from taxi.roads_grid import grid_city
+from taxi.roads_places import Places
 from taxi.roads_tables import Links, compute_tables, load_tables
 
 
@@ -97,6 +99,31 @@ def test_the_nearest_node_is_the_one_that_brute_force_finds(town: RoadNetwork) -
     everywhere_m = np.hypot(steps[..., 0], steps[..., 1])
     assert node.tolist() == everywhere_m.argmin(axis=1).tolist()
     assert distance_m == pytest.approx(everywhere_m.min(axis=1))
+
+
+@pytest.mark.parametrize("kept", [50_000, 7])
+def test_where_a_car_can_turn_does_not_hang_on_who_was_asked_about_before(
+    town: RoadNetwork, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr(roads_places, "_KNOWN_MOST", kept)
+    rng = np.random.default_rng(4)
+    points = rng.uniform(town.nodes.min(axis=0), town.nodes.max(axis=0), (20, 2))
+    heading = rng.integers(-1, 360, 20, np.int32)
+    alone = [Places(town).turning(points[i : i + 1], heading[i : i + 1]) for i in range(20)]
+    places = Places(town)
+    for _ in range(30):
+        some = rng.integers(0, 20, 9)
+        found = places.turning(points[some], heading[some])
+        assert found.node.tolist() == [int(alone[i].node[0]) for i in some]
+        assert found.rest_s.tolist() == [int(alone[i].rest_s[0]) for i in some]
+    assert not len(places.turning(points[:0], heading[:0]).node)
+
+
+def test_a_trip_is_as_long_as_its_ends_are_apart(town: RoadNetwork) -> None:
+    for _ in range(2):
+        for start, end in ((0, 7), (7, 0), (3, 3)):
+            expected = (end, int(town.travel_time_s(start, end)))
+            assert town.trip(town.place(start), town.place(end)) == expected
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
