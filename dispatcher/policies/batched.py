@@ -9,7 +9,7 @@ from dispatcher.policies.reposition import drives
 
 
 class Batched:
-    """The default. What each part is worth stands in docs/policies.md."""
+    """The default. What it does and how good it is stands in docs/policies.md."""
 
     name = "batched"
 

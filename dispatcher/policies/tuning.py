@@ -5,7 +5,7 @@ from msgspec import Struct
 
 
 class Tuning(Struct, frozen=True, kw_only=True):
-    """For `batched`; each number was chosen by `taxi evaluate` (docs/policies.md)."""
+    """For `batched`; on which seeds each number was chosen stands in docs/policies.md."""
 
     candidates_max: int = 32
     """Drivers who are considered for a ride: the nearest, as the crow flies."""
