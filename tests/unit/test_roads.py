@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from taxi import roads_places
 from taxi.roads import LocalPlane, RoadNetwork, TripDemand, UnknownCityError, load_city
 from taxi.roads_grid import grid_city
 from taxi.roads_places import Places
@@ -101,11 +100,7 @@ def test_the_nearest_node_is_the_one_that_brute_force_finds(town: RoadNetwork) -
     assert distance_m == pytest.approx(everywhere_m.min(axis=1))
 
 
-@pytest.mark.parametrize("kept", [50_000, 7])
-def test_where_a_car_can_turn_does_not_hang_on_who_was_asked_about_before(
-    town: RoadNetwork, monkeypatch: pytest.MonkeyPatch, kept: int
-) -> None:
-    monkeypatch.setattr(roads_places, "_KNOWN_MOST", kept)
+def test_where_a_car_can_turn_does_not_hang_on_who_was_asked_about_before(town: RoadNetwork) -> None:
     rng = np.random.default_rng(4)
     points = rng.uniform(town.nodes.min(axis=0), town.nodes.max(axis=0), (20, 2))
     heading = rng.integers(-1, 360, 20, np.int32)
