@@ -123,8 +123,8 @@ def coarse_tile_fold() -> Iterator[None]:
 @pytest.mark.parametrize("bug", [window_equal_to_expiry, coarse_tile_fold], ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_found(bug: "type[AbstractContextManager[None]]") -> None:
     assert SPAN.boot_ms > SPAN.expiry_ms
-    boots = late_boots(16)
+    boots = late_boots(8)
     with bug():
-        found = next(found_in(boots, [60, 120]), None)
+        found = next(found_in(boots, [60, 35]), None)
     assert found, f"{bug.__name__} went unnoticed"
     print(f"{bug.__name__}: {found!r:.300}")
