@@ -59,6 +59,9 @@ async def drain(hub: Hub, env: Env[Any]) -> None:
             hub.refuse(client, Refusal(Close.AWAY, "draining"))
         elif (free_s := turnstile.free_s()) > loop.time():
             heapq.heappush(due, (free_s, number, False, client))
+        elif not client.session.was_ready:  # it has nothing yet to take elsewhere, and expects `ready` alone
+            turnstile.went(loop.time())
+            hub.refuse(client, Refusal(Close.AWAY, "draining"))
         else:
             turnstile.went(loop.time())
             client.connection.send(told(type="drain", within_ms=GRACE_MS))

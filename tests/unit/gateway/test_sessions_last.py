@@ -164,6 +164,22 @@ def test_a_gateway_that_is_stopped_sends_its_clients_elsewhere(lab: Lab) -> None
     lab.run(story())
 
 
+def test_who_is_not_ready_when_a_gateway_stops_is_only_sent_away(lab: Lab) -> None:
+    """`ready` is the first thing that a client may be told."""
+
+    async def story() -> None:
+        lab.batch()
+        gateway = await lab.gateway("gateway-1", drain_per_s=4)
+        silent = lab.browse()
+        await lab.until(lambda: len(gateway.hub.clients) == 1)
+        lab.tasks["gateway-1"].cancel()
+        code, _ = await silent.closed()
+        assert code == 4001
+        assert silent.said == []
+
+    lab.run(story())
+
+
 class BrokenError(Exception):
     pass
 
