@@ -3,8 +3,8 @@
 
 500 requests × 10,000 idle drivers on the real streets: the solver alone, and everything from records to
 records (two seconds of fixes unpacked from what a fetch brings, read and folded, decided, made a batch of
-the log) And a joint re-solve of 2,100 rides (1,600
-of them being fetched) and 2,500 drivers, and, once a minute, repositioning.
+the log). And a joint re-solve of 2,100 rides (1,600 of them being fetched) and 2,500 drivers, and, once a
+minute, repositioning.
 """
 
 import random

@@ -90,7 +90,7 @@ class Inputs:
         await self._locations_reader.close()
 
     def _take_commands(self, records: list[Record]) -> None:
-        self._heard(COMMANDS, records)
+        self._heard(COMMANDS, records, max((record.timestamp_ms for record in records), default=0))
         for record in records:
             try:
                 command: AnyCommand = codec.decode(COMMANDS, record)
@@ -101,16 +101,16 @@ class Inputs:
             self._commands.append(ReadCommand(command, record.timestamp_ms, trace))
 
     def _take_locations(self, records: list[Record]) -> None:
-        self._heard(LOCATIONS, records)
-        fixes, unreadable = read_fixes(records)
-        self._fixes.append(fixes)
-        self._unreadable += unreadable
+        read = read_fixes(records)
+        self._heard(LOCATIONS, records, read.heard_ms)
+        self._fixes.append(read.fixes)
+        self._unreadable += read.unreadable
 
-    def _heard(self, topic: str, records: list[Record]) -> None:
+    def _heard(self, topic: str, records: list[Record], newest_ms: int) -> None:
         """Readable or not, they were read, and their time counts."""
         if records:
             self._last[topic] = records[-1]
-            self._heard_ms = max(self._heard_ms, *(record.timestamp_ms for record in records))
+        self._heard_ms = max(self._heard_ms, newest_ms)
 
     def _digest(self, topic: str) -> str:
         last = self._last.get(topic)

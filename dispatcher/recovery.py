@@ -252,12 +252,12 @@ async def _fold_fixes(bus: Bus, partition: int, newest: NewestFixes, start: int,
 
 
 def _fold_into(newest: NewestFixes, records: list[Record], backlog: Backlog) -> None:
+    read = read_fixes(records)
     if records:
         backlog.last = records[-1]
-        backlog.heard_ms = max(backlog.heard_ms, *(record.timestamp_ms for record in records))
-    fixes, unreadable = read_fixes(records)
-    newest.fold(fixes)
-    backlog.unreadable += unreadable
+    backlog.heard_ms = max(backlog.heard_ms, read.heard_ms)
+    newest.fold(read.fixes)
+    backlog.unreadable += read.unreadable
 
 
 async def _catch_up(bus: Bus, partition: int, found: Recovered) -> Recovered:

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from taxi import codec
 from taxi.bus import Record
 from taxi.codec import DecodeError
+from taxi.fixes import Longs
 from taxi.messages import Fix
 from taxi.topics import LOCATIONS
 
-Longs = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _DECODE: Final = msgspec.json.Decoder(Fix).decode
@@ -47,6 +47,12 @@ class ReadFixes(NamedTuple):
     fixes: FixColumns
     unreadable: list[DecodeError]
     """The records that are no fixes, in the order of the log."""
+
+    @property
+    def heard_ms(self) -> int:
+        """When the youngest record was appended, a fix or not; 0 where there was none."""
+        others_ms = (error.record.timestamp_ms for error in self.unreadable)
+        return max(int(self.fixes.append_ms.max(initial=0)), max(others_ms, default=0))
 
 
 def joined(parts: Sequence[FixColumns]) -> FixColumns:

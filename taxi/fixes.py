@@ -8,15 +8,14 @@ alone; the newest is the greatest (device time, offset). Late, repeated and shuf
 import numpy as np
 import numpy.typing as npt
 
+Longs = npt.NDArray[np.int64]
+
 OLD_MS_MAX = 5_000
 AHEAD_MS_MAX = 1_000
 EXPIRY_MS = 60_000
 """A driver without a fix for this long (log time) has no row."""
 LOST_MS = 15_000
 """A driver without a fix for this long (log time) is lost."""
-
-
-Longs = npt.NDArray[np.int64]
 
 
 def counts(at_ms: Longs, append_ms: Longs) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,8 @@ import numpy as np
 from msgspec import Struct, field
 
 from taxi import fixes
-from taxi.fix_columns import FixColumns, Longs
+from taxi.fix_columns import FixColumns
+from taxi.fixes import Longs
 
 SILENCE_MS: Final = 5_000
 """When nobody was heard for this long, it was the broker or the whole machine, not the drivers."""

@@ -21,7 +21,7 @@ from gateway.city.succession import succession
 from gateway.city.sums import Sum, TileSums
 from taxi.cursor import Cursor
 from taxi.fix_columns import FixColumns
-from taxi.fixes import AHEAD_MS_MAX, OLD_MS_MAX
+from taxi.fixes import AHEAD_MS_MAX, OLD_MS_MAX, counts
 
 SKEW_MS: Final = OLD_MS_MAX + AHEAD_MS_MAX
 """Of two fixes, the one appended first can be the newer one by so much."""
@@ -85,8 +85,7 @@ class DriverTable:
 
     def fold(self, fixes: FixColumns) -> None:
         """Take fixes in, in the order of their offsets; late or repeated ones too (taxi/fixes.py)."""
-        age_ms = fixes.append_ms - fixes.at_ms
-        fixes = _those(fixes, (age_ms <= OLD_MS_MAX) & (age_ms >= -AHEAD_MS_MAX))
+        fixes = _those(fixes, counts(fixes.at_ms, fixes.append_ms))
         slot = self._slots(fixes.driver.tolist())
         had_ms, had_offset = self._at_ms[slot], self._offset[slot]
         newer = (fixes.at_ms > had_ms) | ((fixes.at_ms == had_ms) & (fixes.offset > had_offset))

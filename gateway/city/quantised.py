@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from taxi.fix_columns import Floats, Longs
+from taxi.fix_columns import Floats
+from taxi.fixes import Longs
 
 
 class Shown(NamedTuple):

@@ -21,7 +21,7 @@ from taxi.batches import Batch, WholeBatches
 from taxi.bus import Record
 from taxi.city import EVENTS_LOST, CityState, IllegalTransitionError, Ride
 from taxi.cursor import Cursor
-from taxi.fix_columns import ReadFixes, read_fixes
+from taxi.fix_columns import read_fixes
 from taxi.fixes import EXPIRY_MS
 from taxi.messages import EpochStarted, InputSkipped
 from taxi.states import DriverStatus, RideState
@@ -108,7 +108,7 @@ class View:
         read = read_fixes(records)
         self.loc = records[-1].offset + 1
         self.undecodable += len(read.unreadable)
-        self._append_ms = max(self._append_ms, _newest_ms(read, records))
+        self._append_ms = max(self._append_ms, read.heard_ms)
         self.drivers.fold(read.fixes)
         self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
 
@@ -299,13 +299,6 @@ class View:
             "no_show": ended.no_show,
             "expired": ended.expired,
         }
-
-
-def _newest_ms(read: ReadFixes, records: Sequence[Record]) -> int:
-    """When the youngest was appended; one that is no fix tells the time, too."""
-    if read.unreadable:
-        return max(record.timestamp_ms for record in records)
-    return int(read.fixes.append_ms.max())
 
 
 def _e5(place: tuple[float, float]) -> tuple[int, int]:

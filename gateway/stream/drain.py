@@ -55,14 +55,13 @@ async def drain(hub: Hub, env: Env[Any]) -> None:
             await asyncio.sleep(min(left_s, _LOOK_S))  # a socket that closes rings no bell here
         if client.is_closed:
             continue
-        if was_told:
-            hub.refuse(client, Refusal(Close.AWAY, "draining"))
-        elif (free_s := turnstile.free_s()) > loop.time():
-            heapq.heappush(due, (free_s, number, False, client))
-        elif not client.session.was_ready:  # it has nothing yet to take elsewhere, and expects `ready` alone
+        if not was_told:
+            if (free_s := turnstile.free_s()) > loop.time():
+                heapq.heappush(due, (free_s, number, False, client))
+                continue
             turnstile.went(loop.time())
+        if was_told or not client.session.was_ready:  # who is not has nothing to take elsewhere
             hub.refuse(client, Refusal(Close.AWAY, "draining"))
         else:
-            turnstile.went(loop.time())
             client.connection.send(told(type="drain", within_ms=GRACE_MS))
             heapq.heappush(due, (loop.time() + GRACE_MS / 1000, number, True, client))

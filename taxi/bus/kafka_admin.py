@@ -79,7 +79,8 @@ class KafkaAdmin:
                 names.append(name.removeprefix(self._prefix))
             elif for_code(code) is not TopicAlreadyExistsError:
                 raise BusError(f"topic {name}: {for_code(code).__name__}")
-        await self._until_known(names)
+        if names:
+            await self._until_known(names)
         return tuple(names)
 
     async def _until_known(self, names: Sequence[str]) -> None:

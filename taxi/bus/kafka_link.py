@@ -112,9 +112,8 @@ class KafkaLink:
     async def reach_coordinator(self, transactional_id: str) -> None:
         """Find this id's coordinator and connect to it, so that the next request goes out at once."""
         if self._coordinator is None:
-            if (
-                self._client.get_random_node() is None
-            ):  # a starved broker may have told of none, itself included
+            # A starved broker may have told of none, itself included.
+            if self._client.get_random_node() is None:
                 raise StaleMetadata("no broker is known")
             kind = CoordinationType.TRANSACTION
             self._coordinator = await self._client.coordinator_lookup(kind, transactional_id)
