@@ -47,6 +47,40 @@ class Topic:
         await self._stretches.close()
 
 
+class Letters:
+    """Which commands were put aside. A letter is written before the batch that passes its command."""
+
+    def __init__(self, bus: Bus, partition: int) -> None:
+        self._bus = bus
+        self._partition = partition
+        self._offsets: set[int] = set()
+        self._next = 0
+        self.may_be_more = True
+
+    async def hold(self, offset: int) -> bool:
+        """Whether the command at an offset is among them."""
+        if self.may_be_more:
+            self.may_be_more = False
+            await self._read_on()
+        return offset in self._offsets
+
+    async def _read_on(self) -> None:
+        bounds = await self._bus.offsets(DEAD_LETTERS, self._partition)
+        start = max(self._next, bounds.start)
+        if start >= bounds.stable:
+            return
+        reader = await self._bus.reader(DEAD_LETTERS, self._partition, start)
+        try:
+            while reader.position < bounds.stable:
+                for record in await reader.fetch():
+                    letter = _json(record.value)
+                    if letter.get("topic") == COMMANDS:
+                        self._offsets.add(letter["offset"])
+            self._next = reader.position
+        finally:
+            await reader.close()
+
+
 class LogInputs:
     """Both inputs of one city."""
 
@@ -62,7 +96,11 @@ class LogInputs:
         }
         for name, topic in self._topics.items():
             topic.is_there = not self._left.get(name)
-        self._letters: set[int] | None = None
+        self._letters = Letters(bus, partition)
+
+    def goes_on(self) -> None:
+        """The next batch was written after the audit began, and so may be what was put aside before it."""
+        self._letters.may_be_more = True
 
     async def commands(self, stretch: Stretch) -> tuple[list[Asked], Heard]:
         """What was asked."""
@@ -99,28 +137,8 @@ class LogInputs:
             record.timestamp_ms,
             str(body.get("type")),
             known,
-            has_letter=record.offset in await self._dead_letters(),
+            has_letter=await self._letters.hold(record.offset),
         )
-
-    async def _dead_letters(self) -> set[int]:
-        """Offsets of commands that were put aside. They are written before the batch that passes them."""
-        if self._letters is None:
-            self._letters = await self._read_letters()
-        return self._letters
-
-    async def _read_letters(self) -> set[int]:
-        bounds = await self._bus.offsets(DEAD_LETTERS, self._partition)
-        offsets: set[int] = set()
-        reader = await self._bus.reader(DEAD_LETTERS, self._partition, bounds.start)
-        try:
-            while reader.position < bounds.stable:
-                for record in await reader.fetch():
-                    letter = _json(record.value)
-                    if letter.get("topic") == COMMANDS:
-                        offsets.add(letter["offset"])
-        finally:
-            await reader.close()
-        return offsets
 
 
 def _json(value: bytes | None) -> dict[str, Any]:

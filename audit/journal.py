@@ -9,16 +9,32 @@ from audit.answers import Answers, Asked
 from audit.findings import Findings
 from audit.life import Life
 
-KNOWN: Final = frozenset(
-    {
-        *("EpochStarted", "PolicyActivated", "InputSkipped", "BatchClosed", "CommandRejected"),
-        *("DriverCameOnline", "DriverWentOffline", "DriverLost", "DriverFound"),
-        *("RideRequested", "RideOffered", "OfferDeclined", "OfferExpired", "RideAssigned", "RideReleased"),
-        *("RideReassigned", "DriverRepositioned"),
-        *("DriverArrived", "TripStarted", "TripCompleted", "RideCancelled", "RideNoShow", "RideExpired"),
-    }
-)
-"""Types of events that this version knows."""
+_WHEN: Final = frozenset({"type", "batch", "at_ms"})
+_RIDE: Final = frozenset({"ride"})
+_DRIVER: Final = frozenset({"driver"})
+_BOTH: Final = _RIDE | _DRIVER
+_ATTEMPT: Final = _BOTH | {"attempt"}
+FIELDS: Final[dict[str, frozenset[str]]] = {
+    **dict.fromkeys(("EpochStarted", "CommandRejected"), frozenset()),
+    "PolicyActivated": frozenset({"parameters"}),
+    "InputSkipped": frozenset({"topic", "next"}),
+    "BatchClosed": frozenset({"count", "commands_offset", "locations_offset"}),
+    **dict.fromkeys(("DriverCameOnline", "DriverWentOffline", "DriverLost", "DriverFound"), _DRIVER),
+    "DriverRepositioned": _DRIVER,
+    **dict.fromkeys(("RideRequested", "RideCancelled", "RideExpired"), _RIDE),
+    "RideNoShow": _BOTH,
+    "RideOffered": _ATTEMPT | {"expires_ms"},
+    **dict.fromkeys(("OfferDeclined", "OfferExpired", "RideAssigned", "RideReassigned"), _ATTEMPT),
+    **dict.fromkeys(("RideReleased", "DriverArrived", "TripStarted", "TripCompleted"), _ATTEMPT),
+}
+"""Types of events that this version knows → what the rules look at in each, beside when it was."""
+_KINDS: Final[dict[str, type]] = {
+    **dict.fromkeys(("type", "ride", "reason", "topic", "command_id"), str),
+    **dict.fromkeys(("batch", "at_ms", "driver", "attempt", "expires_ms", "next", "count"), int),
+    **dict.fromkeys(("from_driver", "chain", "moves", "commands_offset", "locations_offset"), int),
+    "parameters": dict,
+}
+"""Field → what it is."""
 RECREATED: Final = {
     "commands": frozenset({"commands_recreated", "inputs_recreated"}),
     "locations": frozenset({"locations_recreated", "inputs_recreated"}),
@@ -76,10 +92,19 @@ def parse(offset: int, value: bytes | None) -> Found:
     """An event's JSON, as any tool would read it."""
     try:
         body = json.loads(value or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return Found(offset, None)
-    usable = isinstance(body, dict) and {"type", "batch", "at_ms"} <= body.keys()
-    return Found(offset, body if usable else None)
+    return Found(offset, body if isinstance(body, dict) and _says_all(body) else None)
+
+
+def _says_all(body: dict[str, Any]) -> bool:
+    """Whether what the rules look at is there. Of a type that came after this version: only when it was."""
+    needed = _WHEN | FIELDS.get(str(body.get("type")), frozenset())
+    looked_at = _KINDS if str(body.get("type")) in FIELDS else needed
+    return all(
+        type(body.get(name)) is _KINDS[name] or (name not in needed and body.get(name) is None)
+        for name in looked_at
+    )
 
 
 @dataclass
@@ -126,7 +151,7 @@ class Journal:
         for event in closed.events:
             if event["type"] == "EpochStarted" and event.get("reason") == "events_lost":
                 self.answers.forget_all()
-            if event["type"] in KNOWN:
+            if event["type"] in FIELDS:
                 self.life.take(event)
             else:
                 self.findings.unknown_events += 1

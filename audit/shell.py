@@ -11,7 +11,7 @@ from contextlib import aclosing, suppress
 from audit.findings import Findings
 from audit.inputs import LogInputs
 from audit.journal import RECREATED, Journal, parse
-from taxi.bus import Bus, OffsetOutOfRange, Offsets, Record
+from taxi.bus import Bus, BusError, OffsetOutOfRange, Offsets, Record
 from taxi.topics import EVENTS
 
 
@@ -24,12 +24,15 @@ async def audit(bus: Bus, partitions: Iterable[int]) -> Findings:
 
 
 async def follow(bus: Bus, partitions: Iterable[int], on_batch: Callable[[Findings], None]) -> Findings:
-    """The same as the logs grow, until cancelled: then what was found by then."""
+    """The same as the logs grow, until cancelled: then what was found by then. Raises what a bus raises."""
     findings = Findings()
     with suppress(asyncio.CancelledError):
-        async with asyncio.TaskGroup() as cities:
-            for partition in partitions:
-                cities.create_task(_audit_city(bus, partition, findings, on_batch))
+        try:
+            async with asyncio.TaskGroup() as cities:
+                for partition in partitions:
+                    cities.create_task(_audit_city(bus, partition, findings, on_batch))
+        except* BusError as errors:
+            raise errors.exceptions[0] from None
     return findings
 
 
@@ -61,6 +64,8 @@ async def _read_through(
         async with aclosing(_events(bus, partition, bounds, follow=on_batch is not None)) as records:
             async for record in records:
                 closed = journal.feed(parse(record.offset, record.value))
+                if record.offset >= bounds.stable:
+                    inputs.goes_on()
                 if closed is not None:
                     await journal.judge(closed, inputs)
                     if on_batch is not None:

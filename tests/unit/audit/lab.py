@@ -68,16 +68,29 @@ class HandMadeLog:
         """Alter the first event of a kind after the fact."""
         change(next(one for one in self.events if one["type"] == kind))
 
-    async def findings(self) -> Findings:
+    def broker(self) -> MemoryBroker:
+        """One that holds it."""
         broker = plain_broker()
         for spec in topics.specs():
             broker.create_topic(spec.name)
-        for at_ms, command in self.commands:
+        self.write_to(broker)
+        return broker
+
+    def write_to(self, broker: MemoryBroker) -> None:
+        """What was added since the last time, in the order in which a dispatcher's world writes."""
+        for at_ms, command in self.commands[self._end(broker, topics.COMMANDS) :]:
             broker.partition(topics.COMMANDS, 0).append([Outgoing(None, command)], at_ms)
-        for at_ms in self.fixes:
+        for at_ms in self.fixes[self._end(broker, topics.LOCATIONS) :]:
             broker.partition(topics.LOCATIONS, 0).append([Outgoing(None, b"{}")], at_ms)
-        _write(broker, topics.EVENTS, self.events)
-        _write(broker, topics.DEAD_LETTERS, self.letters)
+        _write(broker, topics.DEAD_LETTERS, self.letters[self._end(broker, topics.DEAD_LETTERS) :])
+        _write(broker, topics.EVENTS, self.events[self._end(broker, topics.EVENTS) :])
+
+    @staticmethod
+    def _end(broker: MemoryBroker, topic: str) -> int:
+        return broker.partition(topic, 0).end
+
+    async def findings(self) -> Findings:
+        broker = self.broker()
         broker.partition(topics.EVENTS, 0).delete_before(self.cut_events)
         broker.partition(topics.COMMANDS, 0).delete_before(self.cut_commands)
         return await audit(MemoryBus(broker), [0])

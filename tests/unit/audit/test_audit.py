@@ -2,11 +2,14 @@
 """An honest log breaks no rule; each planted lie breaks its own."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from audit.findings import RULES
+from audit.journal import FIELDS
+from taxi import messages as m
 from tests.unit.audit.lab import START_MS, Event, HandMadeLog, asked, event, honest_log
 
 
@@ -258,3 +261,45 @@ def test_a_lie_is_found(lie: Lie, rule: str) -> None:
 
 def test_every_rule_has_a_lie_that_breaks_it() -> None:
     assert {rule for _, _, rule in LIES} == set(RULES)
+
+
+# --- events that are none ---------------------------------------------------------------------------
+
+
+def number_as_text(body: Event) -> Event:
+    return {**body, "attempt": "1"}
+
+
+def about_nobody(body: Event) -> Event:
+    return {name: value for name, value in body.items() if name != "driver"}
+
+
+def ends_in_nothing(body: Event) -> Event:
+    return {**body, "raw": b"[" * 100_000}
+
+
+@pytest.mark.parametrize("spoil", [number_as_text, about_nobody, ends_in_nothing])
+def test_an_event_that_does_not_say_what_it_must_is_told_and_stops_nothing(
+    spoil: Callable[[Event], Event],
+) -> None:
+    log = honest_log()
+    offered = next(i for i, one in enumerate(log.events) if one["type"] == "RideOffered")
+    log.events[offered] = spoil(log.events[offered])
+    found = log.audited()
+    assert found.violations["unreadable_event"] == 1
+    assert found.batches == log.number
+
+
+def test_an_event_whose_defaults_are_left_out_says_enough() -> None:
+    log = honest_log()
+    log.rewrite("EpochStarted", lambda body: body.pop("reason"))
+    assert log.broken() == set()
+
+
+def test_every_event_of_the_log_is_known_by_what_it_says() -> None:
+    """The audit's own list against the messages themselves: nothing is asked that may be left out."""
+    events = {kind.__name__: kind for kind in get_args(m.AnyEvent)}
+    assert set(FIELDS) == set(events)
+    for name, kind in events.items():
+        required = {one.name for one in msgspec.structs.fields(kind) if one.required}
+        assert FIELDS[name] <= required, name

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`taxi audit --follow`: the same judgement while the log grows."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from audit.findings import Findings
+from audit.shell import follow
+from taxi.bus import Unavailable
+from taxi.bus.memory import MemoryBroker, MemoryBus, MemoryLimits
+from tests.unit.audit.lab import HandMadeLog, asked, event, honest_log
+
+
+class Reading:
+    """An audit that follows a log."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._batches = 0
+        self._more = asyncio.Event()
+        bus = MemoryBus(broker, limits=MemoryLimits(give_up_s=0.5))
+        self.task = asyncio.create_task(follow(bus, [0], self._take))
+
+    def _take(self, found: Findings) -> None:
+        self._batches = found.batches
+        self._more.set()
+
+    async def until(self, batches: int) -> None:
+        """Raises TimeoutError where it does not get so far."""
+        async with asyncio.timeout(10):
+            while self._batches < batches:
+                self._more.clear()
+                await self._more.wait()
+
+
+def followed(grow: Callable[[HandMadeLog], None]) -> Findings:
+    """What is found of an honest log and what it grew by after all of it was read."""
+
+    async def story() -> Findings:
+        log = honest_log()
+        broker = log.broker()
+        reading = Reading(broker)
+        await reading.until(log.number)
+        grow(log)
+        log.write_to(broker)
+        await reading.until(log.number)
+        reading.task.cancel()
+        return await reading.task
+
+    return asyncio.run(story())
+
+
+def test_a_lie_told_while_it_reads_is_found() -> None:
+    found = followed(lambda log: log.batch(say=(asked("GoOnline", "3:on"),)))
+    assert set(found.violations) == {"command_unanswered"}
+
+
+def test_what_is_put_aside_while_it_reads_has_its_letter() -> None:
+    def put_aside(log: HandMadeLog) -> None:
+        for _ in range(2):
+            log.letters.append(event("DeadLetter", topic="taxi.commands", offset=len(log.commands)))
+            log.batch(say=(b"rubbish",))
+
+    found = followed(put_aside)
+    assert found.batches == honest_log().number + 2
+    assert found.violations == {}
+
+
+def test_a_log_that_can_not_be_read_any_more_is_said_in_one_error() -> None:
+    async def story() -> None:
+        log = honest_log()
+        broker = log.broker()
+        reading = Reading(broker)
+        await reading.until(log.number)
+        broker.harshness.down = True
+        async with asyncio.timeout(30):
+            with pytest.raises(Unavailable):
+                await reading.task
+
+    asyncio.run(story())
