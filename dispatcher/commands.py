@@ -15,7 +15,7 @@ from taxi.states import ENDED, RideState
 _CLOCKS_APART_MS: Final = 60_000
 """By how much a sender's clock may be ahead of the broker's."""
 _SUBJECT_MAX: Final = 40
-"""Characters of a ride id; nobody gets more than that of their own words onto the log."""
+"""Characters of a ride or driver; nobody gets more than that of their own words onto the log."""
 _RIDE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 
 
@@ -46,12 +46,12 @@ def _is_too_old(read: ReadCommand, now_ms: int) -> bool:
 
 def _subject(command: m.AnyCommand) -> str:
     """The ride or driver that a command is about: the key of its rejection."""
-    return command.ride[:40] if hasattr(command, "ride") else str(command.driver)
+    return (command.ride if hasattr(command, "ride") else str(command.driver))[:_SUBJECT_MAX]
 
 
 def _request(batch: Batch, command: m.RequestRide) -> None:
     if not _RIDE_ID.fullmatch(command.ride):
-        batch.reject("bad_ride_id", command.ride[:_SUBJECT_MAX])
+        batch.reject("bad_ride_id", _subject(command))
     elif command.ride in batch.city.rides:
         batch.reject("ride_exists", command.ride)
     elif not (batch.roads.contains(*command.pickup) and batch.roads.contains(*command.dropoff)):
@@ -69,7 +69,7 @@ def _request(batch: Batch, command: m.RequestRide) -> None:
 def _cancel(batch: Batch, command: m.CancelRide) -> None:
     ride = batch.city.rides.get(command.ride)
     if ride is None:
-        batch.reject("unknown_ride", command.ride[:_SUBJECT_MAX])
+        batch.reject("unknown_ride", _subject(command))
     elif ride.state in ENDED:
         batch.reject("ended", ride.ride)
     elif ride.state is RideState.ON_TRIP:
@@ -81,9 +81,9 @@ def _cancel(batch: Batch, command: m.CancelRide) -> None:
 def _go_online(batch: Batch, command: m.GoOnline) -> None:
     driver = batch.city.drivers.get(command.driver)
     if not 0 < command.driver < 1 << 32:
-        batch.reject("bad_driver", str(command.driver))
+        batch.reject("bad_driver", _subject(command))
     elif driver is not None and driver.on_shift and not driver.leaving:
-        batch.reject("already_online", str(command.driver))
+        batch.reject("already_online", _subject(command))
     else:
         batch.emit(m.DriverCameOnline, driver=command.driver)
 
@@ -91,7 +91,7 @@ def _go_online(batch: Batch, command: m.GoOnline) -> None:
 def _go_offline(batch: Batch, command: m.GoOffline) -> None:
     driver = batch.city.drivers.get(command.driver)
     if driver is None or not driver.on_shift or driver.leaving:
-        batch.reject("not_online", str(command.driver))
+        batch.reject("not_online", _subject(command))
     else:
         batch.emit(m.DriverWentOffline, driver=command.driver)
 
@@ -102,7 +102,7 @@ def _answer(batch: Batch, command: m.AnswerOffer) -> None:
         _refuse(batch, ride)
         return
     if ride is None or ride.state is not RideState.OFFERED:
-        batch.reject("stale_offer", command.ride[:_SUBJECT_MAX])
+        batch.reject("stale_offer", _subject(command))
         return
     kind = m.RideAssigned if command.accept else m.OfferDeclined
     eta = {"eta_s": ride.eta_s} if command.accept else {}
@@ -121,7 +121,7 @@ def _report(batch: Batch, command: m.ReportProgress) -> None:
     ride = _ride_of(batch, command)
     if ride is None or ride.state is not _STAGES.get(command.stage):
         reason = "stale_report" if command.stage in _STAGES else "unknown_stage"
-        batch.reject(reason, command.ride[:_SUBJECT_MAX])
+        batch.reject(reason, _subject(command))
         return
     who = {"ride": ride.ride, "driver": command.driver}
     match command.stage:

@@ -175,7 +175,7 @@ def answer(offer: m.RideOffered, *, accept: bool = True, attempt: int | None = N
     )
 
 
-def report(offer: m.RideOffered, stage: str, *, again: str = "") -> m.ReportProgress:
+def report(offer: m.RideOffered | m.RideReassigned, stage: str, *, again: str = "") -> m.ReportProgress:
     return m.ReportProgress(
         command_id=f"{offer.ride}:{offer.attempt}:{stage}{again}",
         driver=offer.driver,

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command in every state of a ride or driver: what accepts it, or why it is refused."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dispatcher.limits import Limits
+from taxi import messages as m
+from tests.unit.dispatcher.town import Town, cancel, offline, online, report, request
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "messages.md").read_text()
+ME, OTHER = 1, 2
+EARLY_MS = 100
+"""So soon after the batch before, a batch only answers: no timer and no policy has a say."""
+
+Stage = Callable[[Town], object]
+
+
+def waits(town: Town) -> None:
+    """For a driver who is off shift by now."""
+    town.step(offline(ME))
+    town.step(request())
+
+
+def ordered(town: Town) -> None:
+    waits(town)
+    town.step(online(ME, "back"), after_ms=EARLY_MS)
+    at: dict[str, Any] = {"batch": town.city.batch + 1, "at_ms": town.city.now_ms}
+    town.city.apply(m.RideReassigned(**at, ride="r1", driver=ME, attempt=1, eta_s=60))
+
+
+def waited_long(town: Town) -> None:
+    town.taken()
+    offer = town.log_offer()
+    town.step(report(offer, "arrived"), after_ms=1_000)
+    town.step(after_ms=town.mandate.limits.no_show_ms - EARLY_MS)
+
+
+def completed(town: Town) -> None:
+    town.step(report(town.on_trip(), "dropped_off"))
+
+
+def cancelled(town: Town) -> None:
+    town.taken()
+    town.step(cancel(command_id="before"))
+
+
+def expired(town: Town) -> None:
+    waits(town)
+    town.wait(town.mandate.limits.patience_ms)
+
+
+STAGES: dict[str, Stage] = {
+    "unknown": lambda _: None,
+    "waits": waits,
+    "offered": Town.offered,
+    "accepted": Town.taken,
+    "ordered": ordered,
+    "at pickup": Town.waiting_at_pickup,
+    "waited long": waited_long,
+    "on trip": Town.on_trip,
+    "completed": completed,
+    "cancelled": cancelled,
+    "no-show": lambda town: (town.waiting_at_pickup(), town.wait(town.mandate.limits.no_show_ms)),
+    "expired": expired,
+}
+ENDS = dict.fromkeys(("completed", "cancelled", "no-show", "expired"), "ended")
+
+ACCEPTED: dict[str, tuple[str, dict[str, str]]] = {
+    "request": ("ride_exists", {"unknown": "RideRequested"}),
+    "cancel": (
+        "RideCancelled",
+        {"unknown": "unknown_ride", "on trip": "on_trip", **ENDS},
+    ),
+    "yes": ("stale_offer", {"offered": "RideAssigned"}),
+    "no": ("stale_offer", {"offered": "OfferDeclined", "ordered": "RideReleased"}),
+    "arrived": ("stale_report", {"accepted": "DriverArrived", "ordered": "DriverArrived"}),
+    "picked_up": ("stale_report", {"at pickup": "TripStarted", "waited long": "TripStarted"}),
+    "no_show": ("stale_report", {"at pickup": "too_early", "waited long": "RideNoShow"}),
+    "dropped_off": ("stale_report", {"on trip": "TripCompleted"}),
+    "nonsense": ("unknown_stage", {}),
+}
+"""What is said → its outcome in every stage, but for those named."""
+
+
+def said(word: str, driver: int = ME, attempt: int = 1) -> m.AnyCommand:
+    who: dict[str, Any] = {"command_id": "said", "driver": driver, "ride": "r1", "attempt": attempt}
+    match word:
+        case "request":
+            return request(command_id="said")
+        case "cancel":
+            return cancel(command_id="said")
+        case "yes" | "no":
+            return m.AnswerOffer(**who, accept=word == "yes")
+        case _:
+            return m.ReportProgress(**who, stage=word)
+
+
+def outcome(town: Town, command: m.AnyCommand) -> str:
+    [event] = [e for e in town.step(command, after_ms=EARLY_MS) if e.command_id == "said"]
+    return event.reason if isinstance(event, m.CommandRejected) else m.tag_of(event)
+
+
+def town_at(stage: str) -> Town:
+    town = Town(limits=Limits(patience_ms=20_000, no_show_ms=20_000))
+    town.drivers(d1=0)
+    STAGES[stage](town)
+    return town
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("word", ACCEPTED)
+def test_every_command_in_every_stage_of_a_ride(word: str, stage: str) -> None:
+    mostly, but_for = ACCEPTED[word]
+    assert outcome(town_at(stage), said(word)) == but_for.get(stage, mostly)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("word", ["yes", "no", "arrived", "picked_up", "no_show", "dropped_off"])
+@pytest.mark.parametrize(("driver", "attempt"), [(OTHER, 1), (ME, 2)], ids=["another's", "another attempt"])
+def test_what_is_not_about_this_driver_and_attempt_is_stale(
+    word: str, stage: str, driver: int, attempt: int
+) -> None:
+    assert outcome(town_at(stage), said(word, driver, attempt)) in {"stale_offer", "stale_report"}
+
+
+def lost(town: Town) -> None:
+    town.where = {9: 35}
+    town.wait(20_000)
+
+
+def lost_on_trip(town: Town) -> None:
+    town.on_trip()
+    lost(town)
+
+
+DRIVER_STAGES: dict[str, Stage] = {
+    **{
+        name: STAGES[name] for name in ("offered", "accepted", "ordered", "at pickup", "on trip", "completed")
+    },
+    "idle": lambda _: None,
+    "off": lambda town: town.step(offline(ME)),
+    "leaves": lambda town: (town.on_trip(), town.step(offline(ME))),
+    "left": lambda town: town.step(report(town.on_trip(), "dropped_off"), offline(ME)),
+    "lost": lost,
+    "lost on trip": lost_on_trip,
+}
+NOT_ON_SHIFT = {"off", "leaves", "left"}
+
+
+@pytest.mark.parametrize("stage", DRIVER_STAGES)
+def test_a_shift_begins_and_ends_in_every_stage_of_a_driver(stage: str) -> None:
+    for command, yes, no in (
+        (online(ME, "said"), "DriverCameOnline", "already_online"),
+        (m.GoOffline(command_id="said", driver=ME), "not_online", "DriverWentOffline"),
+    ):
+        town = Town()
+        town.drivers(d1=0)
+        DRIVER_STAGES[stage](town)
+        assert outcome(town, command) == (yes if stage in NOT_ON_SHIFT else no)
+
+
+def test_the_page_on_messages_names_every_reason_beside_its_command() -> None:
+    rows = dict(re.findall(r"\| `(\w+)` \|(.*)", PAGE))
+    by_word = {"request": "RequestRide", "cancel": "CancelRide", "yes": "AnswerOffer", "no": "AnswerOffer"}
+    for word, (mostly, but_for) in ACCEPTED.items():
+        reasons = {one for one in (mostly, *but_for.values()) if one.islower()}
+        assert all(f"`{reason}`" in rows[by_word.get(word, "ReportProgress")] for reason in reasons)
+
+
+@pytest.mark.parametrize("kind", [m.GoOnline, m.GoOffline])
+def test_a_rejection_repeats_no_more_than_forty_figures_of_a_driver(
+    kind: type[m.GoOnline] | type[m.GoOffline],
+) -> None:
+    [event] = Town().step(kind(command_id="c", driver=10**4_000))
+    assert isinstance(event, m.CommandRejected)
+    assert len(event.subject) == 40
