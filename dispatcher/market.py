@@ -27,7 +27,7 @@ def open_market(batch: Batch, before_ms: int, tuning: Tuning) -> Market:
         for ride in city.rides.values()
         if ride.state is RideState.REQUESTED and ride.requested_ms > since_ms
     ]
-    idle = sorted(number for number in city.idle() if number in batch.newest.drivers)
+    idle = sorted([number for number in city.idle() if number in batch.newest.drivers])
     return Market(
         rides=_rides(batch, waiting),
         cars=_cars(batch, idle),
@@ -80,9 +80,11 @@ def _nodes(batch: Batch, places: Iterable[Place]) -> np.ndarray[tuple[int], np.d
 
 
 def _cars(batch: Batch, numbers: list[int]) -> Cars:
-    seen = [batch.newest.drivers[number] for number in numbers]
-    points = np.column_stack((np.array([fix.lng for fix in seen]), np.array([fix.lat for fix in seen])))
-    turning = batch.roads.places.turning(points, np.array([fix.heading for fix in seen], np.int32))
+    seen, n = [batch.newest.drivers[number] for number in numbers], len(numbers)
+    points = np.empty((n, 2))
+    points[:, 0] = np.fromiter([fix.lng for fix in seen], np.float64, n)
+    points[:, 1] = np.fromiter([fix.lat for fix in seen], np.float64, n)
+    turning = batch.roads.places.turning(points, np.fromiter([fix.heading for fix in seen], np.int32, n))
     return Cars(
         numbers=np.array(numbers, np.int64),
         node=turning.node,

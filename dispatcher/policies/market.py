@@ -143,10 +143,13 @@ class Market:
     def offer(self, ride: int, car: int) -> "Offer":
         """An offer of a ride (its row) to an idle driver (its column); driving time is the cost."""
         eta_s = self.eta_s[ride]
-        few = np.argsort(eta_s, kind="stable")[:CANDIDATES_SHOWN]
-        shown = [int(column) for column in few if eta_s[column] < FAR_S]
-        choice = [(self.numbers[c], int(eta_s[c]), int(eta_s[c])) for c in sorted({*shown, car})]
-        return Offer(self.rides.names[ride], explain(self.numbers[car], int(eta_s[car]), choice))
+        few = np.argsort(eta_s, kind="stable")[:CANDIDATES_SHOWN].tolist()
+        shown = [self._considered(ride, column) for column in few if eta_s[column] < FAR_S and column != car]
+        return Offer(self.rides.names[ride], explain(self._considered(ride, car), shown))
+
+    def _considered(self, ride: int, car: int) -> "Considered":
+        eta_s = int(self.eta_s[ride, car])
+        return Considered(eta_s, self.numbers[car], eta_s)
 
     @cached_property
     def numbers(self) -> list[int]:
@@ -182,14 +185,19 @@ class Choice(NamedTuple):
         return self._asdict()
 
 
-def explain(driver: int, eta_s: int, considered: list[tuple[int, int, int]]) -> Choice:
-    """The choice of `driver` among (number, eta_s, cost_s), of which the cheapest are shown."""
-    ranked = sorted(considered, key=lambda each: (each[2], each[0]))
-    shown = [each for each in ranked[:CANDIDATES_SHOWN] if each[0] != driver]
-    chosen = [each for each in ranked if each[0] == driver]
-    kept = sorted(shown[: CANDIDATES_SHOWN - 1] + chosen, key=lambda each: (each[2], each[0]))
-    candidates = tuple(Candidate(driver=n, eta_s=eta, cost=cost) for n, eta, cost in kept)
-    return Choice(driver, eta_s, candidates, shown[0][0] if shown else None)
+class Considered(NamedTuple):
+    """A driver who may be shown. The less, the better: of equal cost the lower number."""
+
+    cost: int
+    driver: int
+    eta_s: int
+
+
+def explain(chosen: Considered, others: list[Considered]) -> Choice:
+    """The choice of one driver among all these, of whom the cheapest are shown."""
+    best = sorted(others)[: CANDIDATES_SHOWN - 1]
+    candidates = tuple([Candidate(each.driver, each.eta_s, each.cost) for each in sorted([*best, chosen])])
+    return Choice(chosen.driver, chosen.eta_s, candidates, best[0].driver if best else None)
 
 
 @dataclass(frozen=True, slots=True)

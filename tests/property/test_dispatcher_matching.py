@@ -129,6 +129,23 @@ def test_chains_are_whole_and_touch_nobody_twice(city: tuple[Table, int]) -> Non
     assert len(set(drivers)) == len(drivers)
 
 
+@given(streets())
+def test_a_choice_shows_the_two_cheapest_others_beside_the_driver(city: tuple[Table, int]) -> None:
+    table, fetched = city
+    about: dict[str, Any] = {"rematch": True, "swap_price_ms": 0, "rematch_left_ms_min": -1}
+    for decision in POLICIES["batched"].decide(market(table, fetched=fetched, **about, **PLAIN)):
+        assert isinstance(decision, Offer | Chain)
+        for move in decision.moves if isinstance(decision, Chain) else (decision,):
+            row = table[int(move.ride[1:])]
+            can_go = sorted((eta_s, FIRST_DRIVER + car) for car, eta_s in enumerate(row) if eta_s != NEVER)
+            choice = move.choice
+            others = [(eta_s, driver) for eta_s, driver in can_go if driver != choice.driver][:2]
+            shown = sorted([*others, (choice.eta_s, choice.driver)])
+            assert [(each.eta_s, each.driver) for each in choice.candidates] == shown
+            assert all(each.cost == each.eta_s for each in choice.candidates)
+            assert choice.runner_up == (others[0][1] if others else None)
+
+
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 8), st.integers(0, 99))
 def test_the_nearest_cars_are_the_nearest(n_rides: int, n_cars: int, at_most: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -114,6 +114,17 @@ def test_where_a_car_can_turn_does_not_hang_on_who_was_asked_about_before(town: 
     assert not len(places.turning(points[:0], heading[:0]).node)
 
 
+@pytest.mark.parametrize("away_m", [0.0, 5.0, 500.0])
+def test_a_car_is_on_the_street_that_is_nearest_however_far_that_is(town: RoadNetwork, away_m: float) -> None:
+    west = town.nodes[:, 0].min()
+    ends = town.nodes[town.arc_from, 0] + town.nodes[town.arc_to, 0]
+    along_the_edge = np.flatnonzero(np.isclose(ends, 2 * west)).astype(np.int32)
+    points, heading = town.along(along_the_edge, town.arc_length_m[along_the_edge] / 2)
+    points = points - (away_m / town.plane.m_per_lng, 0.0)
+    found = town.places.turning(points, np.rint(heading).astype(np.int32))
+    assert found.node.tolist() == town.arc_to[along_the_edge].tolist()
+
+
 def test_a_trip_is_as_long_as_its_ends_are_apart(town: RoadNetwork) -> None:
     for _ in range(2):
         for start, end in ((0, 7), (7, 0), (3, 3)):
