@@ -4,12 +4,11 @@
 import asyncio
 import os
 import smtplib
-import time
 from contextlib import suppress
 from email.message import EmailMessage
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from taxi import codec
 from taxi.bus import Record
@@ -42,24 +41,25 @@ def receipt(trip: TripCompleted) -> EmailMessage:
     return mail
 
 
-def deliver(mail: EmailMessage) -> None:
-    """Returns when the mail server has taken it, or has refused it for good; waits while it is away."""
-    while True:
-        try:
-            with smtplib.SMTP(*SMTP_AT, timeout=10) as server:
-                server.send_message(mail)
-                return
-        except smtplib.SMTPRecipientsRefused as error:
-            print(f"{mail['Message-ID']} refused: {error}")
-            return
-        except (OSError, smtplib.SMTPException):
-            time.sleep(1)
+def deliver(mail: EmailMessage) -> bool:
+    """Whether that's done: the mail server has taken it, or never will. If not, says why."""
+    try:
+        with smtplib.SMTP(*SMTP_AT, timeout=10) as server:
+            return not server.send_message(mail)  # it tells whom it refused
+    except OSError as error:  # whatever smtplib raises is one
+        print(f"{mail['Message-ID']}: {error!r}", flush=True)
+        match error:  # a 5xx about this address or text is for good, a 4xx is "later" (RFC 5321, 4.2.1)
+            case smtplib.SMTPRecipientsRefused():
+                return all(code >= 500 for code, _ in error.recipients.values())
+            case smtplib.SMTPDataError():
+                return error.smtp_code >= 500
+        return False
 
 
 async def main() -> None:
     """Mail first, then commit: killed between the two, it mails again, and loses nothing."""
     settings = Settings.from_env(os.environ, also=KNOWN)
-    consumer = AIOKafkaConsumer(
+    async with AIOKafkaConsumer(
         settings.prefix + EVENTS,
         bootstrap_servers=settings.kafka_bootstrap_servers,
         group_id=f"{settings.prefix}taxi.receipts",
@@ -67,12 +67,12 @@ async def main() -> None:
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         **security(settings),
-    )
-    async with consumer:
+    ) as consumer:
         async for record in consumer:
             if (trip := completed(record)) is not None:
-                await asyncio.to_thread(deliver, receipt(trip))
-                with suppress(CommitFailedError):  # the city is another member's now, who mails again
+                while not await asyncio.to_thread(deliver, receipt(trip)):  # noqa: ASYNC110 - no bell rings
+                    await asyncio.sleep(1)
+                with suppress(CommitFailedError, IllegalStateError):  # another has it, and mails again
                     await consumer.commit({TopicPartition(record.topic, record.partition): record.offset + 1})
 
 
