@@ -215,7 +215,8 @@ class RideReassigned(Event, frozen=True, kw_only=True):
     moves: int = 1
     """How many `RideReassigned` this chain has."""
     saves_s: int = 0
-    """Why: what the whole chain gains, in seconds of the policy's cost, its own price deducted."""
+    """Why: how much sooner the chain's rides that had a driver are fetched, summed, in seconds of driving.
+    Less than 0 where they give way to one that waited: its own gain is not in it."""
     candidates: tuple[Candidate, ...] = ()
     """The best few for this ride, cheapest first."""
     runner_up: int | None = None

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which ride goes to which driver."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.policies import POLICIES, Offer
+from dispatcher.policies import POLICIES, Chain, Offer
 from dispatcher.policies.market import FAR_S
 from tests.unit.dispatcher.markets import market
 from tests.unit.dispatcher.town import Town, request
@@ -90,3 +92,17 @@ def test_rides_of_one_batch_are_matched_together() -> None:
     town.drivers(d1=0, d2=35)
     town.step(request("a", pickup=1), request("b", pickup=0))
     assert (town.ride("b").driver, town.ride("a").driver) == (1, 2)
+
+
+@pytest.mark.parametrize(("table", "saves_s"), [([[300, 200], [60, 90]], 30), ([[900, 10], [50, 40]], -10)])
+def test_what_a_chain_saves_counts_the_rides_that_had_a_driver(table: list[list[int]], saves_s: int) -> None:
+    """The one that waited gets theirs: what it gains is not told."""
+    tuning: dict[str, Any] = {
+        "swap_price_ms": 0,
+        "rematch_left_ms_min": -1,
+        "ageing_ms_per_s": 0,
+        "value_permille": 0,
+    }
+    [chain] = POLICIES["batched"].decide(market(table, fetched=1, rematch=True, **tuning))
+    assert isinstance(chain, Chain)
+    assert (len(chain.moves), chain.saves_s) == (2, saves_s)
