@@ -9,11 +9,11 @@ from rich.table import Table
 
 Row = dict[str, Any]
 
-COLUMNS: tuple[tuple[str, str, str], ...] = (
+FIGURES: tuple[tuple[str, str, str], ...] = (
     ("wait", "wait_s.mean", "{:.0f} s"),
-    ("p50", "wait_s.p50", "{:.0f}"),
-    ("p90", "wait_s.p90", "{:.0f}"),
-    ("p99", "wait_s.p99", "{:.0f}"),
+    ("p50", "wait_s.p50", "{:.0f} s"),
+    ("p90", "wait_s.p90", "{:.0f} s"),
+    ("p99", "wait_s.p99", "{:.0f} s"),
     ("served", "served_share", "{:.2%}"),
     ("empty km", "empty_km_share", "{:.1%}"),
     ("busy", "utilisation", "{:.1%}"),
@@ -46,7 +46,7 @@ def summary(rows: Sequence[Row]) -> list[Row]:
 
 def _means(rows: Sequence[Row]) -> Row:
     means: Row = {"seeds": len(rows)}
-    for _, path, _ in COLUMNS:
+    for _, path, _ in FIGURES:
         known = [found for row in rows if (found := value(row, path)) is not None]
         if known:
             means[path] = round(float(np.mean(known)), 5)
@@ -68,13 +68,13 @@ def bound(rows: Iterable[Row]) -> Row:
 
 
 def table(rows: Sequence[Row], title: str) -> Table:
-    """Means over the seeds, for people."""
+    """Means over the seeds, for people: a figure a line, so that it fits into any terminal."""
     means = summary(rows)
-    shown = [column for column in COLUMNS if any(column[1] in row for row in means)]
     made = Table(title=title, title_justify="left")
-    made.add_column("policy")
-    for head, _, _ in shown:
-        made.add_column(head, justify="right")
+    made.add_column("")
     for row in means:
-        made.add_row(row["policy"], *(form.format(row[path]) for _, path, form in shown))
+        made.add_column(row["policy"], justify="right")
+    for head, path, form in FIGURES:
+        if any(path in row for row in means):
+            made.add_row(head, *(form.format(row[path]) if path in row else "" for row in means))
     return made

@@ -79,17 +79,18 @@ def evaluate(
 
 
 def numbers(text: str) -> list[int]:
-    """`1-3,7` → 1, 2, 3, 7. Raises LocalError."""
-    found: list[int] = []
-    try:
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            found += range(int(first), int(last or first) + 1)
-    except ValueError:
-        raise LocalError(f"--seeds {text!r}", do="write 1-5 or 1,3,7", code=WRONG_USE) from None
-    if not found:
-        raise LocalError(f"--seeds {text!r} names none", do="write 1-5 or 1,3,7", code=WRONG_USE)
-    return found
+    """`1-3,7` → 1, 2, 3, 7; each once. Raises LocalError."""
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        try:
+            each = range(int(first), int(last or first) + 1)
+        except ValueError:
+            raise LocalError(f"--seeds {text!r}", do="write 1-5 or 1,3,7", code=WRONG_USE) from None
+        if not each:
+            raise LocalError(f"--seeds {part!r} names none", do="write 1-5 or 1,3,7", code=WRONG_USE)
+        found.update(dict.fromkeys(each))
+    return list(found)
 
 
 def _draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:

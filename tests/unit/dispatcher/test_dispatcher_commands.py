@@ -33,6 +33,11 @@ def ordered(town: Town) -> None:
     town.city.apply(m.RideReassigned(**at, ride="r1", driver=ME, attempt=1, eta_s=60))
 
 
+def ordered_and_there(town: Town) -> None:
+    ordered(town)
+    town.step(said("arrived", command_id="before"), after_ms=EARLY_MS)
+
+
 def waited_long(town: Town) -> None:
     town.taken()
     offer = town.log_offer()
@@ -61,6 +66,7 @@ STAGES: dict[str, Stage] = {
     "accepted": Town.taken,
     "ordered": ordered,
     "at pickup": Town.waiting_at_pickup,
+    "at pickup by order": ordered_and_there,
     "waited long": waited_long,
     "on trip": Town.on_trip,
     "completed": completed,
@@ -68,6 +74,7 @@ STAGES: dict[str, Stage] = {
     "no-show": lambda town: (town.waiting_at_pickup(), town.wait(town.mandate.limits.no_show_ms)),
     "expired": expired,
 }
+AT_PICKUP = ("at pickup", "at pickup by order")
 ENDS = dict.fromkeys(("completed", "cancelled", "no-show", "expired"), "ended")
 
 ACCEPTED: dict[str, tuple[str, dict[str, str]]] = {
@@ -79,16 +86,16 @@ ACCEPTED: dict[str, tuple[str, dict[str, str]]] = {
     "yes": ("stale_offer", {"offered": "RideAssigned"}),
     "no": ("stale_offer", {"offered": "OfferDeclined", "ordered": "RideReleased"}),
     "arrived": ("stale_report", {"accepted": "DriverArrived", "ordered": "DriverArrived"}),
-    "picked_up": ("stale_report", {"at pickup": "TripStarted", "waited long": "TripStarted"}),
-    "no_show": ("stale_report", {"at pickup": "too_early", "waited long": "RideNoShow"}),
+    "picked_up": ("stale_report", dict.fromkeys((*AT_PICKUP, "waited long"), "TripStarted")),
+    "no_show": ("stale_report", {**dict.fromkeys(AT_PICKUP, "too_early"), "waited long": "RideNoShow"}),
     "dropped_off": ("stale_report", {"on trip": "TripCompleted"}),
     "nonsense": ("unknown_stage", {}),
 }
 """What is said → its outcome in every stage, but for those named."""
 
 
-def said(word: str, driver: int = ME, attempt: int = 1) -> m.AnyCommand:
-    who: dict[str, Any] = {"command_id": "said", "driver": driver, "ride": "r1", "attempt": attempt}
+def said(word: str, driver: int = ME, attempt: int = 1, command_id: str = "said") -> m.AnyCommand:
+    who: dict[str, Any] = {"command_id": command_id, "driver": driver, "ride": "r1", "attempt": attempt}
     match word:
         case "request":
             return request(command_id="said")

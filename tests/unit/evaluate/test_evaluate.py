@@ -3,12 +3,14 @@
 
 import json
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from dispatcher.policies.tuning import Tuning
@@ -17,7 +19,7 @@ from evaluate.city import VirtualCity, tuned
 from evaluate.demand import TestRiders
 from evaluate.main import evaluate
 from evaluate.meter import Meter, gini
-from evaluate.report import bound, summary
+from evaluate.report import FIGURES, bound, summary, table, value
 from evaluate.setting import START_MS, Setting
 from simulator.riders import EPOCH_MS, SLOT_MS
 from simulator.settings import Habits
@@ -130,6 +132,18 @@ def test_the_command_prints_what_scripts_rely_on(tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_table_is_whole_in_a_terminal_of_eighty_columns() -> None:
+    row = {**metered().row(), "hindsight": {"regret": 0.371}}
+    rows = [{**row, "policy": policy} for policy in ("batched", "greedy", "fifo")]
+    terminal = StringIO()
+    Console(width=80, file=terminal).print(table(rows, "load 0.9"))
+    printed = terminal.getvalue()
+    assert "…" not in printed
+    for head, path, form in FIGURES:
+        [line] = [line for line in printed.splitlines() if f"│ {head} " in line]
+        assert line.count(form.format(value(row, path))) == len(rows)
+
+
 def test_an_unknown_policy_is_named() -> None:
     done = CliRunner().invoke(app, ["evaluate", "--policy", "best"])
     assert done.exit_code == 2
@@ -138,7 +152,8 @@ def test_an_unknown_policy_is_named() -> None:
 
 def test_seeds_are_ranges_and_lists() -> None:
     assert numbers("1-3,7") == [1, 2, 3, 7]
-    for bad in ("", "a", "3-1"):
+    assert numbers("1-3,2,1") == [1, 2, 3], "each counts once"
+    for bad in ("", "a", "3-1", "3-1,7"):
         with pytest.raises(LocalError):
             numbers(bad)
 
