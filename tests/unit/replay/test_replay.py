@@ -3,16 +3,18 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from dispatcher.core import Mandate
-from replay.shell import INPUT_GONE, NO_SNAPSHOT, OTHER_CODE, OTHER_DATA, Verdict, report, verify
+from replay.shell import FIXES_GONE, INPUT_GONE, NO_SNAPSHOT, OTHER_CODE, OTHER_DATA, Verdict, report, verify
 from taxi import snapshots, topics
 from taxi.bus.memory import MemoryBroker
 from tests.simulation.still_bus import StillBus, at_once
+from tests.unit.dispatcher import lab as dispatchers
 from tests.unit.dispatcher.lab import Lab
 from tests.unit.dispatcher.test_dispatcher_shell import live, offer_of
 from tests.unit.dispatcher.town import GRID, answer, online, request
@@ -57,13 +59,16 @@ def verified(broker: MemoryBroker, *, everything: bool = False, **digests: str) 
     return at_once(verify(StillBus(broker, everything=everything), 0, GRID, **wanted))
 
 
-def batches(broker: MemoryBroker) -> list[dict[str, Any]]:
-    bodies = [
+def bodies(broker: MemoryBroker) -> list[dict[str, Any]]:
+    return [
         json.loads(e.record.value or b"{}")
         for e in broker.partition(topics.EVENTS, 0).entries
         if not e.is_marker
     ]
-    return [body for body in bodies if body["type"] == "BatchClosed"]
+
+
+def batches(broker: MemoryBroker) -> list[dict[str, Any]]:
+    return [body for body in bodies(broker) if body["type"] == "BatchClosed"]
 
 
 def alter(broker: MemoryBroker, topic: str, old: bytes, new: bytes) -> None:
@@ -145,3 +150,65 @@ def test_the_first_difference_is_shown(
     assert told["recorded"] != told["decided"]
     assert told["batch"] == json.loads(told["recorded"]["value"])["batch"]
     assert verdict.verified < len(batches(log))
+
+
+def handed_over(
+    monkeypatch: pytest.MonkeyPatch, between: Callable[[MemoryBroker], None], code: str = ""
+) -> Lab:
+    """Twenty seconds of one dispatcher, then as many of its heir, a snapshot every ten."""
+    monkeypatch.setattr(snapshots, "MINUTE_MS", 10_000)
+    lab = Lab()
+
+    async def story(lab: Lab) -> None:
+        await live(lab)
+        lab.on_air[2] = 14
+        lab.say(online(2), request("r1"))
+        lab.say(answer(await offer_of(lab, "r1")))
+        await asyncio.sleep(17)
+        lab.loop.kill(lab.dispatchers[0][0])
+        between(lab.broker)
+        monkeypatch.setattr(dispatchers, "Mandate", lambda: Mandate(code_digest=code))
+        lab.start()
+        lab.say(request("r2"))
+        await offer_of(lab, "r2")
+        await asyncio.sleep(20)
+        forget_the_living(lab)
+
+    lab.run(story)
+    return lab
+
+
+def changed_at(broker: MemoryBroker, kind: str) -> int:
+    """The batch in which the last event of a kind stands."""
+    return max(int(body["batch"]) for body in bodies(broker) if body["type"] == kind)
+
+
+def test_what_another_version_decided_is_followed_and_the_rest_verified(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = handed_over(monkeypatch, lambda _: None, code="newer").broker
+    newer, last = changed_at(broker, "PolicyActivated"), len(batches(broker))
+    assert 1 < newer < last
+    verdict = verified(broker)
+    assert (verdict.exit_code, verdict.first, verdict.last) == (2, 1, newer - 1)
+    assert verdict.not_verifiable == {OTHER_CODE: last - newer + 1}
+    verdict = verified(broker, code_digest="newer")
+    assert (verdict.exit_code, verdict.first, verdict.last) == (2, newer, last)
+    assert verdict.not_verifiable == {OTHER_CODE: newer - 1}
+
+
+def test_who_knew_fewer_fixes_than_the_log_ever_held_is_not_verified_until_the_next_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def retention(broker: MemoryBroker) -> None:
+        locations = broker.partition(topics.LOCATIONS, 0)
+        locations.delete_before(locations.end)
+
+    broker = handed_over(monkeypatch, retention).broker
+    gap, last = changed_at(broker, "InputSkipped"), len(batches(broker))
+    verdict = verified(broker, everything=True)
+    assert verdict.exit_code == 0
+    assert verdict.not_verifiable[FIXES_GONE] > 0
+    assert verdict.last == last
+    assert verdict.verified + verdict.not_verifiable.total() == last
+    assert verdict.verified > gap - 1, "what was before, and what the next snapshot covers"
