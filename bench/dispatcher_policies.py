@@ -103,7 +103,7 @@ class Streets:
             pickup_m=lambda nodes: self.roads.plane.metres(self.roads.nodes[nodes]),
             zones=self.roads.zones,
             find_fetching=lambda: fetching or Fetching(self.rides(0), self.cars(0)),
-            find_riding=lambda: riding or self.riding(0),
+            find_riding=lambda _: riding or self.riding(0),
         )
 
     def fetching(self) -> Fetching:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from dispatcher.batch import Batch
 from dispatcher.policies.market import Cars, Fetching, Ints, Market, Rides, Riding, Times
 from dispatcher.policies.tuning import Tuning
+from dispatcher.trips import Trips
 from taxi.city import Driver, Ride
 from taxi.messages import Place
 from taxi.roads import RoadNetwork
@@ -38,7 +39,7 @@ def open_market(batch: Batch, before_ms: int, tuning: Tuning) -> Market:
         tuning=tuning,
         zones=batch.roads.zones,
         find_fetching=lambda: _fetching(batch),
-        find_riding=lambda: _riding(batch),
+        find_riding=lambda within_ms: _riding(batch, within_ms),
     )
 
 
@@ -117,19 +118,14 @@ def _fetching(batch: Batch) -> Fetching:
     return Fetching(columns, _cars(batch, [ride.driver for ride in rides if ride.driver is not None]))
 
 
-def _riding(batch: Batch) -> Riding:
-    """When each trip should be over, by the time the whole way takes. Not of who is lost or leaves then."""
-    drivers, on_trip = batch.city.drivers, RideState.ON_TRIP
-    rides = [
-        ride
-        for ride in batch.city.rides.values()
-        if ride.state is on_trip
-        and ride.driver
-        and not ((driver := drivers[ride.driver]).leaving or driver.lost_ms)
+def _riding(batch: Batch, within_ms: int) -> Riding:
+    """By the time that the whole way takes. Not of who is lost or leaves then."""
+    drivers, now_ms = batch.city.drivers, batch.now_ms
+    due = Trips.of(batch.city).due(batch.city, batch.roads, _percent(batch), now_ms + within_ms)
+    trips = [
+        (number, trip.dropoff, -((now_ms - trip.due_ms) // 1000))
+        for trip in due
+        if (number := trip.ride.driver) and not ((driver := drivers[number]).leaving or driver.lost_ms)
     ]
-    trip = batch.roads.trip
-    trips = np.array([trip(ride.pickup, ride.dropoff) for ride in rides], np.int32).reshape(-1, 2)
-    gone_s = np.array([(batch.now_ms - ride.started_ms) // 1000 for ride in rides], np.int32)
-    numbers = np.array([ride.driver for ride in rides], np.int64)
-    long_s = trips[:, 1] * np.int32(_percent(batch)) // np.int32(100)
-    return Riding(numbers, trips[:, 0].copy(), long_s - gone_s)
+    columns = np.array(trips, np.int64).reshape(-1, 3)
+    return Riding(columns[:, 0].copy(), columns[:, 1].astype(np.int32), columns[:, 2].astype(np.int32))

@@ -7,6 +7,7 @@ disagree. An event that the table forbids raises `IllegalTransitionError`: the d
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
@@ -94,7 +95,7 @@ class Totals(Struct, kw_only=True):
     expired: int = 0
 
 
-class CityState(Struct, kw_only=True):
+class CityState(Struct, kw_only=True, dict=True):
     """What the events say, up to the last one applied."""
 
     city: str = ""
@@ -115,6 +116,14 @@ class CityState(Struct, kw_only=True):
     displaced: list[str] = field(default_factory=list)
     """Rides whose driver this batch gave to another one, and which have not got theirs yet."""
     totals: Totals = field(default_factory=Totals)
+
+    @cached_property
+    def derived(self) -> dict[type, Any]:
+        """What readers work out from the state, by their types; kept as long as it, and no part of it.
+
+        It is neither written nor compared, and who keeps something here finds out whether it still holds.
+        """
+        return {}
 
     def apply(self, event: m.AnyEvent) -> Touched:
         """Fold one event in; say whose rows it touched. Raises IllegalTransitionError."""

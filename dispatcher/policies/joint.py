@@ -83,7 +83,8 @@ def _eligible(market: Market) -> Fetching:
 
 def _soon_free(market: Market) -> Cars:
     """Drivers who are about to let a rider out."""
-    riding, tuning = market.riding, market.tuning
+    tuning = market.tuning
+    riding = market.find_riding(tuning.ahead_ms)
     left_ms = riding.left_s.astype(np.int64) * 1000
     soon = np.flatnonzero((left_ms < tuning.ahead_ms) & (left_ms > -tuning.ahead_late_ms_max))
     soon = soon[np.argsort(riding.numbers[soon])]

@@ -87,7 +87,7 @@ class Fetching(NamedTuple):
 
 
 class Riding(NamedTuple):
-    """Trips under way of drivers who go on working, in no particular order."""
+    """Trips that end soon, of drivers who go on working, in no particular order."""
 
     numbers: Longs
     """The drivers."""
@@ -112,7 +112,8 @@ class Market:
     tuning: Tuning = field(default_factory=Tuning)
     zones: Zones | None = None
     find_fetching: Callable[[], Fetching]
-    find_riding: Callable[[], Riding]
+    find_riding: Callable[[int], Riding]
+    """Who has a rider and should be there within so many ms; whoever should have been is among them."""
 
     @cached_property
     def eta_s(self) -> Ints:
@@ -123,11 +124,6 @@ class Market:
     def fetching(self) -> Fetching:
         """Who is on the way to a pickup."""
         return self.find_fetching()
-
-    @cached_property
-    def riding(self) -> Riding:
-        """Who has a rider."""
-        return self.find_riding()
 
     def is_due(self, interval_ms: int) -> bool:
         """Whether log time has passed a multiple of the interval since the batch before."""

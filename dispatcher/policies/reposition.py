@@ -48,7 +48,7 @@ def drives(market: Market, taken: set[int]) -> Iterator[Drive]:
 
 def _balance(market: Market, zones: Zones, here: Ints) -> tuple[Longs, Longs]:
     """How many drivers each zone can spare, and how many it lacks; whole drivers, in integers."""
-    riding = market.riding
+    riding = market.find_riding(market.tuning.reposition_horizon_ms)
     soon = riding.dropoff[riding.left_s * 1000 < market.tuning.reposition_horizon_ms]
     count = len(zones)
     supply = np.bincount(here, minlength=count) + np.bincount(zones.zone[soon], minlength=count)

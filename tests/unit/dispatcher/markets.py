@@ -78,7 +78,7 @@ def market(
         find_fetching=lambda: Fetching(
             rides(fetched, first=waiting, refused=refused[waiting:]), cars(fetched, first=idle)
         ),
-        find_riding=lambda: Riding(
+        find_riding=lambda _: Riding(
             FIRST_DRIVER + np.arange(soon, n_cars, dtype=np.int64),
             np.arange(soon, n_cars, dtype=np.int32),
             np.array(soon_s, np.int32),

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trips under way, by when they should be over: a batch looks at those that are due, not at thousands."""
+
+from bisect import bisect_left, insort
+from operator import attrgetter
+from typing import Final, NamedTuple, Self
+
+from taxi.city import CityState, Ride
+from taxi.roads import RoadNetwork
+from taxi.states import RideState
+
+_ON_TRIP: Final = RideState.ON_TRIP
+
+
+class Trip(NamedTuple):
+    """A ride with its rider on board."""
+
+    due_ms: int
+    """When its driver should be there, by the time that the whole way takes at this hour."""
+    dropoff: int
+    """A node."""
+    ride: Ride
+
+
+_due: Final = attrgetter("due_ms")
+
+
+class Trips:
+    """The trips of one city. Remembered beside its state, never believed: each look holds them against it.
+
+    What is remembered of a ride is what can't change until its trip ends.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, Ride] = {}
+        self._by_due: list[Trip] = []
+        """Some may be over: who is looked at and is, is dropped."""
+        self._percent = 100
+
+    @classmethod
+    def of(cls, city: CityState) -> Self:
+        """Those that were looked at before, if any were."""
+        found: Self = city.derived.setdefault(cls, cls())
+        return found
+
+    @property
+    def remembered(self) -> int:
+        """How many; those that ended before their time among them."""
+        return len(self._by_due)
+
+    def due(self, city: CityState, roads: RoadNetwork, percent: int, until_ms: int) -> list[Trip]:
+        """All that should be over before `until_ms`, soonest first; `percent`: what driving takes now."""
+        if percent != self._percent:
+            self._known, self._by_due, self._percent = {}, [], percent
+        self._take_in(city, roads)
+        looked_at = self._by_due[: bisect_left(self._by_due, until_ms, key=_due)]
+        found = [trip for trip in looked_at if _is_under_way(city, trip.ride)]
+        if len(found) < len(looked_at):
+            self._by_due[: len(looked_at)] = found
+            self._known = {trip.ride.ride: trip.ride for trip in self._by_due}
+        return found
+
+    def _take_in(self, city: CityState, roads: RoadNetwork) -> None:
+        """Whoever was picked up since."""
+        known = self._known.get
+        new = [r for r in city.rides.values() if r.state is _ON_TRIP and known(r.ride) is not r]
+        for ride in new:
+            dropoff, time_s = roads.trip(ride.pickup, ride.dropoff)
+            due_ms = ride.started_ms + time_s * self._percent // 100 * 1000
+            insort(self._by_due, Trip(due_ms, dropoff, ride), key=_due)
+            self._known[ride.ride] = ride
+
+
+def _is_under_way(city: CityState, ride: Ride) -> bool:
+    return ride.state is _ON_TRIP and city.rides.get(ride.ride) is ride
