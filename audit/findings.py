@@ -9,6 +9,7 @@ RULES: Final = {
     "driver_on_two_rides": "a driver has one ride at a time",
     "ride_with_two_drivers": "a ride has one driver at a time",
     "chain_not_whole": "rides that change drivers together do so in one batch, or none does",
+    "lost_driver_fetches": "a driver without a signal gives a ride back that is not picked up yet",
     "refused_driver_again": "a driver who let a ride go is never given it again",
     "ride_never_ends": "every accepted request ends, each stage within its time limit",
     "illegal_transition": "every move of a ride or driver is one that its state allows",

@@ -93,6 +93,7 @@ class Life:
             self._move(event)
         elif kind in self._shifts:
             driver = self._driver(event["driver"])
+            self._touched[event["driver"]] = None
             if not self._shifts[kind](driver):
                 self._findings.blame("illegal_transition", event, "of", driver)
         elif kind == "DriverRepositioned":
@@ -109,9 +110,11 @@ class Life:
     def close(self, closed: Body) -> None:
         """What must hold between batches."""
         for number in self._touched:
-            rides = self._driver(number).rides
-            if len(rides) > 1:
-                self._findings.blame("driver_on_two_rides", number, *rides, f"in batch {closed['batch']}")
+            driver, when = self._driver(number), f"in batch {closed['batch']}"
+            if len(driver.rides) > 1:
+                self._findings.blame("driver_on_two_rides", number, *driver.rides, when)
+            if driver.is_lost and any(self.rides[name].state in BEFORE_PICKUP for name in driver.rides):
+                self._findings.blame("lost_driver_fetches", number, *driver.rides, when)
         self._touched.clear()
         for chain, said in self._chains.items():
             if set(said) != {len(said)}:

@@ -199,7 +199,13 @@ def ordered_from_nobody(log: HandMadeLog) -> None:
     log.batch(order("r3", 2, 2), order("r4", 1, 2))
 
 
+def lost_and_still_expected(log: HandMadeLog) -> None:
+    two_rides_under_way(log)
+    log.batch(event("DriverLost", driver=1))
+
+
 LIES: list[tuple[str, Lie, str]] = [
+    ("a lost driver keeps a ride that waits for him", lost_and_still_expected, "lost_driver_fetches"),
     ("half a chain", half_a_chain, "chain_not_whole"),
     ("half a chain leaves a driver with two rides", half_a_chain, "driver_on_two_rides"),
     ("who refused is asked again", ordered_again, "refused_driver_again"),

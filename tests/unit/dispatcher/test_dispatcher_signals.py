@@ -44,6 +44,15 @@ def test_a_driver_lost_before_the_pickup_gives_the_ride_back_with_its_age(town: 
     assert town.ride().requested_ms == requested_ms
 
 
+def test_a_driver_lost_before_the_answer_gives_the_offer_back(town: Town) -> None:
+    silence(town, 1)
+    town.wait(12_000)
+    assert town.offered().driver == 1, "silent for less than fifteen seconds"
+    events = town.wait(4_000)
+    assert [kind for kind in kinds(events) if kind != "RideOffered"] == ["DriverLost", "RideReleased"]
+    assert town.ride().refused == [1]
+
+
 def test_a_trip_goes_on_without_a_signal_for_ten_minutes(town: Town) -> None:
     offer = town.on_trip()
     silence(town, offer.driver)
