@@ -22,7 +22,7 @@ from gateway.stream.session import Serve, judge
 from gateway.stream.tokens import Grant, Keys, Role
 from taxi.cursor import Cursor
 from tests.protocol.stage import CORNER, EXPIRY_MS, Stage, look, until_seen
-from tests.simulation import planted
+from tests.simulation import planted_gateway as planted
 from tests.simulation.sockets import KERNEL_BYTES, Socket
 from tests.unit.gateway.lab import EPOCH, HERE, THERE, Browser
 

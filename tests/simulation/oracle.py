@@ -23,6 +23,7 @@ from tests.simulation.oracle_fold import (
     LocationFold,
     ride_rows,
 )
+from tests.simulation.oracle_held import Held
 from tests.simulation.still_bus import StillBus, at_once
 
 LIVE_MS = 5_000
@@ -57,6 +58,8 @@ class Oracle:
     mandate: Mandate
     why_not: Counter[str] = field(default_factory=Counter)
     """Batches that the replay could not verify."""
+    holds: Counter[str] = field(default_factory=Counter)
+    """How often somebody waited beside idle drivers, and how often somebody was late."""
 
     def violations(self) -> Iterator[Violation]:
         """All broken rules, most telling first; at most one of each kind."""
@@ -70,6 +73,7 @@ class Oracle:
             self.every_cut_is_the_fold_of_the_log,
             self.every_feed_event_once_in_order,
             self.every_batch_is_decided_alike_again,
+            self.nobody_is_held_beside_idle_drivers,
             self.one_outcome_for_each_command,
             self.one_letter_for_each_unreadable_message,
             self.inputs_never_go_back,
@@ -157,6 +161,12 @@ class Oracle:
         anew = {INPUT_GONE} if any(reason.endswith("recreated") for reason in reasons) else set()
         return anew | {FIXES_GONE, NO_SNAPSHOT}
 
+    def nobody_is_held_beside_idle_drivers(self) -> Iterator[Violation]:
+        """But for drivers who are about to be free."""
+        held = Held(self.events, self.locations, self.roads)
+        yield from held.violations()
+        self.holds = held.tally
+
     def one_letter_for_each_unreadable_message(self) -> Iterator[Violation]:
         """At least one: a crash may repeat it."""
         letters = {
@@ -240,6 +250,7 @@ class Oracle:
     def tally(self) -> Counter[str]:
         """What events there were, for which reasons, and what came of re-matching."""
         tally = Counter(event.kind for event in self.events.events)
+        tally.update(self.holds)
         tally.update({f"not verifiable: {why}": count for why, count in self.why_not.items()})
         for event in self.events.events:
             body = event.body

@@ -16,6 +16,7 @@ from unittest.mock import patch
 from taxi import city as city_module
 from taxi import snapshots
 from tests.simulation import planted
+from tests.simulation.faults_of_the_town import within_reach
 from tests.simulation.loop import Stuck
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.oracle import Violation
@@ -80,7 +81,7 @@ def run_seed(
     gc.freeze()  # what was imported is not looked at when the world is buried
     world = World(seed, kind)
     try:
-        with scaled(), planted.BUGS[bug]() if bug else nullcontext():
+        with scaled(), within_reach(world), planted.BUGS[bug]() if bug else nullcontext():
             try:
                 world.loop.run_until_complete(nemesis(world).run())
             except Stuck as stuck:

@@ -40,6 +40,9 @@ EVERYWHERE: Final = (
     "a ride swapped again",
     "RideReleased: refused",
     "CommandRejected: too_late",
+    "somebody with a rider stood still",
+    "a ride held back",
+    "a ride not held for one who is late",
 )
 
 

@@ -25,6 +25,7 @@ from gateway.settings import Settings as GatewaySettings
 from gateway.stream.tokens import Grant, Keys, Role
 from simulator.settings import Habits as PeopleHabits
 from simulator.settings import Settings as SimulatorSettings
+from simulator.world import World as Town
 from taxi import topics
 from taxi.bus import BusError
 from taxi.bus.memory import MemoryBroker, MemoryBus, MemoryLimits
@@ -61,6 +62,9 @@ TUNING = Tuning(
     rematch_interval_ms=2_000,
     rematch_left_ms_min=2_000,
     swap_price_ms=500,
+    ahead_ms=4_000,
+    ahead_price_ms=500,
+    ahead_late_ms_max=2_000,
     reposition_interval_ms=4_000,
     reposition_horizon_ms=10_000,
     reposition_drive_ms_max=20_000,
@@ -181,6 +185,8 @@ class World:
     story: deque[tuple[Any, ...]] = field(default_factory=lambda: deque(maxlen=400))
     nodes: dict[str, Node] = field(default_factory=dict)
     mains: dict[str, SimTask] = field(default_factory=dict)
+    towns: dict[str, Town] = field(default_factory=dict)
+    """By simulator: its drivers and riders, in its newest life."""
     calm: asyncio.Event = field(default_factory=asyncio.Event)
     demand_stopped: bool = False
     on_line: Callable[[str, str], None] | None = None
@@ -395,7 +401,7 @@ class World:
         """Nothing of this world is reachable any more, and none of it ran a `finally`."""
         for node in self.nodes.values():
             self.loop.kill(node)
-        for kept in (self.nodes, self.mains, self.sights, self.sockets.listeners):
+        for kept in (self.nodes, self.mains, self.towns, self.sights, self.sockets.listeners):
             kept.clear()
         del self.broker, self.sockets
         self.loop.bury()
