@@ -16,7 +16,8 @@ from taxi.messages import BatchClosed, EpochStarted
 from tests.property.gateway_log import Box, Log, Oracle, advance, booted
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.run import scaled
-from tests.simulation.world import CITY, EXPIRY_MS, World, city
+from tests.simulation.scale import CITY, EXPIRY_MS, city
+from tests.simulation.world import World
 
 SEED = 7
 RECORDED_S = 48.0

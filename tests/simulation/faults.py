@@ -7,6 +7,8 @@ import random
 
 from tests.simulation.world import DISPATCHERS, World
 
+FAULTS_S = 40.0
+
 
 class Faults:
     """Each fault is a coroutine that hurts the world, and heals what it hurt when it returns."""

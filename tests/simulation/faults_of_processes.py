@@ -5,11 +5,11 @@ import asyncio
 import contextlib
 import random
 
-from tests.simulation.faults import Faults
+from tests.simulation.faults import FAULTS_S, Faults
 from tests.simulation.loop import Node, State
-from tests.simulation.world import BUS_LIMITS, DISPATCHERS
+from tests.simulation.scale import BUS_LIMITS
+from tests.simulation.world import DISPATCHERS
 
-FAULTS_S = 40.0
 FROZEN_S_MAX = 9.0
 LID_SHARE = 0.15
 """Of worlds in which the machine sleeps once."""

@@ -8,8 +8,9 @@ from taxi import codec, topics
 from taxi.bus import Outgoing
 from taxi.messages import Fix
 from tests.simulation.faults import Faults
+from tests.simulation.scale import BUS_LIMITS
 from tests.simulation.sockets import Socket
-from tests.simulation.world import BUS_LIMITS, World
+from tests.simulation.world import World
 
 DOWN_S_MAX = 7.0
 GROWN_S = 12.0

@@ -5,13 +5,13 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from tests.simulation.faults import FAULTS_S
 from tests.simulation.faults_of_processes import ProcessFaults
 from tests.simulation.faults_of_the_broker import BrokerFaults
 from tests.simulation.faults_of_the_town import TownFaults
 from tests.simulation.loop import State
 from tests.simulation.world import World
 
-FAULTS_S = 40.0
 CALM_S = 10.0
 """Everyone is healthy for at least so long …"""
 SETTLED_S = 14.0

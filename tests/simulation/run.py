@@ -20,7 +20,8 @@ from tests.simulation.faults_of_the_town import within_reach
 from tests.simulation.loop import Stuck
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.oracle import Violation
-from tests.simulation.world import EXPIRY_MS, World
+from tests.simulation.scale import EXPIRY_MS
+from tests.simulation.world import World
 
 SNAPSHOT_MS = 5_000
 SNAPSHOT_SLOTS = 8

@@ -17,7 +17,7 @@ from tests.simulation.oracle_fold import (
     place,
 )
 from tests.simulation.oracle_held import Held
-from tests.simulation.world import city
+from tests.simulation.scale import city
 
 ROADS = city()[0]
 LIMITS = {

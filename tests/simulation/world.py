@@ -8,7 +8,6 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from msgspec.structs import astuple
@@ -16,95 +15,42 @@ from msgspec.structs import astuple
 import dispatcher.shell
 import gateway.shell
 import simulator.shell
-from dispatcher.core import Mandate
-from dispatcher.limits import Limits
-from dispatcher.policies.tuning import Tuning
 from dispatcher.settings import Settings as DispatcherSettings
 from dispatcher.territory import Territory
 from gateway.settings import Settings as GatewaySettings
 from gateway.stream.tokens import Grant, Keys, Role
-from simulator.settings import Habits as PeopleHabits
 from simulator.settings import Settings as SimulatorSettings
 from simulator.world import World as Town
 from taxi import topics
 from taxi.bus import BusError
-from taxi.bus.memory import MemoryBroker, MemoryBus, MemoryLimits
+from taxi.bus.memory import MemoryBroker, MemoryBus
 from taxi.bus.memory_log import Fate
 from taxi.client.rows import Cut
 from taxi.client.state import ClientState
-from taxi.roads import RoadNetwork, TripDemand
-from taxi.roads_grid import grid_city
 from taxi.runtime.env import Env
 from tests.simulation.client import Client, Habits, Window
 from tests.simulation.loop import Node, SimLoop, SimTask, State
 from tests.simulation.oracle import Oracle, Sight, Violation, of_the_group
+from tests.simulation.scale import (
+    BUS_LIMITS,
+    CITIES,
+    CITY,
+    DRAIN_PER_S,
+    EXPIRY_MS,
+    MANDATE,
+    PEOPLE,
+    SECOND_CITY,
+    city,
+)
 from tests.simulation.sockets import SimListener, Socket, SocketNetwork
 
 BIRTH_MS = 1_750_000_000_000
-CITY = "grid"
-EXPIRY_MS = 8_000
 TOKEN_SECRET = "a secret of the simulation's own"
-DRAIN_PER_S = 2
-BUS_LIMITS = MemoryLimits(
-    give_up_s=3.0, request_s=0.8, end_transaction_s=0.5, transaction_s=6.0, session_s=3.0, heartbeat_s=0.7
-)
-CITY_LIMITS = Limits(
-    policy_interval_ms=1_000,
-    offer_timeout_ms=3_000,
-    refuse_ms=1_500,
-    patience_ms=12_000,
-    no_show_ms=5_000,
-    lost_ms=4_000,
-    lost_on_trip_ms=9_000,
-)
-TUNING = Tuning(
-    ageing_ms_per_s=250,
-    rematch_interval_ms=2_000,
-    rematch_left_ms_min=2_000,
-    swap_price_ms=500,
-    ahead_ms=4_000,
-    ahead_price_ms=500,
-    ahead_late_ms_max=2_000,
-    reposition_interval_ms=4_000,
-    reposition_horizon_ms=10_000,
-    reposition_drive_ms_max=20_000,
-    reposition_slack_ms=2_000,
-)
-MANDATE = Mandate(limits=CITY_LIMITS, tuning=TUNING)
-PEOPLE = PeopleHabits(
-    requests_per_driver_s=0.08,
-    accept_share=0.8,
-    decline_share=0.1,
-    answer_s=(0.2, 1.0),
-    refuse_share=0.15,
-    refuse_s=(0.2, 1.6),
-    board_s=(0.5, 1.5),
-    alight_s=(0.3, 1.0),
-    no_show_share=0.05,
-    no_show_s=5.0,
-    impatient_share=0.1,
-    patience_s=(2.0, 8.0),
-    break_share=0.3,
-    break_s=(3.0, 8.0),
-    hour_s=60.0,
-    park_s=(1.0, 4.0),
-    resend_s=2.0,
-    look_back_s=8.0,
-)
 DISPATCHERS = ("dispatcher-1", "dispatcher-2")
 SERVICES = (*DISPATCHERS, "gateway-1", "gateway-2", "simulator")
 CLIENTS = ("client-1", "client-2", "client-3")
-SECOND_CITY = "hill"
-CITIES = f"{CITY},{SECOND_CITY}={CITY}"
 KINDS = ("whole", "cities")
 """What a world is made of: the whole of one city, or two cities' dispatchers and simulators alone."""
-
-
-@cache
-def city(name: str = CITY) -> tuple[RoadNetwork, TripDemand]:
-    """Squared paper: a block takes two seconds."""
-    roads = grid_city(4, 4, block_m=60.0, speed_mps=30.0, name=name)
-    return roads, TripDemand.uniform(roads.n_nodes)
 
 
 class NodeLog:
