@@ -145,3 +145,60 @@ def test_who_does_not_arrive_in_time_loses_the_ride(forgotten: int) -> None:
     log.batch(*released[forgotten:])
     log.batch()
     assert log.broken() == ({"ride_never_ends"} if forgotten else set())
+
+
+def test_a_ride_that_is_asked_for_while_it_is_open_is_found_and_its_driver_is_free() -> None:
+    log = honest_log()
+    offered(log, driver=1)
+    body, _ = requested("r3")
+    log.batch({**body, "command_id": "again"}, say=(asked("RequestRide", "again"),))
+    assert log.broken() == {"illegal_transition"}
+    log.batch(event("RideCancelled", "no", ride="r3", reason="rider"), say=(asked("CancelRide", "no"),))
+    offered(log, driver=1, ride="r4")
+    found = log.audited()
+    assert found.violations == {"illegal_transition": 1}
+    assert found.open_rides == 1
+
+
+# --- logs whose beginning is gone --------------------------------------------------------------------
+
+
+def headless(kind: str, log: HandMadeLog) -> HandMadeLog:
+    """The log from the batch of the last event of a kind on, and the end of the batch before."""
+    log.cut_events = max(i for i, one in enumerate(log.events) if one["type"] == kind) - 1
+    log.cut_commands = 3
+    return log
+
+
+def test_a_ride_whose_beginning_is_gone_is_counted_and_ends() -> None:
+    found = headless("DriverArrived", honest_log()).audited()
+    assert found.violations == {}
+    assert (found.completed, found.open_rides) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"), [({"driver": 2}, "ride_with_two_drivers"), ({"attempt": 2}, "illegal_transition")]
+)
+def test_what_was_said_first_of_a_ride_whose_beginning_is_gone_is_believed(changes: Event, rule: str) -> None:
+    log = headless("DriverArrived", honest_log())
+    log.rewrite("TripStarted", lambda body: body.update(changes))
+    assert rule in log.broken()
+
+
+def test_a_driver_who_was_on_a_ride_when_the_log_begins_is_not_idle() -> None:
+    log = honest_log()
+    two_rides_under_way(log)
+    log.batch(
+        event("DriverArrived", "r3:at", ride="r3", driver=1, attempt=1),
+        say=(asked("ReportProgress", "r3:at"),),
+    )
+    headless("DriverArrived", log)
+    assert log.broken() == set()
+    offered(log, driver=1, ride="r5")
+    assert log.broken() == {"driver_on_two_rides"}
+
+
+def test_what_is_said_in_another_attempt_is_found() -> None:
+    log = honest_log()
+    log.rewrite("TripStarted", lambda body: body.update(attempt=2))
+    assert log.broken() == {"illegal_transition"}
