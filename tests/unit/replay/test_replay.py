@@ -169,7 +169,7 @@ def handed_over(
         between(lab.broker)
         monkeypatch.setattr(dispatchers, "Mandate", lambda: Mandate(code_digest=code))
         lab.start()
-        lab.say(request("r2"))
+        lab.say(online(1, "1:again"), online(2, "2:again"), request("r2"))
         await offer_of(lab, "r2")
         await asyncio.sleep(20)
         forget_the_living(lab)
@@ -212,3 +212,16 @@ def test_who_knew_fewer_fixes_than_the_log_ever_held_is_not_verified_until_the_n
     assert verdict.last == last
     assert verdict.verified + verdict.not_verifiable.total() == last
     assert verdict.verified > gap - 1, "what was before, and what the next snapshot covers"
+
+
+def test_a_city_that_lost_its_events_is_decided_again_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(broker: MemoryBroker) -> None:
+        for topic, left in ((topics.EVENTS, 2), (topics.SNAPSHOTS, 0)):  # its last BatchClosed and a marker
+            partition = broker.partition(topic, 0)
+            partition.delete_before(partition.end - left)
+
+    broker = handed_over(monkeypatch, lose).broker
+    lost, last = changed_at(broker, "EpochStarted"), len(batches(broker))
+    assert 1 < lost < last
+    verdict = verified(broker, everything=True)
+    assert (verdict.exit_code, verdict.verified, verdict.not_verifiable.total()) == (0, last, 0)
