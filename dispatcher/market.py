@@ -23,11 +23,7 @@ def open_market(batch: Batch, before_ms: int, tuning: Tuning) -> Market:
     """
     city, now_ms = batch.city, batch.now_ms
     since_ms = now_ms - batch.limits.patience_ms
-    waiting = [
-        ride
-        for ride in city.rides.values()
-        if ride.state is RideState.REQUESTED and ride.requested_ms > since_ms
-    ]
+    waiting = [ride for ride in city.by_state[RideState.REQUESTED].values() if ride.requested_ms > since_ms]
     idle = sorted([number for number in city.idle() if number in batch.newest.drivers])
     return Market(
         rides=_rides(batch, waiting),
@@ -109,10 +105,8 @@ def _fetching(batch: Batch) -> Fetching:
     city = batch.city
     rides = [
         ride
-        for ride in city.rides.values()
-        if ride.state is RideState.ASSIGNED
-        and ride.driver in batch.newest.drivers
-        and not city.drivers[ride.driver].leaving
+        for ride in city.by_state[RideState.ASSIGNED].values()
+        if ride.driver in batch.newest.drivers and not city.drivers[ride.driver].leaving
     ]
     columns = _rides(batch, rides)
     return Fetching(columns, _cars(batch, [ride.driver for ride in rides if ride.driver is not None]))
@@ -127,5 +121,5 @@ def _riding(batch: Batch, within_ms: int) -> Riding:
         for trip in due
         if (number := trip.ride.driver) and not ((driver := drivers[number]).leaving or driver.lost_ms)
     ]
-    columns = np.array(trips, np.int64).reshape(-1, 3)
+    columns = np.array(sorted(trips), np.int64).reshape(-1, 3)
     return Riding(columns[:, 0].copy(), columns[:, 1].astype(np.int32), columns[:, 2].astype(np.int32))

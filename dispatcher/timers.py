@@ -4,7 +4,7 @@
 from dispatcher.batch import Batch
 from taxi import messages as m
 from taxi.city import Driver, Ride
-from taxi.states import ENDED, RideState
+from taxi.states import RideState
 
 
 def run_timers(batch: Batch) -> None:
@@ -14,7 +14,7 @@ def run_timers(batch: Batch) -> None:
     for number in unheard:
         _watch(batch, number, drivers[number])
     nobody_lost = not any(drivers[number].lost_ms for number in unheard)
-    for ride in sorted(_open_rides(batch, nobody_lost=nobody_lost), key=lambda ride: ride.ride):
+    for ride in sorted(_due_rides(batch, nobody_lost=nobody_lost), key=lambda ride: ride.ride):
         _age(batch, ride)
 
 
@@ -28,15 +28,19 @@ def _unheard(batch: Batch) -> list[int]:
     ]
 
 
-def _open_rides(batch: Batch, *, nobody_lost: bool) -> list[Ride]:
-    """Rides of which there may be something to say. A trip goes on while its driver is heard of."""
-    since_ms = batch.now_ms - batch.limits.trip_ms_max
-    on_trip = RideState.ON_TRIP
+def _due_rides(batch: Batch, *, nobody_lost: bool) -> list[Ride]:
+    """Rides whose time has come. A trip goes on while its driver is heard of."""
+    rides, now_ms, limits = batch.city.by_state, batch.now_ms, batch.limits
+    requested_by_ms = now_ms - limits.patience_ms
+    arrived_by_ms = now_ms - limits.no_show_ms
+    assigned_by_ms = now_ms - limits.pickup_ms_max
+    started_by_ms = now_ms if not nobody_lost else now_ms - limits.trip_ms_max
     return [
-        ride
-        for ride in batch.city.rides.values()
-        if not (nobody_lost and ride.state is on_trip and ride.started_ms > since_ms)
-        and ride.state not in ENDED
+        *(ride for ride in rides[RideState.OFFERED].values() if ride.expires_ms <= now_ms),
+        *(ride for ride in rides[RideState.REQUESTED].values() if ride.requested_ms <= requested_by_ms),
+        *(ride for ride in rides[RideState.ARRIVED].values() if ride.arrived_ms <= arrived_by_ms),
+        *(ride for ride in rides[RideState.ASSIGNED].values() if ride.assigned_ms <= assigned_by_ms),
+        *(ride for ride in rides[RideState.ON_TRIP].values() if ride.started_ms <= started_by_ms),
     ]
 
 

@@ -2,6 +2,7 @@
 """Trips under way, by when they should be over: a batch looks at those that are due, not at thousands."""
 
 from bisect import bisect_left, insort
+from itertools import takewhile
 from operator import attrgetter
 from typing import Final, NamedTuple, Self
 
@@ -57,18 +58,23 @@ class Trips:
         found = [trip for trip in looked_at if _is_under_way(city, trip.ride)]
         if len(found) < len(looked_at):
             self._by_due[: len(looked_at)] = found
-            self._known = {trip.ride.ride: trip.ride for trip in self._by_due}
+            self._forget([trip.ride for trip in looked_at if not _is_under_way(city, trip.ride)])
         return found
 
     def _take_in(self, city: CityState, roads: RoadNetwork) -> None:
-        """Whoever was picked up since."""
-        known = self._known.get
-        new = [r for r in city.rides.values() if r.state is _ON_TRIP and known(r.ride) is not r]
-        for ride in new:
+        """Whoever was picked up since: they come last, behind all who are known."""
+        known = self._known
+        latest = reversed(city.by_state[_ON_TRIP].values())
+        for ride in list(takewhile(lambda ride: known.get(ride.ride) is not ride, latest)):
             dropoff, time_s = roads.trip(ride.pickup, ride.dropoff)
             due_ms = ride.started_ms + time_s * self._percent // 100 * 1000
             insort(self._by_due, Trip(due_ms, dropoff, ride), key=_due)
-            self._known[ride.ride] = ride
+            known[ride.ride] = ride
+
+    def _forget(self, over: list[Ride]) -> None:
+        for ride in over:
+            if self._known.get(ride.ride) is ride:  # else another ride has the name by now
+                del self._known[ride.ride]
 
 
 def _is_under_way(city: CityState, ride: Ride) -> bool:

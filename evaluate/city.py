@@ -7,6 +7,7 @@ time, the others often enough that nobody is lost. All else is what the live cit
 
 import time
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import msgspec
@@ -120,18 +121,17 @@ class VirtualCity:
         rows = np.arange(len(fleet))
         place = np.array((fleet.arc, fleet.share, fleet.side_m))
         if second % _EVERYBODY_EVERY_S:
-            assigned = RideState.ASSIGNED
-            fetching = [r.driver for r in self.city.rides.values() if r.state is assigned and r.driver]
+            fetching = [r.driver for r in self.city.by_state[RideState.ASSIGNED].values() if r.driver]
             rows = np.append(self.world.idle_rows, np.array(fetching, np.intp) - 1)
             rows = rows[(place[:, rows] != self._seen[:, rows]).any(axis=0)]
         self._seen[:, rows] = place[:, rows]
         sight = self.fleet.see(rows)
         lng, lat = np.round(sight.points, 6).T.tolist()
         heading = np.round(sight.heading).astype(np.int64).tolist()
-        known = self.newest.drivers
-        for row, x, y, towards in zip(rows.tolist(), lng, lat, heading, strict=True):
-            self._locations += 1
-            known[row + 1] = Seen(now_ms, self._locations, now_ms, x, y, towards)
+        offsets = range(self._locations + 1, self._locations + len(rows) + 1)
+        seen = map(Seen, repeat(now_ms), offsets, repeat(now_ms), lng, lat, heading)
+        self.newest.drivers.update(zip((rows + 1).tolist(), seen, strict=True))
+        self._locations += len(rows)
         self.newest.heard_ms = now_ms
 
 

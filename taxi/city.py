@@ -118,6 +118,17 @@ class CityState(Struct, kw_only=True, dict=True):
     totals: Totals = field(default_factory=Totals)
 
     @cached_property
+    def by_state(self) -> dict[RideState, dict[str, Ride]]:
+        """The rides by where they stand; who came to stand there while this was kept comes last.
+
+        Follows from `rides`; every fold keeps it up.
+        """
+        lots: dict[RideState, dict[str, Ride]] = {state: {} for state in RideState}
+        for name, ride in self.rides.items():
+            lots[ride.state][name] = ride
+        return lots
+
+    @cached_property
     def derived(self) -> dict[type, Any]:
         """What readers work out from the state, by their types; kept as long as it, and no part of it.
 
@@ -207,8 +218,15 @@ def _move(city: CityState, event: Any) -> Ride:
     ride = _movable(city, event)
     if ride.driver is not None and getattr(event, "driver", ride.driver) not in (ride.driver, None):
         raise IllegalTransitionError(f"{event} while its driver is {ride.driver}")
-    ride.state = MOVES[type(event)][1]
+    _stand(city, ride, MOVES[type(event)][1])
     return ride
+
+
+def _stand(city: CityState, ride: Ride, state: RideState) -> None:
+    lots = city.by_state
+    del lots[ride.state][ride.ride]
+    ride.state = state
+    lots[state][ride.ride] = ride
 
 
 def _movable(city: CityState, event: Any) -> Ride:
@@ -243,13 +261,14 @@ def _free(city: CityState, ride: Ride) -> int | None:
 def _requested(city: CityState, event: m.RideRequested) -> Touched:
     if event.ride in city.rides:
         raise IllegalTransitionError(f"{event}: the ride exists")
-    city.rides[event.ride] = Ride(
+    ride = Ride(
         ride=event.ride,
         rider=event.rider,
         pickup=event.pickup,
         dropoff=event.dropoff,
         requested_ms=event.at_ms,
     )
+    city.by_state[ride.state][ride.ride] = city.rides[ride.ride] = ride
     return Touched((), (event.ride,))
 
 
@@ -292,12 +311,8 @@ def _reassigned(city: CityState, event: m.RideReassigned) -> Touched:
         city.displaced.append(held.ride)
     before = _give_up(city, ride)
     ride.assigned_ms = ride.assigned_ms or event.at_ms
-    ride.state, ride.driver, ride.attempt, ride.eta_s = (
-        RideState.ASSIGNED,
-        event.driver,
-        event.attempt,
-        event.eta_s,
-    )
+    _stand(city, ride, RideState.ASSIGNED)
+    ride.driver, ride.attempt, ride.eta_s = event.driver, event.attempt, event.eta_s
     ride.driver_since_ms, ride.ordered = event.at_ms, True
     ride.swaps += before is not None
     driver.ride = ride.ride
@@ -391,6 +406,8 @@ def _start_empty(city: CityState) -> Touched:
     touched = Touched(tuple(city.drivers), tuple(city.rides))
     city.drivers, city.rides, city.commands, city.totals = {}, {}, {}, Totals()
     city.displaced = []
+    for lot in city.by_state.values():
+        lot.clear()
     return touched
 
 
@@ -420,13 +437,10 @@ def _forget(city: CityState) -> None:
     for command_id, _ in list(takewhile(lambda item: item[1] <= known_since_ms, city.commands.items())):
         del city.commands[command_id]
     ended_by_ms = city.now_ms - ENDED_KEPT_MS
-    gone = [
-        ride.ride
-        for ride in city.rides.values()
-        if ride.ended_ms and ride.ended_ms <= ended_by_ms and ride.state in ENDED
-    ]
-    for name in gone:
-        del city.rides[name]
+    for state in ENDED:
+        lot = city.by_state[state]
+        for name in [name for name, ride in lot.items() if ride.ended_ms and ride.ended_ms <= ended_by_ms]:
+            del city.rides[name], lot[name]
 
 
 _FOLDS: Final[dict[type[m.Event], Callable[[CityState, Any], Touched]]] = {

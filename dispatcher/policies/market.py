@@ -87,7 +87,7 @@ class Fetching(NamedTuple):
 
 
 class Riding(NamedTuple):
-    """Trips that end soon, of drivers who go on working, in no particular order."""
+    """Trips that end soon, of drivers who go on working, ascending by driver."""
 
     numbers: Longs
     """The drivers."""

@@ -181,6 +181,13 @@ class Life(RuleBasedStateMachine):
             elif not driver.lost_ms:
                 assert city.status(number) in {DriverStatus.IDLE, DriverStatus.OFFLINE}
 
+    @invariant()
+    def every_ride_stands_where_it_is_looked_for(self) -> None:
+        if not hasattr(self, "town"):
+            return
+        city = self.town.city
+        assert city.by_state == CityState.from_bytes(city.to_bytes()).by_state
+
     def teardown(self) -> None:
         """Left alone, every ride ends; and the whole story is decided alike again."""
         if not hasattr(self, "town"):

@@ -52,7 +52,7 @@ class Story:
         if ride is not None and ride.state is RideState.ON_TRIP:
             self.say(m.TripCompleted, ride=f"r{n}", driver=n, attempt=1, trip_s=1)
         if is_forgotten and ride is not None:
-            del self.city.rides[ride.ride]
+            del self.city.rides[ride.ride], self.city.by_state[ride.state][ride.ride]
 
     def lose(self) -> None:
         self.say(m.EpochStarted, epoch="e", city="grid", reason=EVENTS_LOST)

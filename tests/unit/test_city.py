@@ -270,3 +270,11 @@ def test_a_state_survives_its_bytes(state: str) -> None:
     again = CityState.from_bytes(story.city.to_bytes())
     assert again == story.city
     assert again.to_bytes() == story.city.to_bytes()
+
+
+def test_where_rides_stand_is_known_after_the_facts_are_lost() -> None:
+    story = Story()
+    story.add(m.RideRequested, ride="r", rider="a", pickup=HERE, dropoff=THERE)
+    assert list(story.city.by_state[RideState.REQUESTED]) == ["r"]
+    story.add(m.EpochStarted, epoch="e", city="c", reason="events_lost")
+    assert not any(story.city.by_state.values())
