@@ -16,7 +16,6 @@ from gateway.problems import Problem, bad_request, not_found, unavailable, unpro
 from gateway.settings import Settings
 from taxi import codec
 from taxi.bus import Headers, Outgoing, Producer, Unavailable
-from taxi.city import Ride
 from taxi.messages import CancelRide, Command, Place, RequestRide
 from taxi.roads import RoadNetwork
 from taxi.runtime import tracing
@@ -73,7 +72,7 @@ class Desk:
 
     async def cancel_ride(self, name: str, headers: Mapping[str, str]) -> dict[str, Any]:
         """Ask for its end; it may have another before. Raises Problem."""
-        ride = self._known(name)
+        ride = self._seen().city.rides.get(_checked(name))
         if ride is not None and ride.state in ENDED:
             raise Problem(409, "Conflict", f"the ride has ended: {ride.state.name}")
         await self._write(CancelRide(command_id=f"cancel:{name}", ride=name), name, headers)
@@ -81,7 +80,8 @@ class Desk:
 
     def ride(self, name: str) -> dict[str, Any]:
         """Where a ride stands. Raises Problem: also in the first moments after its request."""
-        ride = self._known(name)
+        view = self._seen()
+        ride = view.city.rides.get(_checked(name))
         if ride is None:
             raise not_found("no such ride, or not yet, or it ended some minutes ago")
         times = {
@@ -98,18 +98,16 @@ class Desk:
             "pickup": ride.pickup,
             "dropoff": ride.dropoff,
             "reason": ride.reason or None,
+            "why": msgspec.to_builtins(view.stories.why(ride)),
+            "fare_cents": view.stories.fare_cents(ride),
             **times,
         }
 
-    def _known(self, name: str) -> Ride | None:
-        try:
-            msgspec.convert(name, RideId)
-        except msgspec.ValidationError:
-            raise not_found("a ride's id is 1 to 40 of A-Z a-z 0-9 _ -") from None
+    def _seen(self) -> View:
         view = self._view()
         if view is None:
             raise unavailable("this gateway is still reading the log", _RETRY_S)
-        return view.city.rides.get(name)
+        return view
 
     def _check_places(self, request: RideRequest) -> None:
         for name, place in (("pickup", request.pickup), ("dropoff", request.dropoff)):
@@ -169,6 +167,13 @@ def _read(body: bytes) -> RideRequest:
         raise unprocessable(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise bad_request(f"the body is no JSON: {error}") from None
+
+
+def _checked(name: str) -> str:
+    try:
+        return msgspec.convert(name, RideId)
+    except msgspec.ValidationError:
+        raise not_found("a ride's id is 1 to 40 of A-Z a-z 0-9 _ -") from None
 
 
 def _trace(command: Command, headers: Mapping[str, str]) -> Headers:

@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.desk import RideRequest
 from taxi import __version__
+from taxi.messages import RideOffered, RideReassigned
 from taxi.states import DriverStatus, RideState
 
 _SCHEMAS: Final = "#/components/schemas"
@@ -18,6 +19,14 @@ _PLACE: Final = {
     "minItems": 2,
     "maxItems": 2,
 }
+_WHY: Final = {
+    "description": "The last offer or order as it stands on the log (a field at its default is left out)."
+    " Null before there is one, and where this gateway began to read after it.",
+    "oneOf": [
+        *({"$ref": f"{_SCHEMAS}/{name}"} for name in ("RideOffered", "RideReassigned")),
+        {"type": "null"},
+    ],
+}
 _LOCKED: Final = {
     401: "A token is needed, or this one does not count (only where the gateway asks for tokens).",
     403: "The token does not allow this.",
@@ -26,7 +35,9 @@ _LOCKED: Final = {
 
 def document() -> dict[str, Any]:
     """The whole description."""
-    _, requested = msgspec.json.schema_components([RideRequest], ref_template=f"{_SCHEMAS}/{{name}}")
+    structs = [RideRequest, RideOffered, RideReassigned]
+    _, told = msgspec.json.schema_components(structs, ref_template=f"{_SCHEMAS}/{{name}}")
+    told = msgspec.json.decode(msgspec.json.encode(told))  # defaults are tuples there, and arrays in JSON
     return {
         "openapi": "3.1.0",
         "info": {
@@ -37,7 +48,7 @@ def document() -> dict[str, Any]:
         },
         "paths": _paths(),
         "components": {
-            "schemas": requested | _schemas(),
+            "schemas": told | _schemas(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
@@ -160,6 +171,8 @@ def _schemas() -> dict[str, Any]:
                 "pickup": _PLACE,
                 "dropoff": _PLACE,
                 "reason": {"type": ["string", "null"]},
+                "why": _WHY,
+                "fare_cents": {"type": ["integer", "null"], "description": "Of a completed ride."},
             },
             times,
         ),

@@ -13,6 +13,7 @@ from gateway.city.drivers import SKEW_MS, DriverTable
 from gateway.city.feed import Feed, feed_section
 from gateway.city.grid import Grid, Tiles
 from gateway.city.rides import RideTable, ride_record, rides_section
+from gateway.city.stories import Stories
 from gateway.stream.cut import Held, Sections, seal
 from gateway.stream.picture import Area, Box
 from gateway.stream.session import Ends
@@ -68,6 +69,7 @@ class View:
         self.undecodable_events = 0
         self.drivers = DriverTable(grid, expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
         self.rides = RideTable(expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
+        self.stories = Stories()
         self.batches = WholeBatches()
         self._feed = Feed(ev)
         self._append_ms = 0
@@ -142,6 +144,7 @@ class View:
             raise LogBroken(str(error)) from error
         self.ev = batch.next_offset
         self._feed.add(batch)
+        self.stories.add(batch, self.city.rides)
         self._note_jumps(batch)
         for driver in {driver: None for one in touched for driver in one.drivers}:
             self.drivers.set_status(driver, self.city.status(driver), self.ev)

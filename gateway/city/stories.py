@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a ride's row leaves out: why this driver, and what the trip cost. For who asks; it is in no cut."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from taxi.batches import Batch
+from taxi.city import Ride
+from taxi.messages import RideOffered, RideReassigned, TripCompleted
+from taxi.states import RideState
+
+Why: TypeAlias = RideOffered | RideReassigned
+
+
+class Stories:
+    """Of rides whose last offer or order was read here: a snapshot has none, so there nothing is known."""
+
+    def __init__(self) -> None:
+        self._whys: dict[str, Why] = {}
+        self._fares_cents: dict[str, int] = {}
+
+    def add(self, batch: Batch, rides: Mapping[str, Ride]) -> None:
+        """Read a batch; `rides` are those that the city keeps after it."""
+        for at in batch.events:
+            event = at.event
+            if isinstance(event, (RideOffered, RideReassigned)):
+                self._whys[event.ride] = event
+            elif isinstance(event, TripCompleted):
+                self._fares_cents[event.ride] = event.fare_cents
+        _keep(self._whys, rides)
+        _keep(self._fares_cents, rides)
+
+    def why(self, ride: Ride) -> Why | None:
+        """The last offer or order of it. An id may be given anew after an hour: then the attempt differs."""
+        found = self._whys.get(ride.ride)
+        return found if found is not None and found.attempt == ride.attempt else None
+
+    def fare_cents(self, ride: Ride) -> int | None:
+        """Of a completed ride; logs of old have none."""
+        return self._fares_cents.get(ride.ride) or None if ride.state is RideState.COMPLETED else None
+
+
+def _keep(stories: dict[str, Any], rides: Mapping[str, Ride]) -> None:
+    """Never more than there are rides; looking is only needed where one must be too many."""
+    if len(stories) > len(rides):
+        for gone in stories.keys() - rides.keys():
+            del stories[gone]
