@@ -83,8 +83,9 @@ class Places:
 
     def _nearest(self, places: Floats) -> Ints64:
         """(n, 4) → (n,) samples. Who is not near is looked for anew, everywhere."""
-        _, found = self._tree.query(places, distance_upper_bound=_NEAR)
-        near: Ints64 = np.asarray(found, np.int64)
+        near = np.empty(len(places), np.int64)
+        northwards = np.argsort(places[:, 1])  # neighbours one after the other: the tree stays in the cache
+        _, near[northwards] = self._tree.query(places[northwards], distance_upper_bound=_NEAR)
         far = np.flatnonzero(near == self._tree.n)
         if len(far):
             _, near[far] = self._tree.query(places[far])
