@@ -18,6 +18,8 @@ _LIMITS: Final = {
     "on trip": "trip_ms_max",
 }
 """Stage → the parameter that limits it. An offer says itself when it lapses."""
+_SILENT: Final = "on trip without a signal"
+"""Limited by `lost_on_trip_ms`, beside the trip itself."""
 
 
 class Stage(Protocol):
@@ -28,6 +30,8 @@ class Stage(Protocol):
     since_ms: int
     since_batch: int
     expires_ms: int
+    silent_ms: int
+    silent_batch: int
 
 
 class Deadlines:
@@ -49,11 +53,19 @@ class Deadlines:
         if deadline_ms is not None:
             heapq.heappush(self._due, (deadline_ms, name, ride.since_batch, ride.state))
 
+    def silence(self, name: str, ride: Stage) -> None:
+        """A trip's driver is without a signal since `silent_ms`, or has one again: `silent_batch` is 0."""
+        limit = self.limits.get("lost_on_trip_ms")
+        if ride.silent_batch and limit is not None:
+            entry = (ride.silent_ms + int(limit), name, ride.silent_batch, _SILENT)
+            heapq.heappush(self._due, entry)
+
     def renew(self, rides: Mapping[str, Stage]) -> None:
         """Other limits hold from now on."""
         self._due.clear()
         for name, ride in rides.items():
             self.enter(name, ride)
+            self.silence(name, ride)
 
     def close(self, rides: Mapping[str, Stage], closed: Mapping[str, Any]) -> None:
         """A batch is over."""
@@ -70,11 +82,12 @@ class Deadlines:
         while self._due and self._due[0][0] <= looked_ms:
             deadline_ms, name, since_batch, state = heapq.heappop(self._due)
             ride = rides.get(name)
-            if ride is None or (ride.since_batch, ride.state) != (since_batch, state):
+            if ride is None or since_batch != _since_batch(ride, state):
                 continue
             if since_batch < looked_batch:
+                rule = "lost_driver_drives" if state == _SILENT else "ride_never_ends"
                 text = f"{name} is {state} although it was due at {deadline_ms}, log time {self._now_ms}"
-                self._findings.blame("ride_never_ends", text)
+                self._findings.blame(rule, text)
             else:
                 again.append((deadline_ms, name, since_batch, state))
         for entry in again:
@@ -86,3 +99,10 @@ class Deadlines:
         limit = self.limits.get(_LIMITS[ride.state])
         begun_ms = ride.requested_ms if ride.state == "requested" else ride.since_ms
         return begun_ms + int(limit) if limit is not None else None
+
+
+def _since_batch(ride: Stage, state: str) -> int | None:
+    """Since when it is in this stage; None if it is not."""
+    if state == _SILENT:
+        return ride.silent_batch
+    return ride.since_batch if ride.state == state else None

@@ -10,6 +10,7 @@ RULES: Final = {
     "ride_with_two_drivers": "a ride has one driver at a time",
     "chain_not_whole": "rides that change drivers together do so in one batch, or none does",
     "lost_driver_fetches": "a driver without a signal gives a ride back that is not picked up yet",
+    "lost_driver_drives": "a trip whose driver stays without a signal is ended within its time limit",
     "refused_driver_again": "a driver who let a ride go is never given it again",
     "ride_never_ends": "every accepted request ends, each stage within its time limit",
     "illegal_transition": "every move of a ride or driver is one that its state allows",

@@ -47,6 +47,10 @@ class Ride:
     driver: int | None = None
     attempt: int = 0
     expires_ms: int = 0
+    silent_ms: int = 0
+    """On a trip: since when its driver has been without a signal."""
+    silent_batch: int = 0
+    """The batch that said so; 0: there is a signal."""
     refused: set[int] = field(default_factory=set)
     """Drivers who let it go: none of them may have it again."""
 
@@ -96,6 +100,7 @@ class Life:
             self._touched[event["driver"]] = None
             if not self._shifts[kind](driver):
                 self._findings.blame("illegal_transition", event, "of", driver)
+            self._hear(event, driver)
         elif kind == "DriverRepositioned":
             self._must_be_idle(event)
         elif kind == "PolicyActivated":
@@ -232,7 +237,7 @@ class Life:
 
     def _part(self, name: str, ride: Ride) -> None:
         """The driver has the ride no more; a shift that was to end with it ends."""
-        number, ride.driver = ride.driver, None
+        number, ride.driver, ride.silent_batch = ride.driver, None, 0
         if number is None:
             return
         driver = self._driver(number)
@@ -247,6 +252,14 @@ class Life:
         if number not in self.drivers:
             self.drivers[number] = Driver(on_shift=not self.knows_all)
         return self.drivers[number]
+
+    def _hear(self, event: Body, driver: Driver) -> None:
+        """Whether there is a signal matters to whoever is driven."""
+        for name in driver.rides:
+            ride = self.rides[name]
+            if ride.state == "on trip" and driver.is_lost != bool(ride.silent_batch):
+                ride.silent_ms, ride.silent_batch = event["at_ms"], event["batch"] * driver.is_lost
+                self.deadlines.silence(name, ride)
 
     def _online(self, driver: Driver) -> bool:
         lawful = not driver.on_shift or driver.leaving or not self.knows_all

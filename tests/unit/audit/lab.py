@@ -18,6 +18,7 @@ LIMITS = {
     "patience_ms": 60_000,
     "pickup_ms_max": 120_000,
     "no_show_ms": 30_000,
+    "lost_on_trip_ms": 90_000,
     "trip_ms_max": 600_000,
 }
 Event = dict[str, Any]

@@ -118,6 +118,42 @@ def test_two_rides_may_exchange_their_drivers_and_one_of_these_may_refuse() -> N
     assert log.broken() == set()
 
 
+def lost_on_a_trip(log: HandMadeLog) -> None:
+    """Driver 1 has a rider, and no signal."""
+    two_rides_under_way(log)
+    for kind, stage in (("DriverArrived", "at"), ("TripStarted", "go")):
+        said = f"r3:{stage}"
+        log.batch(event(kind, said, ride="r3", driver=1, attempt=1), say=(asked("ReportProgress", said),))
+    log.batch(
+        event("RideReleased", ride="r4", driver=2, attempt=1, reason="overdue"),
+        event("RideCancelled", ride="r4", reason="rider"),
+    )
+    log.batch(event("DriverLost", driver=1))
+
+
+def test_a_trip_goes_on_without_a_signal_for_as_long_as_the_limit_says() -> None:
+    log = honest_log()
+    lost_on_a_trip(log)
+    log.batch(later_ms=88_000)
+    log.batch(event("RideCancelled", ride="r3", driver=1, reason="driver_lost"))
+    log.batch(later_ms=10_000)
+    log.batch()
+    assert log.broken() == set()
+
+
+def test_a_driver_who_was_found_in_time_drives_on() -> None:
+    log = honest_log()
+    lost_on_a_trip(log)
+    log.batch(event("DriverFound", driver=1))
+    for _ in range(3):
+        log.batch(later_ms=100_000)
+    assert log.broken() == set()
+    log.batch(event("DriverLost", driver=1))
+    log.batch(later_ms=80_000)
+    log.batch()
+    assert log.broken() == set()
+
+
 # --- lies -------------------------------------------------------------------------------------------
 
 Lie = Callable[[HandMadeLog], None]
@@ -204,8 +240,15 @@ def lost_and_still_expected(log: HandMadeLog) -> None:
     log.batch(event("DriverLost", driver=1))
 
 
+def lost_and_driving_on(log: HandMadeLog) -> None:
+    lost_on_a_trip(log)
+    log.batch(later_ms=90_000)
+    log.batch()
+
+
 LIES: list[tuple[str, Lie, str]] = [
     ("a lost driver keeps a ride that waits for him", lost_and_still_expected, "lost_driver_fetches"),
+    ("a lost driver drives on for ever", lost_and_driving_on, "lost_driver_drives"),
     ("half a chain", half_a_chain, "chain_not_whole"),
     ("half a chain leaves a driver with two rides", half_a_chain, "driver_on_two_rides"),
     ("who refused is asked again", ordered_again, "refused_driver_again"),
