@@ -56,6 +56,8 @@ def _request(batch: Batch, command: m.RequestRide) -> None:
         batch.reject("ride_exists", command.ride)
     elif not (batch.roads.contains(*command.pickup) and batch.roads.contains(*command.dropoff)):
         batch.reject("outside_city", command.ride)
+    elif len(set(_ends(batch, command))) == 1:
+        batch.reject("same_corner", command.ride)
     else:
         batch.emit(
             m.RideRequested,
@@ -144,7 +146,7 @@ def _trip(batch: Batch, ride: Ride) -> dict[str, int]:
     return {"trip_s": trip_s, "trip_m": trip_m, "fare_cents": fare_cents(trip_m, trip_s)}
 
 
-def _ends(batch: Batch, ride: Ride) -> tuple[int, int]:
+def _ends(batch: Batch, ride: Ride | m.RequestRide) -> tuple[int, int]:
     return batch.roads.nearest_node(*ride.pickup)[0], batch.roads.nearest_node(*ride.dropoff)[0]
 
 

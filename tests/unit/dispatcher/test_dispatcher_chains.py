@@ -95,7 +95,7 @@ def test_two_rides_exchange_their_drivers_in_one_batch() -> None:
     town = Town(policy="batched", tuning=EAGER)
     town.drivers(d1=0, d2=35)
     for name, pickup in (("a", 35), ("b", 0)):
-        town.step(request(name, pickup=pickup))
+        town.step(request(name, pickup=pickup, dropoff=7))
     for name, driver in (("a", 2), ("b", 1)):
         assert town.ride(name).driver == driver
         town.step(answer(town.log_offer(name)))

@@ -149,6 +149,10 @@ def test_who_changes_his_mind_during_a_ride_stays(town: Town) -> None:
     assert town.city.status(1) is DriverStatus.IDLE
 
 
+BESIDE = (request().pickup[0] + 1e-4, request().pickup[1])
+"""A few steps away, at the same corner."""
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -156,6 +160,8 @@ def test_who_changes_his_mind_during_a_ride_stays(town: Town) -> None:
         ({"dropoff": FAR_AWAY}, "outside_city"),
         ({"pickup": (float("nan"), 40.75)}, "outside_city"),
         ({"dropoff": (-73.98, float("inf"))}, "outside_city"),
+        ({"dropoff": request().pickup}, "same_corner"),
+        ({"dropoff": BESIDE}, "same_corner"),
         ({"ride": "a b"}, "bad_ride_id"),
         ({"ride": ""}, "bad_ride_id"),
         ({"ride": "x" * 41}, "bad_ride_id"),
