@@ -54,13 +54,17 @@ def run(task: Task) -> Row:
     meter.run()
     about = {"policy": task.policy, "load": setting.load, "seed": task.seed}
     row = {**about, **meter.row()}
-    return {**row, "hindsight": _hindsight(city, meter, opening)} if opening else row
+    hindsight = _hindsight(city, meter, opening) if opening else None
+    return {**row, "hindsight": hindsight} if hindsight else row
 
 
-def _hindsight(city: VirtualCity, meter: Meter, opening: Free) -> Row:
-    """The bound for the rides of the first hour; how far above it this is."""
+def _hindsight(city: VirtualCity, meter: Meter, opening: Free) -> Row | None:
+    """The bound for the rides of the first hour; how far above it this is. None if none was picked up."""
     until_s = min(SPAN_S, city.setting.counts_until_s)
     rides = [ride for ride in meter.rides.values() if ride.requested_s < until_s]
+    waits_s = [ride.arrived_s - ride.requested_s for ride in rides if ride.arrived_s is not None]
+    if not waits_s:
+        return None
     nearest = city.roads.nearest_node
     best_s = hindsight_s(
         city.roads,
@@ -69,7 +73,6 @@ def _hindsight(city: VirtualCity, meter: Meter, opening: Free) -> Row:
         np.array([nearest(*ride.ends[0])[0] for ride in rides], np.intp),
         np.array([nearest(*ride.ends[1])[0] for ride in rides], np.intp),
     )
-    waits_s = [ride.arrived_s - ride.requested_s for ride in rides if ride.arrived_s is not None]
     return {"rides": len(rides), **regret(float(best_s.mean()), float(np.mean(waits_s)))}
 
 

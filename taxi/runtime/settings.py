@@ -8,7 +8,7 @@ knows it. msgspec converts and checks: bounds stand in the annotations.
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -69,7 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             try:
                 msgspec.convert({field: value}, cls, strict=False)
             except msgspec.ValidationError as error:
-                why = str(error).split(" - at ")[0]
+                why = _choices(cls, field) or str(error).split(" - at ")[0]
                 shown = "…" if field.endswith(("secret", "password")) else repr(value)
                 raise SettingsError(f"{variable(field)}={shown}: {why}.") from None
         settings = msgspec.convert(given, cls, strict=False)
@@ -89,6 +89,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if city.name == self.city:
                 return city
         raise ValueError(f"{self.cities!r} holds no {self.city!r} (TAXI_CITY)")
+
+
+def _choices(settings: type[Settings], field: str) -> str:
+    """What a field may be, where that can be listed; else nothing."""
+    [kind] = (known.type for known in msgspec.structs.fields(settings) if known.name == field)
+    return f"one of {', '.join(get_args(kind))} is wanted" if get_origin(kind) is Literal else ""
 
 
 def variable(field: str) -> str:

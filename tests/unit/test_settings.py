@@ -3,6 +3,7 @@
 
 import pytest
 
+from dispatcher.settings import Settings as DispatcherSettings
 from taxi.cities import City
 from taxi.runtime.settings import KNOWN, Settings, SettingsError, defaults, variable
 
@@ -29,6 +30,11 @@ def test_values_are_converted_to_the_type_of_their_field() -> None:
 def test_a_bad_value_is_named_with_its_variable(key: str, value: str) -> None:
     with pytest.raises(SettingsError, match=key):
         Settings.from_env({key: value})
+
+
+def test_a_choice_that_there_is_not_is_answered_by_those_that_there_are() -> None:
+    with pytest.raises(SettingsError, match="TAXI_POLICY='nope': one of batched, greedy, fifo is wanted"):
+        DispatcherSettings.from_env({"TAXI_POLICY": "nope"})
 
 
 def test_an_unknown_setting_is_named_and_the_nearest_suggested() -> None:

@@ -119,6 +119,12 @@ def test_who_moves_only_after_a_request_waits_longer_than_hindsight() -> None:
     assert [row["policy"] for row in summary(report["rows"])] == ["greedy", "fifo"]
 
 
+def test_where_nobody_was_picked_up_there_is_no_bound_to_stand_above() -> None:
+    report = evaluate(["greedy"], [3], lambda _: None, with_bound=True, drivers=5, hours=0.01, load=0.001)
+    assert [row["requests"] for row in report["rows"]] == [0]
+    assert report["bound"] == {"rows": [], "regret": {}}
+
+
 def test_the_command_prints_what_scripts_rely_on(tmp_path: Path) -> None:
     picture = tmp_path / "waits.png"
     words = "evaluate --drivers 30 --hours 0.1 --patience 60 --seeds 4-5 --policy greedy --no-bound --json"
