@@ -158,4 +158,5 @@ def test_the_ride_is_driven_to_its_end_across_the_kill(
     # Forward only, but for a refused offer: then it waits again.
     assert all(after > before or after == REQUESTED for before, after in itertools.pairwise(states))
     assert ride["state"] == "COMPLETED"
+    assert ride["fare_cents"] > 0
     assert metres_apart(roads, taxi, ride["dropoff"]) < AT_DROPOFF_M

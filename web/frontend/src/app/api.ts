@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The gateway's HTTP side, as far as the page uses it. Each call answers null, or a problem in words. */
+/** The gateway's HTTP side, as far as the page uses it. Each `post` answers null, or a problem in words. */
 
+import type { RideStory } from "../city/why";
 import type { Place } from "./ask";
 import { token } from "./token";
 
@@ -25,6 +26,16 @@ export async function killPart(name: string): Promise<string | null> {
 
 export async function requestRide(id: string, pickup: Place, dropoff: Place): Promise<string | null> {
   return post("/api/rides", { ride: id, pickup, dropoff }, false);
+}
+
+/** What a ride's row leaves out; null where no gateway knows it now. */
+export async function rideStory(id: string): Promise<RideStory | null> {
+  try {
+    const answer = await fetch(`/api/rides/${encodeURIComponent(id)}`, { headers: headers() });
+    return answer.ok ? ((await answer.json()) as RideStory) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** `mayDie`: the gateway that answers may be the one that is killed, so a lost answer is as good as one. */

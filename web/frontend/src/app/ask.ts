@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Asking for a ride, step by step. A pure reduction; the request itself is `session.ts`'s. */
+/** Asking for a ride, step by step, or looking at one that was found. A pure reduction; the request itself is `session.ts`'s. */
 
+import { hasEnded } from "../city/rides";
+import type { Why } from "../city/why";
 import type { RideRecord } from "../stream";
 
 export type Place = readonly [lng: number, lat: number];
@@ -25,6 +27,11 @@ export type Ask =
       readonly pickup: Stop;
       readonly dropoff: Stop;
       readonly row: RideRecord | null;
+      /** Whether it was asked for here. */
+      readonly own: boolean;
+      /** Of the last driver a gateway told the reason for. */
+      readonly why: Why | null;
+      readonly fareCents: number | null;
     };
 
 export type AskEvent =
@@ -35,8 +42,16 @@ export type AskEvent =
   | { readonly type: "send" }
   | { readonly type: "accepted"; readonly id: string }
   | { readonly type: "failed"; readonly problem: string }
-  | { readonly type: "seen"; readonly row: RideRecord };
+  | { readonly type: "found"; readonly row: RideRecord; readonly pickup: Stop; readonly dropoff: Stop }
+  | { readonly type: "seen"; readonly row: RideRecord }
+  | {
+      readonly type: "told";
+      readonly id: string;
+      readonly why: Why | null;
+      readonly fareCents: number | null;
+    };
 
+const UNTOLD = { why: null, fareCents: null };
 const FRESH: Ask = { step: "choosing", pickup: null, dropoff: null, problem: null };
 
 export function ask(now: Ask, event: AskEvent): Ask {
@@ -53,13 +68,31 @@ export function ask(now: Ask, event: AskEvent): Ask {
       if (now.step !== "choosing" || !now.pickup || !now.dropoff) return now;
       return { step: "sending", pickup: now.pickup, dropoff: now.dropoff };
     case "accepted":
-      return now.step === "sending" ? { ...now, step: "riding", id: event.id, row: null } : now;
+      return now.step === "sending"
+        ? { ...now, ...UNTOLD, step: "riding", id: event.id, row: null, own: true }
+        : now;
     case "failed":
       if (now.step !== "sending") return now;
       return { step: "choosing", pickup: now.pickup, dropoff: now.dropoff, problem: event.problem };
+    case "found":
+      return isBusy(now) ? now : { ...UNTOLD, step: "riding", ...found(event), own: false };
     case "seen":
       return now.step === "riding" && event.row.id === now.id ? { ...now, row: event.row } : now;
+    case "told":
+      if (now.step !== "riding" || event.id !== now.id) return now;
+      // Another gateway may know less: what was told stays.
+      return { ...now, why: event.why ?? now.why, fareCents: event.fareCents ?? now.fareCents };
   }
+}
+
+function found({ row, pickup, dropoff }: AskEvent & { type: "found" }) {
+  return { id: row.id, row, pickup, dropoff };
+}
+
+/** Whoever asks for a ride, or waits for the end of it, is not shown another one. */
+function isBusy(now: Ask): boolean {
+  if (now.step === "riding") return now.own && !(now.row && hasEnded(now.row));
+  return now.step !== "off";
 }
 
 /** The first click is the pickup, the next one the drop-off; a further one moves the drop-off. */

@@ -23,14 +23,16 @@ import {
   type LinkListener,
   type Picture,
   type Ready,
+  type RideRecord,
   sameView,
   type View,
 } from "../stream";
-import { canKill, killPart, requestRide } from "./api";
+import { canKill, killPart, requestRide, rideStory } from "./api";
 import { type AskEvent, ask, type Place } from "./ask";
 import { Look } from "./look";
 import { Pauses } from "./pauses";
 import type { Store } from "./store";
+import { Teller } from "./teller";
 import { token } from "./token";
 
 const FEED_KEPT = 200;
@@ -55,6 +57,9 @@ export class Session implements LinkListener {
   private fleetHistory = new History();
   private readonly untold: Line[] = [];
   private readonly look: Look;
+  private readonly teller = new Teller(rideStory, (id, { why, fare_cents: fareCents }) =>
+    this.wish({ type: "told", id, why, fareCents }),
+  );
   private ticks = 0;
   private lastCutAt = 0;
   private lastCutMs = 0;
@@ -183,6 +188,12 @@ export class Session implements LinkListener {
     const row = this.picture.rides.get(asked.id);
     if (!row || row === asked.row) return;
     this.wish({ type: "seen", row });
+    this.show(row);
+  }
+
+  /** A ride on the map: its taxi, and where it still has to go. */
+  private show(row: RideRecord): void {
+    void this.teller.follow(row);
     this.scene?.select(row.driver !== 0 && !hasEnded(row) ? row.driver : null);
     if (row.started !== 0) this.scene?.map.pin("pickup", null);
     if (hasEnded(row)) this.scene?.map.pin("dropoff", null);
@@ -226,7 +237,8 @@ export class Session implements LinkListener {
     const { store, scene } = this;
     store.ask.value = ask(store.ask.value, event);
     const now = store.ask.value;
-    if (event.type === "seen") return;
+    if (event.type === "seen" || event.type === "told") return;
+    if (now.step !== "riding") void this.teller.follow(null);
     scene?.map.setCrosshair(now.step === "choosing");
     scene?.map.pin("pickup", now.step === "off" ? null : (now.pickup?.place ?? null));
     scene?.map.pin("dropoff", now.step === "off" ? null : (now.dropoff?.place ?? null));
@@ -258,6 +270,20 @@ export class Session implements LinkListener {
     scene?.select(driver || null);
     const place = scene?.place(driver) ?? (found?.what === "ride" ? degrees(found.ride.pickup) : null);
     if (place) scene?.map.fly(place, FOUND_ZOOM);
+    if (found?.what === "ride") this.open(found.ride);
+  }
+
+  /** A ride that was found, in the panel: unless there is one of this page's own. */
+  private open(row: RideRecord): void {
+    const stop = (place: Place) => ({ place, street: this.scene?.map.streetAt(place) ?? null });
+    this.wish({
+      type: "found",
+      row,
+      pickup: stop(degrees(row.pickup)),
+      dropoff: stop(degrees(row.dropoff)),
+    });
+    const now = this.store.ask.value;
+    if (now.step === "riding" && now.id === row.id) this.show(row);
   }
 
   filter(status: number | null): void {

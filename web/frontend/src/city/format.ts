@@ -37,6 +37,11 @@ export function age(ms: number): string {
   return `${s <= 1 ? Math.max(0.1, s).toFixed(1) : s < 3 ? s.toFixed(1) : Math.round(s)} s`;
 }
 
+/** A fare. */
+export function dollars(cents: number): string {
+  return `$${(cents / 100).toFixed(2)}`;
+}
+
 export function taxi(driver: number): string {
   return `t-${String(driver).padStart(4, "0")}`;
 }

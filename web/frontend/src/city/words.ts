@@ -51,6 +51,11 @@ const FORMS: Record<string, Form> = {
   RideExpired: { glyph: "lost", group: "ends", say: (e) => [ride(e), " found no taxi"] },
   DriverLost: { glyph: "lost", group: "system", say: (e) => [driver(e), " sends no signal"] },
   DriverFound: { glyph: "vacant", group: "system", say: (e) => [driver(e), " is back on the air"] },
+  DriverRepositioned: {
+    glyph: "vacant",
+    group: "system",
+    say: (e) => [driver(e), " drives to where riders are expected"],
+  },
   DriverCameOnline: { glyph: "vacant", group: "system", say: (e) => [driver(e), " starts a shift"] },
   DriverWentOffline: { glyph: "off", group: "system", say: (e) => [driver(e), " ends the shift"] },
   CommandRejected: { glyph: "struck", group: "system", say: (e) => ["a command was rejected", because(e)] },

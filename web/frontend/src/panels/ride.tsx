@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Ask for a ride, then watch it: the panel says what the ride's row in the stream says. */
+/** Ask for a ride, or find one, then watch it: where it stands is what its row in the stream says. */
 
 import type { Ask, Stop } from "../app/ask";
 import type { Session } from "../app/session";
-import { clock, taxi } from "../city/format";
-import { type Glyph as GlyphName, hasEnded, RIDE } from "../city/rides";
+import { taxi } from "../city/format";
+import { hasEnded, RIDE } from "../city/rides";
+import { whyNow } from "../city/why";
 import { shortRide } from "../city/words";
 import type { RideRecord } from "../stream";
 import { Glyph, Icon, IconButton } from "./glyphs";
+import { endWords, glyphOf, type Known, Timeline } from "./timeline";
+import { WhyTable } from "./why";
 
 export function RidePanel({ session }: { session: Session }) {
   const now = session.store.ask.value;
@@ -65,21 +68,26 @@ function Field({ name, stop, kind, hint }: { name: string; stop: Stop | null; ki
 }
 
 function Riding({ session, ask }: { session: Session; ask: Ask & { step: "riding" } }) {
-  const { row } = ask;
+  const { row, own } = ask;
+  const known = { own, why: whyNow(row, ask.why), fareCents: ask.fareCents };
+  const title = own ? "Your ride" : `Ride ${shortRide(ask.id)}`;
   const place = row && row.driver !== 0 && !hasEnded(row) ? row.driver : null;
   return (
-    <section class="panel detail" aria-label="Your ride">
+    <section class="panel detail story" aria-label={title}>
       <div class="sect">
-        <Title session={session} text="Your ride" />
+        <Title session={session} text={title} />
         <p class="label row">
           <Glyph name={row ? glyphOf(row) : "expected"} />
-          <span data-ride-state={row?.state ?? 0}>{row ? sentence(row) : "On its way to the log…"}</span>
+          <span data-ride-state={row?.state ?? 0}>
+            {row ? sentence(row, known) : "On its way to the log…"}
+          </span>
         </p>
-        <p class="note mono below">{shortRide(ask.id)}</p>
+        {own && <p class="note mono below">{shortRide(ask.id)}</p>}
       </div>
       <div class="sect">
-        <Timeline session={session} row={row} />
+        <Timeline session={session} row={row} known={known} />
       </div>
+      {known.why && <WhyTable why={known.why} />}
       <div class="sect row">
         {place !== null && (
           <button type="button" class="btn s" onClick={() => showTaxi(session, place)}>
@@ -88,7 +96,7 @@ function Riding({ session, ask }: { session: Session; ask: Ask & { step: "riding
           </button>
         )}
         <button type="button" class="btn s quiet" onClick={() => session.wish({ type: "begin" })}>
-          Ask again
+          {own ? "Ask again" : "Ask for a ride"}
         </button>
       </div>
     </section>
@@ -100,74 +108,7 @@ function showTaxi(session: Session, driver: number): void {
   if (at) session.scene?.map.fly(at, 16.3);
 }
 
-interface Step {
-  readonly glyph: GlyphName;
-  readonly text: string;
-  readonly low: number;
-}
-
-function Timeline({ session, row }: { session: Session; row: RideRecord | null }) {
-  const steps = row ? past(row) : [];
-  const next = row ? expected(row) : ["Requested"];
-  return (
-    <ol class="tl">
-      {steps.map(({ glyph, text, low }, i) => (
-        <li key={text} class={i === steps.length - 1 ? "now" : ""}>
-          <Glyph name={glyph} />
-          <p>{text}</p>
-          <time>{low === 0 ? "" : clock(session.picture.fullMs(low))}</time>
-        </li>
-      ))}
-      {next.map((text) => (
-        <li key={text} class="next">
-          <Glyph name="expected" />
-          <p>{text}</p>
-          <time />
-        </li>
-      ))}
-    </ol>
-  );
-}
-
-function past(row: RideRecord): Step[] {
-  const steps: Step[] = [{ glyph: "rider", text: "Requested", low: row.requested }];
-  if (row.state === RIDE.offered)
-    steps.push({ glyph: "offered", text: `Offered to ${taxi(row.driver)}`, low: 0 });
-  if (row.assigned !== 0) steps.push({ glyph: "toPickup", text: "Accepted, on its way", low: row.assigned });
-  if (row.arrived !== 0) steps.push({ glyph: "atPickup", text: "At your pickup", low: row.arrived });
-  if (row.started !== 0) steps.push({ glyph: "onTrip", text: "On trip", low: row.started });
-  if (hasEnded(row)) steps.push({ glyph: glyphOf(row), text: ENDS[row.state] ?? "Ended", low: row.ended });
-  return steps;
-}
-
-function expected(row: RideRecord): string[] {
-  if (hasEnded(row)) return [];
-  const all = ["Accepted, on its way", "At your pickup", "On trip", "Completed"];
-  const done = [row.assigned, row.arrived, row.started].filter((low) => low !== 0).length;
-  return all.slice(done);
-}
-
-const ENDS: Record<number, string> = {
-  [RIDE.completed]: "Completed",
-  [RIDE.cancelled]: "Cancelled",
-  [RIDE.noShow]: "Cancelled: nobody at the pickup",
-  [RIDE.expired]: "No taxi was found in time",
-};
-
-const GLYPHS: Record<number, GlyphName> = {
-  [RIDE.requested]: "rider",
-  [RIDE.offered]: "offered",
-  [RIDE.assigned]: "toPickup",
-  [RIDE.arrived]: "atPickup",
-  [RIDE.onTrip]: "onTrip",
-  [RIDE.completed]: "tick",
-};
-
-function glyphOf(row: RideRecord): GlyphName {
-  return GLYPHS[row.state] ?? "lost";
-}
-
-function sentence(row: RideRecord): string {
+function sentence(row: RideRecord, known: Known): string {
   const name = taxi(row.driver);
   switch (row.state) {
     case RIDE.requested:
@@ -177,10 +118,10 @@ function sentence(row: RideRecord): string {
     case RIDE.assigned:
       return `${name} is coming`;
     case RIDE.arrived:
-      return `${name} is at your pickup`;
+      return `${name} is at ${known.own ? "your" : "the"} pickup`;
     case RIDE.onTrip:
       return `On trip with ${name}`;
     default:
-      return ENDS[row.state] ?? "Ended";
+      return endWords(row, known);
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
 import { type Ask, type AskEvent, ask, type Stop } from "../../src/app/ask";
+import type { Why } from "../../src/city/why";
 import type { RideRecord } from "../../src/stream/decode";
 
 const here: Stop = { place: [-73.98, 40.75], street: "W 44th St" };
@@ -31,6 +32,32 @@ describe("asking for a ride", () => {
   it("keeps what was chosen when the request fails, and says why", () => {
     const failed = run(...chosen, { type: "send" }, { type: "failed", problem: "outside the city" });
     expect(failed).toMatchObject({ step: "choosing", pickup: here, problem: "outside the city" });
+  });
+
+  it("keeps what one gateway told when the next one knows less", () => {
+    const riding = run(...chosen, { type: "send" }, { type: "accepted", id: "web-1" });
+    const why = { driver: 7 } as Why;
+    const told = ask(riding, { type: "told", id: "web-1", why, fareCents: null });
+    expect(told).toMatchObject({ why, fareCents: null });
+    expect(ask(told, { type: "told", id: "web-1", why: null, fareCents: 900 })).toMatchObject({
+      why,
+      fareCents: 900,
+    });
+    expect(ask(told, { type: "told", id: "r-9", why: null, fareCents: 900 })).toBe(told);
+  });
+
+  it("shows a ride that was found, but never in place of one's own", () => {
+    const row = { id: "r-9", state: 3 } as RideRecord;
+    const found: AskEvent = { type: "found", row, pickup: here, dropoff: there };
+    const shown = run(found);
+    expect(shown).toMatchObject({ step: "riding", id: "r-9", row, own: false, why: null });
+    expect(ask(shown, { ...found, row: { ...row, id: "r-8" } })).toMatchObject({ id: "r-8" });
+    const choosing = run(...chosen);
+    expect(ask(choosing, found)).toBe(choosing);
+    const riding = run(...chosen, { type: "send" }, { type: "accepted", id: "web-1" });
+    expect(ask(riding, found)).toBe(riding);
+    const over = ask(riding, { type: "seen", row: { id: "web-1", state: 6 } as RideRecord });
+    expect(ask(over, found)).toMatchObject({ id: "r-9", own: false });
   });
 
   it("is left at any time", () => {

@@ -239,6 +239,11 @@ describe("words", () => {
     expect(say(closed(3, 18_205, 1))).toEqual([]);
   });
 
+  it("tell of a taxi that is sent ahead of riders", () => {
+    const sent = event(1, "DriverRepositioned", { driver: 815 });
+    expect(say(sent)).toEqual(["t-0815 drives to where riders are expected"]);
+  });
+
   it("show a type that this page does not know by its name", () => {
     expect(say(event(1, "PolicyActivated"))).toEqual(["policy activated"]);
   });

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+/** A ride's life as its row tells it: what happened, and what is to come. */
+
+import type { Session } from "../app/session";
+import { clock, dollars, taxi } from "../city/format";
+import { type Glyph as GlyphName, hasEnded, RIDE } from "../city/rides";
+import { isOrder, type Why } from "../city/why";
+import type { RideRecord } from "../stream";
+import { Glyph } from "./glyphs";
+
+/** Beside the row: whose ride it is, and what only the gateway's answer says. */
+export interface Known {
+  readonly own: boolean;
+  readonly why: Why | null;
+  readonly fareCents: number | null;
+}
+
+interface Step {
+  readonly glyph: GlyphName;
+  readonly text: string;
+  /** Log time; null where nobody says. */
+  readonly atMs: number | null;
+}
+
+export function Timeline({
+  session,
+  row,
+  known,
+}: {
+  session: Session;
+  row: RideRecord | null;
+  known: Known;
+}) {
+  const steps = row ? past(row, known, (low) => session.picture.fullMs(low)) : [];
+  const next = row ? expected(row, known) : ["Requested"];
+  return (
+    <ol class="tl">
+      {steps.map(({ glyph, text, atMs }, i) => (
+        <li key={text} class={i === steps.length - 1 ? "now" : ""}>
+          <Glyph name={glyph} />
+          <p>{text}</p>
+          <time>{atMs === null ? "" : clock(atMs)}</time>
+        </li>
+      ))}
+      {next.map((text) => (
+        <li key={text} class="next">
+          <Glyph name="expected" />
+          <p>{text}</p>
+          <time />
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+export function past(row: RideRecord, known: Known, fullMs: (low: number) => number): Step[] {
+  const { why } = known;
+  const steps: Step[] = [{ glyph: "rider", text: "Requested", atMs: fullMs(row.requested) }];
+  const step = (glyph: GlyphName, text: string, low: number) => {
+    if (low !== 0) steps.push({ glyph, text, atMs: fullMs(low) });
+  };
+  if (row.state === RIDE.offered)
+    steps.push({ glyph: "offered", text: `Offered to ${taxi(row.driver)}`, atMs: why?.at_ms ?? null });
+  step("toPickup", why && !isOrder(why) ? "Accepted, on its way" : "On its way", row.assigned);
+  if (why?.from_driver && row.assigned !== 0)
+    steps.push({ glyph: "toPickup", text: `${taxi(why.driver)} takes over`, atMs: why.at_ms });
+  step("atPickup", pickupWords(known), row.arrived);
+  step("onTrip", "On trip", row.started);
+  if (hasEnded(row)) step(glyphOf(row), endWords(row, known), row.ended);
+  return steps;
+}
+
+function expected(row: RideRecord, known: Known): string[] {
+  if (hasEnded(row)) return [];
+  const all = ["On its way", pickupWords(known), "On trip", "Completed"];
+  const done = [row.assigned, row.arrived, row.started].filter((low) => low !== 0).length;
+  return all.slice(done);
+}
+
+function pickupWords({ own }: Known): string {
+  return own ? "At your pickup" : "At the pickup";
+}
+
+export function endWords(row: RideRecord, { fareCents }: Known): string {
+  const words = ENDS[row.state] ?? "Ended";
+  return row.state === RIDE.completed && fareCents !== null ? `${words} · ${dollars(fareCents)}` : words;
+}
+
+const ENDS: Record<number, string> = {
+  [RIDE.completed]: "Completed",
+  [RIDE.cancelled]: "Cancelled",
+  [RIDE.noShow]: "Cancelled: nobody at the pickup",
+  [RIDE.expired]: "No taxi was found in time",
+};
+
+const GLYPHS: Record<number, GlyphName> = {
+  [RIDE.requested]: "rider",
+  [RIDE.offered]: "offered",
+  [RIDE.assigned]: "toPickup",
+  [RIDE.arrived]: "atPickup",
+  [RIDE.onTrip]: "onTrip",
+  [RIDE.completed]: "tick",
+};
+
+export function glyphOf(row: RideRecord): GlyphName {
+  return GLYPHS[row.state] ?? "lost";
+}
