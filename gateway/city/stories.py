@@ -2,7 +2,7 @@
 """What a ride's row leaves out: why this driver, and what the trip cost. For who asks; it is in no cut."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from taxi.batches import Batch
 from taxi.city import Ride
@@ -10,6 +10,8 @@ from taxi.messages import RideOffered, RideReassigned, TripCompleted
 from taxi.states import RideState
 
 Why: TypeAlias = RideOffered | RideReassigned
+SLACK: Final = 1_000
+"""So many too many are kept: looking through all of them at every batch would cost more than their batch."""
 
 
 class Stories:
@@ -41,7 +43,7 @@ class Stories:
 
 
 def _keep(stories: dict[str, Any], rides: Mapping[str, Ride]) -> None:
-    """Never more than there are rides; looking is only needed where one must be too many."""
-    if len(stories) > len(rides):
+    """Let go of those whose ride is gone, once that are many."""
+    if len(stories) > len(rides) + SLACK:
         for gone in stories.keys() - rides.keys():
             del stories[gone]

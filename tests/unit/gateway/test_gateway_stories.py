@@ -4,9 +4,8 @@
 from functools import partial
 from typing import Any
 
-import pytest
-
 from gateway.city.grid import Grid
+from gateway.city.stories import SLACK
 from gateway.city.view import Span, View
 from taxi import codec
 from taxi import messages as m
@@ -99,8 +98,8 @@ def test_an_id_given_anew_is_another_ride() -> None:
     assert view.stories.why(view.city.rides["r-1"]) is None
 
 
-@pytest.mark.parametrize("rides", [1, 50])
-def test_no_more_is_kept_than_there_are_rides(rides: int) -> None:
+def test_stories_go_with_their_rides() -> None:
+    rides = SLACK + 1
     view, log = view_of(CityState()), Log()
     log.to(view, partial(m.EpochStarted, epoch="ab", city="grid"), partial(m.DriverCameOnline, driver=7))
     for number in range(rides):
