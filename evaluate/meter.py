@@ -20,6 +20,8 @@ class Ride:
 
     requested_s: float
     ends: tuple[m.Place, m.Place]
+    trip_s: float
+    """As long as the ride itself should be."""
     arrived_s: float | None = None
     swaps: int = 0
     promised_s: float = 0.0
@@ -69,7 +71,8 @@ class Meter:
     def _note(self, event: m.AnyEvent, at_s: float) -> None:
         match event:
             case m.RideRequested():
-                self.rides[event.ride] = Ride(at_s, (event.pickup, event.dropoff))
+                _, trip_s = self.city.roads.trip(event.pickup, event.dropoff)
+                self.rides[event.ride] = Ride(at_s, (event.pickup, event.dropoff), trip_s)
             case m.RideAssigned() | m.RideReassigned():
                 ride = self.rides[event.ride]
                 ride.swaps += isinstance(event, m.RideReassigned) and event.from_driver is not None
@@ -95,7 +98,7 @@ class Meter:
         """As `taxi evaluate --json` prints it."""
         setting, counted = self.city.setting, self.counted()
         served = [ride for ride in counted if ride.arrived_s is not None]
-        wait_s = np.array([(ride.arrived_s or 0) - ride.requested_s for ride in served])
+        wait_s = _waits_s(served)
         errors_s = np.abs(self.errors_s)
         driven_m = self.empty_m.sum() + self.laden_m.sum()
         window_s = setting.counts_until_s - setting.warm_up_s
@@ -106,6 +109,7 @@ class Meter:
             "wait_s": _spread(wait_s),
             "empty_km_share": round(float(self.empty_m.sum() / max(driven_m, 1)), 4),
             "utilisation": round(float(self.busy_s.sum() / (setting.drivers * window_s)), 4),
+            "long_trips": _of_long_trips(counted),
             "fairness_gini": round(gini(self.busy_s), 4),
             "swapped_3_share": round(sum(r.swaps >= 3 for r in served) / max(len(served), 1), 4),
             "swaps_per_ride": round(sum(r.swaps for r in served) / max(len(served), 1), 3),
@@ -116,6 +120,20 @@ class Meter:
             "cpu_ms_per_batch": round(float(np.mean(self.cpu_ms)), 3),
             "cpu_ms_p99": round(float(np.percentile(self.cpu_ms, 99)), 3),
         }
+
+
+def _waits_s(served: list[Ride]) -> Floats:
+    return np.array([(ride.arrived_s or 0) - ride.requested_s for ride in served])
+
+
+def _of_long_trips(rides: list[Ride]) -> dict[str, float]:
+    """How those fare whose trips are the longest quarter: a policy may let them wait."""
+    rides = sorted(rides, key=lambda ride: ride.trip_s)[len(rides) * 3 // 4 :]
+    served = [ride for ride in rides if ride.arrived_s is not None]
+    return {
+        "served_share": round(len(served) / max(len(rides), 1), 5),
+        "wait_s": round(float(_waits_s(served).mean()), 2) if served else 0.0,
+    }
 
 
 def _spread(values: Floats) -> dict[str, float]:

@@ -15,6 +15,8 @@ FIGURES: tuple[tuple[str, str, str], ...] = (
     ("p90", "wait_s.p90", "{:.0f} s"),
     ("p99", "wait_s.p99", "{:.0f} s"),
     ("served", "served_share", "{:.2%}"),
+    ("long wait", "long_trips.wait_s", "{:.0f} s"),
+    ("long served", "long_trips.served_share", "{:.2%}"),
     ("empty km", "empty_km_share", "{:.1%}"),
     ("busy", "utilisation", "{:.1%}"),
     ("gini", "fairness_gini", "{:.3f}"),

@@ -100,7 +100,8 @@ def _soon_free(market: Market) -> Cars:
 
 def _problem(market: Market, rides: Rides, cars: Cars, own: Longs, present: int) -> Problem:
     tuning, waiting = market.tuning, len(market.rides.names)
-    row, column = nearest(market.pickup_m(rides.pickup), cars.points_m, tuning.candidates_max)
+    at_most = max(tuning.candidates_min, tuning.pairs_max // len(rides.names))
+    row, column = nearest(market.pickup_m(rides.pickup), cars.points_m, at_most)
     row, column = _with_own(row, column, own, len(cars.numbers))
     banned = refusals(rides, cars)
     if banned:
@@ -109,7 +110,7 @@ def _problem(market: Market, rides: Rides, cars: Cars, own: Longs, present: int)
         row, column = row[keep], column[keep]
     eta_s = market.times.travel_time_s(cars.node[column], rides.pickup[row]) + cars.rest_s[column]
     cost_ms = eta_s.astype(np.int64) * 1000 - tuning.ageing_ms_per_s * rides.waited_s[row].astype(np.int64)
-    cost_ms += _value_ms(market, rides, cars, row, column, waiting)
+    cost_ms += _value_ms(market, rides, cars, row, column, waiting) + _trip_ms(market, rides, waiting)[row]
     grown = 1000 + tuning.swap_price_growth_permille * rides.swaps[row].astype(np.int64)
     is_own = column == own[row]
     own_s = np.zeros(len(own), np.int32)
@@ -141,6 +142,13 @@ def _value_ms(market: Market, rides: Rides, cars: Cars, row: Longs, column: Long
     there_s = np.where(row < waiting, idle_s[zones.zone[rides.dropoff[row]]], 0)
     here_s = idle_s[zones.zone[cars.node[column]]]
     return (there_s - here_s) * market.tuning.value_permille
+
+
+def _trip_ms(market: Market, rides: Rides, waiting: int) -> Longs:
+    """(n_rides,) what a ride's own length adds: it decides who goes first where not all can."""
+    trip_s = market.times.travel_time_s(rides.pickup, rides.dropoff).astype(np.int64)
+    trip_s[waiting:] = 0  # they go in any case
+    return trip_s * market.tuning.trip_permille
 
 
 def _paths(chosen: Longs, own: Longs) -> Iterator[list[int]]:

@@ -15,10 +15,12 @@ BEFORE_MS, NOW_MS = 1_750_000_001_000, 1_750_000_002_000
 
 
 class Table:
-    """Driving times by hand: car i stands at node i, the pickup of ride j is node j."""
+    """Driving times by hand: car i stands at node i, the pickup of ride j is node j; 0 if not said."""
 
     def __init__(self, eta_s: Ints) -> None:
-        self._eta_s = eta_s
+        size = max(eta_s.shape)
+        self._eta_s = np.zeros((size, size), np.int32)
+        self._eta_s[: eta_s.shape[0], : eta_s.shape[1]] = eta_s
 
     def travel_time_s(self, from_nodes: npt.ArrayLike, to_nodes: npt.ArrayLike) -> Ints:
         found: Ints = self._eta_s[np.asarray(to_nodes), np.asarray(from_nodes)]
@@ -60,7 +62,8 @@ def market(
 ) -> Market:
     """(rides, cars): the last `fetched` of both belong together, ride by car; FAR_S is a refusal.
 
-    The cars in the very last columns have a rider for `soon_s` more seconds each.
+    The cars in the very last columns have a rider for `soon_s` more seconds each. How long the rides are does
+    not count: where they end is not said.
     """
     table = np.array(eta_s, np.int32)
     n_rides, n_cars = table.shape
@@ -74,7 +77,7 @@ def market(
         now_ms=NOW_MS + 2_000 * rematch,
         before_ms=BEFORE_MS,
         pickup_m=_nowhere,
-        tuning=Tuning(**tuning),
+        tuning=Tuning(**{"trip_permille": 0} | tuning),
         find_fetching=lambda: Fetching(
             rides(fetched, first=waiting, refused=refused[waiting:]), cars(fetched, first=idle)
         ),

@@ -85,7 +85,7 @@ def test_a_ride_that_is_offered_is_left_alone() -> None:
 
 def test_a_ride_near_its_pickup_keeps_its_driver() -> None:
     town = Town(policy="batched", tuning=Tuning(rematch_interval_ms=2_000, swap_price_ms=0))
-    town.drivers(d1=2)
+    town.drivers(d1=1)
     town.taken()
     town.where[2] = 0
     assert kinds(town.step(m.GoOnline(command_id="2:online", driver=2))) == ["DriverCameOnline"]

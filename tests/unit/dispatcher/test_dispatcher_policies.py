@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which ride goes to which driver."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.policies import POLICIES, Chain, Offer
-from dispatcher.policies.market import FAR_S
-from tests.unit.dispatcher.markets import market
+from dispatcher.policies.market import FAR_S, Market
+from tests.unit.dispatcher.markets import Table, market
 from tests.unit.dispatcher.town import Town, request
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6))
@@ -69,6 +71,51 @@ def test_no_pair_that_greedy_left_is_nearer_than_both_that_it_made(data: st.Data
         for j in range(n_drivers):
             made_s = min(of_ride.get(f"r{i}", 10**6), of_driver.get(10 + j, 10**6))
             assert eta_s[i][j] >= made_s
+
+
+def of_lengths(lengths_s: list[int], n_drivers: int) -> Market:
+    """Each ride is so long, and every driver as far from all of them."""
+    n = len(lengths_s)
+    eta_s = np.full((2 * n, max(n_drivers, 2 * n)), 100, np.int32)
+    eta_s[n + np.arange(n), np.arange(n)] = lengths_s  # ride i ends at node n + i
+    one = market(eta_s[:n, :n_drivers].tolist(), trip_permille=100)
+    rides = one.rides._replace(dropoff=np.arange(n, 2 * n, dtype=np.int32))
+    return replace(one, rides=rides, times=Table(eta_s))
+
+
+def test_where_drivers_are_short_a_ride_that_sets_one_free_sooner_goes_first() -> None:
+    [offer] = POLICIES["batched"].decide(of_lengths([900, 200, 400], n_drivers=1))
+    assert isinstance(offer, Offer)
+    assert offer.ride == "r1"
+
+
+def test_long_rides_wait_for_short_ones_no_longer_than_a_share_of_their_length() -> None:
+    one = of_lengths([900, 200], n_drivers=1)  # 70 s more, and a second of waiting is worth a quarter
+    for waited_s, goes in ((270, "r1"), (290, "r0")):
+        rides = one.rides._replace(waited_s=np.array([waited_s, 0], np.int32))
+        [offer] = POLICIES["batched"].decide(replace(one, rides=rides))
+        assert isinstance(offer, Offer)
+        assert offer.ride == goes
+
+
+def test_where_there_are_drivers_for_all_the_length_of_a_ride_changes_nothing() -> None:
+    decided = [
+        list(POLICIES["batched"].decide(of_lengths(lengths_s, n_drivers=3)))
+        for lengths_s in ([900, 200, 400], [1, 1, 1])
+    ]
+    made = [[(d.ride, d.choice.driver) for d in each if isinstance(d, Offer)] for each in decided]
+    assert made[0] == made[1]
+    assert len(made[0]) == 3
+
+
+def test_while_rides_are_few_drivers_are_considered_from_far_away() -> None:
+    eta_s = [[500] * 39 + [60]]
+    away_m = np.column_stack((np.arange(40.0), np.zeros(40)))  # the last is the farthest, as the crow flies
+    for pairs_max, driver in ((40, 49), (39, 10)):
+        one = market(eta_s, candidates_min=2, pairs_max=pairs_max)
+        [offer] = POLICIES["batched"].decide(replace(one, cars=one.cars._replace(points_m=away_m)))
+        assert isinstance(offer, Offer)
+        assert offer.choice.driver == driver
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))

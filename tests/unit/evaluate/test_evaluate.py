@@ -73,6 +73,18 @@ def test_waits_and_kilometres_are_those_of_the_city() -> None:
     assert 0 < (meter.empty_m + meter.laden_m).sum() <= driven_m.sum() + 1e-6
 
 
+def test_who_goes_far_is_counted_apart() -> None:
+    busy = Setting(drivers=20, hours=0.3, load=12.0, patience_s=120)
+    alike, short_first = metered(setting=busy, trip_permille=0), metered(setting=busy, trip_permille=1_000)
+    for meter in (alike, short_first):
+        row = meter.row()
+        long = sorted(meter.counted(), key=lambda ride: ride.trip_s)[row["requests"] * 3 // 4 :]
+        assert row["long_trips"]["served_share"] == pytest.approx(
+            np.mean([ride.arrived_s is not None for ride in long]), abs=1e-4
+        )
+    assert short_first.row()["long_trips"]["served_share"] < alike.row()["long_trips"]["served_share"]
+
+
 def test_promises_are_kept_within_a_block() -> None:
     meter = metered(rematch_interval_ms=10**12)
     assert abs(meter.row()["eta_error_s"]["bias"]) < 200 / 6
