@@ -15,7 +15,7 @@ import dispatcher.core
 import dispatcher.desk
 import dispatcher.recovery
 import dispatcher.shell
-import taxi.city
+import taxi.city.folds
 from dispatcher.batch import Batch as DecidedBatch
 from dispatcher.cut import Cut
 from dispatcher.policies.market import Chain
@@ -241,7 +241,7 @@ def half_a_chain() -> Iterator[None]:
 
 def _folds(change: Callable[[CityState, Any], None]) -> AbstractContextManager[Any]:
     """`change` what a ride that waits again has become."""
-    given_back = taxi.city._FOLDS[m.RideReleased]
+    given_back = taxi.city.folds.FOLDS[m.RideReleased]
 
     def changed(city: CityState, event: Any) -> Touched:
         touched = given_back(city, event)
@@ -249,7 +249,7 @@ def _folds(change: Callable[[CityState, Any], None]) -> AbstractContextManager[A
         return touched
 
     again = (m.RideReleased, m.OfferDeclined, m.OfferExpired)
-    return patch.dict(taxi.city._FOLDS, dict.fromkeys(again, changed))
+    return patch.dict(taxi.city.folds.FOLDS, dict.fromkeys(again, changed))
 
 
 def ban_forgotten() -> AbstractContextManager[Any]:

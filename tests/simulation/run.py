@@ -13,8 +13,8 @@ from functools import partial
 from multiprocessing import get_context
 from unittest.mock import patch
 
-from taxi import city as city_module
 from taxi import snapshots
+from taxi.city import folds
 from tests.simulation import planted
 from tests.simulation.faults_of_the_town import within_reach
 from tests.simulation.loop import Stuck
@@ -68,7 +68,7 @@ def scaled() -> Iterator[None]:
     with (
         patch.object(snapshots, "MINUTE_MS", SNAPSHOT_MS),
         patch.object(snapshots, "SLOTS", SNAPSHOT_SLOTS),
-        patch.object(city_module, "ENDED_KEPT_MS", EXPIRY_MS + 20_000),
+        patch.object(folds, "ENDED_KEPT_MS", EXPIRY_MS + 20_000),
     ):
         yield
 
