@@ -87,7 +87,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self._births = 0
         self._timers: list[tuple[float, int, Node, TimerHandle]] = []
         self._runnable: list[Node] = []
-        self._graveyard: list[Node] = []
+        self._nodes: list[Node] = [self.root]
+        """All there ever were."""
         self.set_exception_handler(self._note_error)
 
     # --- what asyncio asks of a loop ----------------------------------------------------------------
@@ -207,6 +208,8 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def spawn(self, node: Node, coro: Coroutine[Any, Any, Any]) -> SimTask:
         """Run a coroutine as a part of this node."""
+        if node not in self._nodes:
+            self._nodes.append(node)
         return self.create_task(coro, context=node.context.copy())
 
     def in_world(self, delay_s: float, callback: Callable[..., object], *args: Any) -> None:
@@ -219,8 +222,8 @@ class SimLoop(asyncio.BaseEventLoop):
     def kill(self, node: Node) -> None:
         """SIGKILL: nothing of the node runs again, no finally, no except.
 
-        Its objects are kept in a graveyard: if they were collected now, their coroutines would be closed,
-        and every `finally` in them would run.
+        Its objects are kept: if they were collected now, their coroutines would be closed, and every
+        `finally` in them would run.
         """
         if node.state is State.DEAD:
             return
@@ -229,7 +232,6 @@ class SimLoop(asyncio.BaseEventLoop):
         node.state = State.DEAD
         node.ready.clear()
         node.fuse = 0
-        self._graveyard.append(node)
 
     def freeze(self, node: Node) -> None:
         """SIGSTOP: its timers come due, and wait."""
@@ -258,10 +260,10 @@ class SimLoop(asyncio.BaseEventLoop):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self._hush([self.root, *self._graveyard])
+                self._hush(self._nodes)
                 self._timers.clear()
                 self._runnable.clear()
-                self._graveyard.clear()
+                self._nodes.clear()
                 self.errors.clear()
                 gc.collect()
         finally:
@@ -270,11 +272,24 @@ class SimLoop(asyncio.BaseEventLoop):
 
     @staticmethod
     def _hush(nodes: list[Node]) -> None:
-        """Let go of all tasks; asyncio need not complain that they were pending."""
+        """Let go of all tasks; asyncio need not complain that they were pending.
+
+        Closed here: whoever is held from outside would be closed in the midst of something else.
+        """
         for node in nodes:
             for task in node.tasks:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
+                _close(task.get_coro())
             node.tasks.clear()
+
+
+def _close(coro: Any) -> None:
+    """A `finally` that awaits resists: once for each."""
+    while coro is not None and coro.cr_frame is not None:
+        try:
+            coro.close()
+        except BaseException:  # noqa: BLE001 - nothing of this may count
+            continue
 
 
 def _no_more(*_args: Any, **_kwargs: Any) -> Any:
