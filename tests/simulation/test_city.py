@@ -37,7 +37,7 @@ QUICKLY_FOUND = {
     "cursor_is_the_position": 3,
     "ghosts": 40,
     "rows_leave_the_tile_they_enter": 5,
-    "yesterdays_fixes_count": 40,
+    "yesterdays_fixes_count": 80,
     "the_last_fix_wins": 40,
     "the_gone_are_not_told": 5,
     "what_falls_outside_stays": 5,

@@ -38,6 +38,7 @@ class Lab(MemoryWorld):
             self.loop.run_until_complete(self._with_radio(story))
             assert not self.loop.errors, self.loop.errors
         finally:
+            self.dispatchers.clear()
             self.loop.bury()
 
     async def _with_radio(self, story: Callable[["Lab"], Any]) -> None:
