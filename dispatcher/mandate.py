@@ -14,13 +14,8 @@ from dispatcher.settings import Settings
 from taxi.messages import PolicyActivated
 from taxi.roads import city_dir
 
-_DECIDING: Final = ("dispatcher", "dispatcher.policies")
+_DECIDING: Final = ("dispatcher", "dispatcher.policies", "taxi.city")
 _SHARED: Final = (
-    "city/drivers.py",
-    "city/folds.py",
-    "city/rides.py",
-    "city/rows.py",
-    "city/state.py",
     "fix_columns.py",
     "fixes.py",
     "messages.py",

@@ -98,7 +98,6 @@ class Meter:
         """As `taxi evaluate --json` prints it."""
         setting, counted = self.city.setting, self.counted()
         served = [ride for ride in counted if ride.arrived_s is not None]
-        wait_s = _waits_s(served)
         errors_s = np.abs(self.errors_s)
         driven_m = self.empty_m.sum() + self.laden_m.sum()
         window_s = setting.counts_until_s - setting.warm_up_s
@@ -106,7 +105,7 @@ class Meter:
             "requests": len(counted),
             "served": len(served),
             "served_share": round(len(served) / max(len(counted), 1), 5),
-            "wait_s": _spread(wait_s),
+            "wait_s": _spread(waits_s(counted)),
             "empty_km_share": round(float(self.empty_m.sum() / max(driven_m, 1)), 4),
             "utilisation": round(float(self.busy_s.sum() / (setting.drivers * window_s)), 4),
             "long_trips": _of_long_trips(counted),
@@ -122,17 +121,18 @@ class Meter:
         }
 
 
-def _waits_s(served: list[Ride]) -> Floats:
-    return np.array([(ride.arrived_s or 0) - ride.requested_s for ride in served])
+def waits_s(rides: list[Ride]) -> Floats:
+    """From the request to the driver at the pickup, of those rides that were served, in their order."""
+    return np.array([ride.arrived_s - ride.requested_s for ride in rides if ride.arrived_s is not None])
 
 
 def _of_long_trips(rides: list[Ride]) -> dict[str, float]:
     """How those fare whose trips are the longest quarter: a policy may let them wait."""
     rides = sorted(rides, key=lambda ride: ride.trip_s)[len(rides) * 3 // 4 :]
-    served = [ride for ride in rides if ride.arrived_s is not None]
+    served_s = waits_s(rides)
     return {
-        "served_share": round(len(served) / max(len(rides), 1), 5),
-        "wait_s": round(float(_waits_s(served).mean()), 2) if served else 0.0,
+        "served_share": round(len(served_s) / max(len(rides), 1), 5),
+        "wait_s": round(float(served_s.mean()), 2) if len(served_s) else 0.0,
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from dispatcher.policies.tuning import Tuning
 from evaluate.bound import SPAN_S, Free, free_at, hindsight_s, regret
 from evaluate.city import VirtualCity
-from evaluate.meter import Meter
+from evaluate.meter import Meter, waits_s
 from evaluate.setting import CITY, Setting
 from simulator.streets import Streets
 from taxi.roads import RoadNetwork, TripDemand
@@ -62,8 +62,8 @@ def _hindsight(city: VirtualCity, meter: Meter, opening: Free) -> Row | None:
     """The bound for the rides of the first hour; how far above it this is. None if none was picked up."""
     until_s = min(SPAN_S, city.setting.counts_until_s)
     rides = [ride for ride in meter.rides.values() if ride.requested_s < until_s]
-    waits_s = [ride.arrived_s - ride.requested_s for ride in rides if ride.arrived_s is not None]
-    if not waits_s:
+    served_s = waits_s(rides)
+    if not len(served_s):
         return None
     nearest = city.roads.nearest_node
     best_s = hindsight_s(
@@ -73,7 +73,7 @@ def _hindsight(city: VirtualCity, meter: Meter, opening: Free) -> Row | None:
         np.array([nearest(*ride.ends[0])[0] for ride in rides], np.intp),
         np.array([nearest(*ride.ends[1])[0] for ride in rides], np.intp),
     )
-    return {"rides": len(rides), **regret(float(best_s.mean()), float(np.mean(waits_s)))}
+    return {"rides": len(rides), **regret(float(best_s.mean()), float(served_s.mean()))}
 
 
 @cache

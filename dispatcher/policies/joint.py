@@ -87,7 +87,6 @@ def _soon_free(market: Market) -> Cars:
     riding = market.find_riding(tuning.ahead_ms)
     left_ms = riding.left_s.astype(np.int64) * 1000
     soon = np.flatnonzero((left_ms < tuning.ahead_ms) & (left_ms > -tuning.ahead_late_ms_max))
-    soon = soon[np.argsort(riding.numbers[soon])]
     node = riding.dropoff[soon]
     return Cars(
         numbers=riding.numbers[soon],

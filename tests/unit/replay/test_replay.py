@@ -22,6 +22,14 @@ from tests.unit.dispatcher.town import GRID, answer, online, request
 MANDATE = Mandate()
 
 
+async def with_a_ride(lab: Lab) -> None:
+    """Two drivers on the air, one on the way to a rider."""
+    await live(lab)
+    lab.on_air[2] = 14
+    lab.say(online(2), request("r1"))
+    lab.say(answer(await offer_of(lab, "r1")))
+
+
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> MemoryBroker:
     """Forty seconds of a small city, a snapshot every ten, one dispatcher killed and succeeded."""
@@ -29,10 +37,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> MemoryBroker:
     lab = Lab()
 
     async def story(lab: Lab) -> None:
-        await live(lab)
-        lab.on_air[2] = 14
-        lab.say(online(2), request("r1"))
-        lab.say(answer(await offer_of(lab, "r1")))
+        await with_a_ride(lab)
         await asyncio.sleep(15)
         lab.write_bytes(topics.COMMANDS, b"rubbish")
         lab.loop.kill(lab.dispatchers[0][0])
@@ -160,10 +165,7 @@ def handed_over(
     lab = Lab()
 
     async def story(lab: Lab) -> None:
-        await live(lab)
-        lab.on_air[2] = 14
-        lab.say(online(2), request("r1"))
-        lab.say(answer(await offer_of(lab, "r1")))
+        await with_a_ride(lab)
         await asyncio.sleep(17)
         lab.loop.kill(lab.dispatchers[0][0])
         between(lab.broker)
