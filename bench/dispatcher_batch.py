@@ -11,45 +11,45 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from dispatcher.core import Mandate, decide
-from dispatcher.cut import Cut, Epoch, ReadCommand
-from taxi import codec, snapshots
+from dispatcher.batch_input import BatchInput, Epoch, ReadCommand
+from dispatcher.core import DecisionConfig, decide
 from taxi import messages as m
 from taxi.bus import Record
-from taxi.city import CityState
-from taxi.fix_columns import NO_FIXES, FixColumns, joined, read_fixes
-from taxi.newest import NewestFixes
-from taxi.roads import RoadNetwork
+from taxi.messages import codec
+from taxi.messages.states import DriverStatus, RideState
+from taxi.positions.columns import NO_FIXES, FixColumns, joined, read_fixes
+from taxi.positions.newest import NewestFixes
+from taxi.roads.network import RoadNetwork
 from taxi.runtime import tracing
-from taxi.states import DriverStatus, RideState
+from taxi.state import CityState, snapshots
 
 DRIVERS, BUSY, RIDES = 2_000, 1_600, 1_700
 REMEMBERED = 40_000
-"""Command ids of an hour."""
+"""How many command ids the state has from the last hour."""
 INTERVAL_MS, EARLY_PER_S = 2_000, 3
 TIMES = 30
 T0 = 1_750_000_000_000
 
 
-class Desk:
+class Worker:
     """A dispatcher without a log."""
 
     def __init__(self) -> None:
         self.roads = RoadNetwork.load("manhattan").prepare()
         self.city, self.newest = CityState(), NewestFixes()
         self.rng = random.Random(7)
-        self.mandate = Mandate()
+        self.decision_config = DecisionConfig()
         self.now_ms = T0
         self.offset = self.serial = 0
         self.run([m.GoOnline(command_id=f"on {n}", driver=n) for n in range(1, DRIVERS + 1)])
 
     def place(self) -> m.Place:
-        """A corner."""
+        """A random corner."""
         lng, lat = self.roads.nodes[self.rng.randrange(self.roads.n_nodes)].tolist()
         return lng, lat
 
     def fixes(self) -> list[Record]:
-        """Two seconds of everybody."""
+        """Two seconds of positions of all drivers."""
         records = []
         for _ in range(2):
             for driver in range(1, DRIVERS + 1):
@@ -59,10 +59,10 @@ class Desk:
                 self.offset += 1
         return records
 
-    def cut(self, fixes: FixColumns, commands: list[m.AnyCommand]) -> Cut:
-        """As the shell makes it."""
+    def cut(self, fixes: FixColumns, commands: list[m.AnyCommand]) -> BatchInput:
+        """A batch input, as the shell makes it."""
         self.serial += len(commands)
-        return Cut(
+        return BatchInput(
             commands=tuple(ReadCommand(c, self.now_ms, tracing.root(c.command_id)) for c in commands),
             fixes=fixes,
             commands_offset=self.serial,
@@ -72,10 +72,10 @@ class Desk:
         )
 
     def run(self, commands: list[m.AnyCommand], after_ms: int = INTERVAL_MS) -> list[m.AnyEvent]:
-        """A batch, without a stopwatch."""
+        """Decide a batch without measuring it."""
         self.now_ms += after_ms
         cut = self.cut(read_fixes(self.fixes()).fixes, commands)
-        return [one.event for one in decide(self.city, self.newest, cut, self.roads, self.mandate)]
+        return [one.event for one in decide(self.city, self.newest, cut, self.roads, self.decision_config)]
 
     def request(self) -> m.RequestRide:
         """A new ride."""
@@ -84,7 +84,7 @@ class Desk:
         return m.RequestRide(command_id=name, ride=name, rider="a", pickup=self.place(), dropoff=self.place())
 
     def answers(self) -> list[m.AnyCommand]:
-        """Yes to everything that is offered."""
+        """Acceptances of all offers."""
         return [
             m.AnswerOffer(
                 command_id=f"{r.ride} {r.attempt}",
@@ -98,7 +98,7 @@ class Desk:
         ]
 
     def fill(self) -> None:
-        """Until the city is as busy as it will be."""
+        """Decide batches until the city has its final load."""
         while len(self.city.rides) < BUSY:
             self.run([self.request() for _ in range(40)])
             self.run(self.answers())
@@ -111,7 +111,7 @@ class Desk:
 
 
 def cpu_ms(work: Callable[[], Any]) -> float:
-    """Of one call."""
+    """The CPU time of one call, in milliseconds."""
     began_s = time.process_time()
     work()
     return (time.process_time() - began_s) * 1000
@@ -119,13 +119,13 @@ def cpu_ms(work: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Print a table."""
-    desk = Desk()
-    desk.fill()
-    idle = sum(desk.city.status(n) is DriverStatus.IDLE for n in desk.city.drivers)
-    print(f"{DRIVERS} drivers ({idle} idle), {len(desk.city.rides)} rides, {len(desk.city.commands)} ids")
+    worker = Worker()
+    worker.fill()
+    idle = sum(worker.city.status(n) is DriverStatus.IDLE for n in worker.city.drivers)
+    print(f"{DRIVERS} drivers ({idle} idle), {len(worker.city.rides)} rides, {len(worker.city.commands)} ids")
     costs: dict[str, list[float]] = {"read": [], "decide": [], "write": [], "early": [], "snapshot": []}
     for _ in range(TIMES):
-        measure(desk, costs)
+        measure(worker, costs)
     full = sum(median(costs[name]) for name in ("read", "decide", "write"))
     for name, values in costs.items():
         print(f"{name:10} {median(values):8.2f} ms")
@@ -135,23 +135,29 @@ def main() -> None:
     print(f"of a core  {core:8.3f}")
 
 
-def measure(desk: Desk, costs: dict[str, list[float]]) -> None:
+def measure(worker: Worker, costs: dict[str, list[float]]) -> None:
     """One full batch with four requests, one early one with an answer, one snapshot."""
-    desk.now_ms += INTERVAL_MS
-    fixes = desk.fixes()
+    worker.now_ms += INTERVAL_MS
+    fixes = worker.fixes()
     found: list[FixColumns] = []
     costs["read"].append(cpu_ms(lambda: found.append(read_fixes(fixes).fixes)))
-    cut = desk.cut(joined(found), [desk.request() for _ in range(4)])
+    cut = worker.cut(joined(found), [worker.request() for _ in range(4)])
     decided: list[Any] = []
     costs["decide"].append(
-        cpu_ms(lambda: decided.extend(decide(desk.city, desk.newest, cut, desk.roads, desk.mandate)))
+        cpu_ms(
+            lambda: decided.extend(
+                decide(worker.city, worker.newest, cut, worker.roads, worker.decision_config)
+            )
+        )
     )
     costs["write"].append(cpu_ms(lambda: [(codec.encode(d.event), d.trace.headers()) for d in decided]))
-    desk.now_ms += 100
-    answers = desk.answers()[:1]
-    early = desk.cut(NO_FIXES, answers)
-    costs["early"].append(cpu_ms(lambda: decide(desk.city, desk.newest, early, desk.roads, desk.mandate)))
-    costs["snapshot"].append(cpu_ms(lambda: snapshots.pack(desk.city, desk.newest, 1)))
+    worker.now_ms += 100
+    answers = worker.answers()[:1]
+    early = worker.cut(NO_FIXES, answers)
+    costs["early"].append(
+        cpu_ms(lambda: decide(worker.city, worker.newest, early, worker.roads, worker.decision_config))
+    )
+    costs["snapshot"].append(cpu_ms(lambda: snapshots.pack(worker.city, worker.newest, 1)))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from taxi.local.ports import first_free
-from tests.dispatcher_kills import kill_again_and_again
-from tests.kafka_server import KafkaServer
-from tests.real_city import real_city
+from taxistream.local.ports import first_free
+from testing.dispatcher_kills import kill_again_and_again
+from testing.kafka_server import KafkaServer
+from testing.real_city import real_city
 
 
 def main() -> None:

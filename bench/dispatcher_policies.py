@@ -17,22 +17,22 @@ from typing import Any
 import numpy as np
 from aiokafka.record.util import calc_crc32c
 
-from dispatcher.core import Mandate, decide
-from dispatcher.cut import Cut, Epoch, ReadCommand
-from dispatcher.desk import record_of
+from dispatcher.batch_input import BatchInput, Epoch, ReadCommand
+from dispatcher.core import DecisionConfig, decide
+from dispatcher.partition_worker import record_of
 from dispatcher.policies.joint import solve
 from dispatcher.policies.market import Cars, Fetching, Ints, Market, Rides, Riding
 from dispatcher.policies.reposition import drives
-from taxi import codec
 from taxi import messages as m
 from taxi.bus import Outgoing
-from taxi.bus.kafka_producer import Identity, build
-from taxi.bus.kafka_reader import InHand
-from taxi.city import CityState
-from taxi.fix_columns import NO_FIXES, FixColumns, read_fixes
-from taxi.newest import NewestFixes
-from taxi.roads import RoadNetwork, TripDemand
+from taxi.bus.kafka.fetched import InHand
+from taxi.bus.kafka.producer import Identity, build
+from taxi.messages import codec
+from taxi.positions.columns import NO_FIXES, FixColumns, read_fixes
+from taxi.positions.newest import NewestFixes
+from taxi.roads.network import RoadNetwork, TripDemand
 from taxi.runtime import tracing
+from taxi.state import CityState
 
 LZ4, _APPEND_TIME = 3, 8
 _CRC_AT, _ATTRIBUTES_AT, _TIMES_AT = 17, 21, 27
@@ -61,7 +61,7 @@ class Streets:
         self.rng = np.random.default_rng(7)
 
     def rides(self, n: int, first: int = 0, pickup: Ints | None = None) -> Rides:
-        """Somebody's."""
+        """`n` random rides."""
         begins, ends = self.demand.sample(self.rng.random(n))
         return Rides(
             names=tuple(f"r{first + i}" for i in range(n)),
@@ -73,7 +73,7 @@ class Streets:
         )
 
     def cars(self, n: int, first: int = 1) -> Cars:
-        """Where trips end."""
+        """`n` cars at random drop-offs."""
         _, node = self.demand.sample(self.rng.random(n))
         return Cars(
             numbers=np.arange(first, first + n, dtype=np.int64),
@@ -119,7 +119,7 @@ class Streets:
 
 
 def whole_batch(streets: Streets) -> Callable[[], None]:
-    """Records in, records out: 10,000 idle drivers, 500 requests, all in one batch."""
+    """A whole batch from records to records: 10,000 idle drivers and 500 requests."""
     roads, rng = streets.roads, random.Random(7)
     where = [roads.place(rng.randrange(roads.n_nodes)) for _ in range(DRIVERS)]
     fetched = [
@@ -132,9 +132,15 @@ def whole_batch(streets: Streets) -> Callable[[], None]:
         for i in range(REQUESTS)
     ]
     online = CityState()
-    mandate = Mandate()
+    decision_config = DecisionConfig()
     on: list[m.AnyCommand] = [m.GoOnline(command_id=f"on{n}", driver=n + 1) for n in range(DRIVERS)]
-    decide(online, NewestFixes(), _cut(on, NO_FIXES, T0 - 2_000, Epoch("0" * 16, "birth")), roads, mandate)
+    decide(
+        online,
+        NewestFixes(),
+        _cut(on, NO_FIXES, T0 - 2_000, Epoch("0" * 16, "birth")),
+        roads,
+        decision_config,
+    )
     before = online.to_bytes()
     states = [CityState.from_bytes(before) for _ in range(TIMES)]
 
@@ -142,7 +148,7 @@ def whole_batch(streets: Streets) -> Callable[[], None]:
         newest, city = NewestFixes(), states.pop()
         records = InHand(fetched.pop(), None, 0, committed=True).take(2 * DRIVERS)
         cut = _cut(asks, read_fixes(records).fixes, T0, None)
-        events = [record_of(one, "manhattan") for one in decide(city, newest, cut, roads, mandate)]
+        events = [record_of(one, "manhattan") for one in decide(city, newest, cut, roads, decision_config)]
         build(events, 0, Identity(1, 1), 0, transactional=True, codec=0)
         assert len(newest.drivers) == DRIVERS
         assert len(events) > REQUESTS
@@ -151,7 +157,7 @@ def whole_batch(streets: Streets) -> Callable[[], None]:
 
 
 def fixes(streets: Streets, run: int, second: int) -> list[Outgoing]:
-    """Everybody drives along some street, a little to the right of its middle, in each run another one."""
+    """Positions of all drivers along a street, a little right of its middle; another street in each run."""
     roads, rng = streets.roads, np.random.default_rng(7 + run)
     arc = rng.integers(0, roads.n_arcs, DRIVERS).astype(np.int32)
     points, heading = roads.along(arc, rng.random(DRIVERS) * roads.arc_length_m[arc])
@@ -168,7 +174,7 @@ def fixes(streets: Streets, run: int, second: int) -> list[Outgoing]:
 
 
 def log_of(records: list[Outgoing], offset: int) -> bytes:
-    """Records as they lie in the log from `offset` on, appended at T0."""
+    """Records as a batch of the log from `offset` on, appended at T0."""
     log = b""
     while records:
         data, size = build(records, 0, Identity(), -1, transactional=False, codec=LZ4)
@@ -182,8 +188,8 @@ def log_of(records: list[Outgoing], offset: int) -> bytes:
     return log
 
 
-def _cut(said: list[m.AnyCommand], read: FixColumns, heard_ms: int, epoch: Epoch | None) -> Cut:
-    return Cut(
+def _cut(said: list[m.AnyCommand], read: FixColumns, heard_ms: int, epoch: Epoch | None) -> BatchInput:
+    return BatchInput(
         commands=tuple(ReadCommand(command, heard_ms, tracing.root(command.command_id)) for command in said),
         fixes=read,
         commands_offset=len(said),
@@ -194,7 +200,7 @@ def _cut(said: list[m.AnyCommand], read: FixColumns, heard_ms: int, epoch: Epoch
 
 
 def main() -> None:
-    """Print a line for each."""
+    """Print a line for each measurement."""
     streets = Streets()
     plain = streets.market(streets.rides(REQUESTS), streets.cars(DRIVERS))
     print(f"{REQUESTS} × {DRIVERS}, solver       {cpu_ms(lambda: list(solve(plain, rematch=False))):7.1f} ms")

@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.recovery import recover
-from taxi import codec, snapshots
 from taxi import messages as m
 from taxi.bus import Outgoing, Write
-from taxi.bus.kafka import KafkaBus
-from taxi.bus.kafka_admin import KafkaAdmin
-from taxi.city import CityState, Driver, Ride
-from taxi.local.ports import first_free
-from taxi.newest import NewestFixes, Seen
+from taxi.bus.kafka.admin import KafkaAdmin
+from taxi.bus.kafka.bus import KafkaBus
+from taxi.messages import codec
+from taxi.positions.newest import NewestFixes, Seen
 from taxi.runtime.settings import Settings
+from taxi.state import CityState, Driver, Ride, snapshots
 from taxi.topics import EVENTS, LOCATIONS, SNAPSHOTS, specs
-from tests.kafka_server import KafkaServer
+from taxistream.local.ports import first_free
+from testing.kafka_server import KafkaServer
 
 RIDES, IDS, REQUESTS_PER_S, BATCH_S = 3_000, 300_000, 15, 2
 PICKUP, DROPOFF = (-73.98, 40.75), (-73.97, 40.76)
@@ -34,7 +34,7 @@ TIMES = 3
 
 
 def main() -> None:
-    """One JSON object."""
+    """Print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drivers", type=int, default=10_000)
     parser.add_argument("--seconds", type=int, default=60)
@@ -59,7 +59,7 @@ async def measured(settings: Settings, drivers: int, seconds: int) -> dict[str, 
     wall_s, cpu_s = [], []
     for _ in range(TIMES):
         began_s, began_cpu_s = time.perf_counter(), time.process_time()
-        found = await recover(bus, 0, lambda: "0" * 16)
+        found = await recover(bus, 0, lambda: "0" * 16, lambda topic: bus.offsets(topic, 0))
         wall_s.append(round(time.perf_counter() - began_s, 2))
         cpu_s.append(round(time.process_time() - began_cpu_s, 2))
         assert found.epoch is None
@@ -70,7 +70,7 @@ async def measured(settings: Settings, drivers: int, seconds: int) -> dict[str, 
 
 
 async def write(bus: KafkaBus, drivers: int, seconds: int) -> None:
-    """The birth, a snapshot, then what came since."""
+    """Write the first batch, a snapshot, then later batches and positions."""
     producer = await bus.transactional_producer("bench")
     now_ms = time.time_ns() // 1_000_000
     birth = [
@@ -84,11 +84,11 @@ async def write(bus: KafkaBus, drivers: int, seconds: int) -> None:
     await producer.transact([Write(SNAPSHOTS, 0, part) for part in parts])
     fixes = await bus.producer(acks="leader")
     for second in range(seconds):
-        records = [Outgoing(b"%d" % n, _fix(n)) for n in range(1, drivers + 1)]
+        records = [Outgoing(b"%d" % n, fix(n)) for n in range(1, drivers + 1)]
         await fixes.send(LOCATIONS, 0, records)
         if (second + 1) % BATCH_S == 0:
             batch = 1 + (second + 1) // BATCH_S
-            closed = list(_batch(batch, now_ms + second * 1_000, (second + 1) * drivers))
+            closed = list(batch_events(batch, now_ms + second * 1_000, (second + 1) * drivers))
             await producer.transact([_event(event) for event in closed])
 
 
@@ -110,13 +110,15 @@ def _seen(driver: int, at_ms: int) -> Seen:
     return Seen(at_ms, 0, at_ms, PICKUP[0], PICKUP[1] + driver * 1e-6)
 
 
-def _fix(driver: int) -> bytes:
+def fix(driver: int) -> bytes:
+    """A position near the pickup, encoded."""
     lng, lat = PICKUP[0] + random.random() * 0.01, PICKUP[1] + random.random() * 0.01
     now_ms = time.time_ns() // 1_000_000
     return codec.encode(m.Fix(driver=driver, at_ms=now_ms, lng=lng, lat=lat, heading=90, speed=8.0))
 
 
-def _batch(number: int, at_ms: int, locations_offset: int) -> Iterator[m.Event]:
+def batch_events(number: int, at_ms: int, locations_offset: int) -> Iterator[m.Event]:
+    """The events of one batch: requests, and its `BatchClosed`."""
     at: dict[str, Any] = {"batch": number, "at_ms": at_ms}
     requests = REQUESTS_PER_S * BATCH_S
     for index in range(requests):

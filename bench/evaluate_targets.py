@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether `batched` is as good as it is meant to be: every target, on pinned seeds, as a table.
+"""Checks the targets of `batched` on pinned seeds and prints them as a table.
 
 `python bench/evaluate_targets.py [--seeds 1-10] [--rows FILE] [--jobs 2] [--only 0.9,peak]`. A run takes half
-a minute of CPU, and ten seeds make 150 of them. So rows are kept in FILE (JSON lines): a run that stands
-there is not made again, unless code or city have changed since. Exit 1 if a target is missed.
+a minute of CPU time, and ten seeds need 150 runs. Therefore rows are stored in FILE (JSON lines) and a stored
+run is not repeated, unless code or city have changed. Exit code 1 if a target is missed.
 """
 
 import argparse
@@ -17,22 +17,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dispatcher.mandate import code_digest, data_digest
+from dispatcher.decision_config import code_digest, data_digest
 from dispatcher.policies.tuning import Tuning
-from evaluate.report import value
-from evaluate.runs import Row, Task, run_all
-from evaluate.setting import CITY, Setting
-from taxi.cli.evaluate import numbers
-from taxi.roads import city_dir
+from taxi.roads.network import city_dir
+from taxistream.cli.evaluate import numbers
+from taxistream.tools.evaluate.report import value
+from taxistream.tools.evaluate.runs import Row, Task, run_all
+from taxistream.tools.evaluate.scenario import CITY, Scenario
 
 SETTINGS = {
-    "0.9": Setting(load=0.9),
-    "0.7": Setting(load=0.7),
-    "1.0": Setting(load=1.0),
-    "1.1": Setting(load=1.1),
-    "peak": Setting(load=1.0, peak=True, hours=8 / 3, warm_share=1 / 8),
-    "0.9 noise": Setting(load=0.9, noise=0.2, refuse=0.1),
-    "1.0 noise": Setting(load=1.0, noise=0.2, refuse=0.1),
+    "0.9": Scenario(load=0.9),
+    "0.7": Scenario(load=0.7),
+    "1.0": Scenario(load=1.0),
+    "1.1": Scenario(load=1.1),
+    "peak": Scenario(load=1.0, peak=True, hours=8 / 3, warm_share=1 / 8),
+    "0.9 noise": Scenario(load=0.9, noise=0.2, refuse=0.1),
+    "1.0 noise": Scenario(load=1.0, noise=0.2, refuse=0.1),
 }
 POLICIES = dict.fromkeys(SETTINGS, ("greedy", "batched")) | {"0.9": ("greedy", "batched", "fifo")}
 
@@ -99,7 +99,7 @@ TARGETS = (
 
 
 def digest() -> str:
-    """Over all that has a say in a run: who decides, the city, its people, how one measures."""
+    """A digest of everything that affects a run: the code that decides, simulates and measures; the city."""
     sum_ = blake2b(f"{code_digest()} {data_digest(CITY)}".encode(), digest_size=8)
     sum_.update((city_dir(CITY) / "trips.npz").read_bytes())
     for package in ("evaluate", "simulator"):
@@ -122,7 +122,7 @@ class Kept:
             print(f"{len(entries) - len(mine)} rows of other code are left aside", file=sys.stderr)
 
     def add(self, key: tuple[str, str, int], row: Row) -> None:
-        """One more."""
+        """Store a row."""
         self.rows[key] = row
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
@@ -142,7 +142,7 @@ def wanted(seeds: list[int], only: list[str]) -> Iterator[tuple[str, str, int]]:
 
 
 def figures(target: Target, kept: Kept, seeds: list[int]) -> list[float]:
-    """Of each seed whose rows are all there."""
+    """The figure for each seed of which all rows exist."""
     found = []
     for seed in seeds:
         rows = kept.of(seed)
@@ -197,7 +197,7 @@ def show(kept: Kept, seeds: list[int]) -> bool:
 
 
 def main() -> int:
-    """Run what is missing, then judge."""
+    """Run what is missing, then print the targets. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="1-10", type=numbers)
     parser.add_argument("--rows", default=Path("build/evaluate_targets.jsonl"), type=Path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it costs to show a city to a thousand clients, and how old what they see is.
+"""Measures the cost of sending a city to a thousand clients, and the age of the positions that they get.
 
     python bench/fanout.py [--clients 1000] [--drivers 10000] [--seconds 20] [--part peer] [--json]
 
@@ -34,9 +34,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from taxi import topics  # noqa: E402 - after the path
-from taxi.bus.kafka import KafkaBus  # noqa: E402
-from taxi.local.ports import first_free  # noqa: E402
+from taxi.bus.kafka.bus import KafkaBus  # noqa: E402
+from taxi.bus.ranges import read_range  # noqa: E402
 from taxi.runtime.settings import Settings  # noqa: E402
+from taxistream.local.ports import first_free  # noqa: E402
 
 PEER = ROOT / "bench" / "centrifuge"
 HZ = 10
@@ -49,7 +50,7 @@ BINS_MS = 4_000
 
 @contextmanager
 def running(*command: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """A process meanwhile; what it writes to standard output can be read."""
+    """Run a process within the block. Its standard output can be read."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -71,12 +72,12 @@ def running(*command: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def python(*arguments: str, **environ: str) -> Any:
-    """One of ours."""
+    """Run a Python module of this repository within the block."""
     return running(sys.executable, "-m", *arguments, **environ)
 
 
 def line(process: subprocess.Popen[str]) -> str:
-    """The next thing it says."""
+    """The next line of its output."""
     assert process.stdout is not None
     said = process.stdout.readline()
     if not said:
@@ -116,7 +117,7 @@ def sending(kind: str, program: Path | None, size: int, clients: int) -> dict[st
 
 
 def beside_the_peer(clients: int, scratch: Path) -> dict[str, Any]:
-    """In turns, so that both meet the same neighbours."""
+    """Measure both in turns, so that both have the same load on the machine."""
     idle = sending("taxi", None, 100, 2_000)["bytes_per_client"]
     figures: dict[str, Any] = {"clients": clients, "bytes_per_idle_client": round(idle)}
     program = peer_program(scratch)
@@ -138,7 +139,7 @@ def beside_the_peer(clients: int, scratch: Path) -> dict[str, Any]:
 
 
 def until_open(port: int) -> None:
-    """Until somebody listens there."""
+    """Wait until a process listens on the port."""
     for _ in range(600):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -152,7 +153,7 @@ def until_open(port: int) -> None:
 
 @contextmanager
 def broker(scratch: Path) -> Iterator[dict[str, str]]:
-    """A Kafka of its own with empty topics; the environment that leads to it."""
+    """Run a Kafka with empty topics. Yields the environment variables of its address."""
     port = first_free(31410)
     taxi = str(Path(sys.executable).with_name("taxi"))
     with running(taxi, "kafka", "--port", str(port), "--data-dir", str(scratch / "data")):
@@ -176,7 +177,7 @@ def counted(admin_port: int) -> dict[str, float]:
 
 
 def until_ready(admin_port: int) -> None:
-    """Until the gateway serves."""
+    """Wait until the gateway is ready."""
     for _ in range(1200):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{admin_port}/readyz"):
@@ -187,7 +188,7 @@ def until_ready(admin_port: int) -> None:
 
 
 class Window:
-    """What a process and its metrics did meanwhile."""
+    """The CPU time of a process and the growth of its metrics during an interval."""
 
     def __init__(self, pid: int, admin_port: int) -> None:
         self._process = psutil.Process(pid)
@@ -236,10 +237,10 @@ def with_a_gateway(options: argparse.Namespace, environ: dict[str, str], *, idle
             came = json.loads(line(receiver))
             spent = window.close()
         appended = asyncio.run(appends(environ, came["arrivals"]))
-        return figures | told(options, spent, came, appended)
+        return figures | figures_of(options, spent, came, appended)
 
 
-def told(
+def figures_of(
     options: argparse.Namespace, spent: dict[str, float], came: dict[str, Any], appended: dict[int, int]
 ) -> dict[str, Any]:
     """The figures of a window."""
@@ -266,14 +267,10 @@ async def appends(environ: dict[str, str], arrivals: list[Any]) -> dict[int, int
     """When each fix that came was appended, by offset."""
     bus = await KafkaBus.connect(Settings.from_env(environ), client_id="bench")
     first, last = min(cut[0] for cut in arrivals), max(cut[1] for cut in arrivals)
-    reader = await bus.reader(topics.LOCATIONS, 0, first)
     found: dict[int, int] = {}
-    while reader.position < last:
-        found |= {
-            record.offset: record.timestamp_ms
-            for record in await reader.fetch(max_records=20_000)
-            if record.offset < last
-        }
+    async with read_range(bus, topics.LOCATIONS, 0, first, last) as chunks:
+        async for records in chunks:
+            found |= {record.offset: record.timestamp_ms for record in records}
     await bus.close()
     return found
 
@@ -318,7 +315,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--clients", type=int, default=1_000)
     parser.add_argument("--drivers", type=int, default=10_000)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cut costs a gateway's view: folding, closing, encoding, and the bytes of a row.
+"""Measures the cost of a cut in a gateway's view: folding, closing, encoding, and the bytes of a row.
 
     python bench/gateway_cuts.py [--drivers 10000] [--cuts 200] [--json]
 
@@ -22,18 +22,18 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from gateway.city.grid import Grid, Tiles  # noqa: E402 - after the path
-from gateway.city.view import Span, View  # noqa: E402
 from gateway.stream.frames import deflated  # noqa: E402
+from gateway.view.city_view import CityView, Span  # noqa: E402
+from gateway.view.grid import TileGrid, Tiles  # noqa: E402 - after the path
 from simulator.fleet import Fleet  # noqa: E402
 from simulator.records import fix_records  # noqa: E402
-from simulator.settings import Habits  # noqa: E402
+from simulator.settings import CityBehavior  # noqa: E402
 from simulator.streets import Streets  # noqa: E402
-from taxi import codec  # noqa: E402
 from taxi import messages as m  # noqa: E402
 from taxi.bus import Record  # noqa: E402
-from taxi.city import CityState  # noqa: E402
-from taxi.roads import RoadNetwork, TripDemand  # noqa: E402
+from taxi.messages import codec  # noqa: E402
+from taxi.roads.network import RoadNetwork, TripDemand  # noqa: E402
+from taxi.state import CityState  # noqa: E402
 
 START_MS = 1_780_000_000_000
 VIEWPORTS, TILES_ALONG = 50, 3
@@ -47,7 +47,7 @@ class Stopwatch:
         self.ms: dict[str, list[float]] = {}
 
     def time(self, what: str, work: Callable[[], T]) -> T:
-        """Do it once more."""
+        """Call `work` and record its CPU time."""
         began = time.process_time_ns()
         result = work()
         self.ms.setdefault(what, []).append((time.process_time_ns() - began) / 1e6)
@@ -55,9 +55,9 @@ class Stopwatch:
 
 
 def fixes(drivers: int, cuts: int) -> list[list[Record]]:
-    """What the log would bring for each cut."""
+    """The records of positions for each cut."""
     streets = Streets(RoadNetwork.load("manhattan").prepare(), TripDemand.load("manhattan"))
-    fleet = Fleet(streets, Habits(), 7, Fleet.home_spots(streets, drivers, 7))
+    fleet = Fleet(streets, CityBehavior(), 7, Fleet.home_spots(streets, drivers, 7))
     for row in range(0, drivers, 2):
         fleet.send(row, (row * 977) % streets.roads.n_nodes)
     made, offset = [], 0
@@ -70,9 +70,9 @@ def fixes(drivers: int, cuts: int) -> list[list[Record]]:
     return made
 
 
-def newborn(grid: Grid) -> View:
-    """At the end of a log with one batch."""
-    view = View(CityState(), loc=0, ev=0, span=Span(), grid=grid)
+def newborn(grid: TileGrid) -> CityView:
+    """A view at the end of a log with one batch."""
+    view = CityView(CityState(), loc=0, ev=0, span=Span(), grid=grid)
     events = [
         m.EpochStarted(batch=1, at_ms=START_MS, epoch="5e0c0ffee0ddba11", city="manhattan"),
         m.BatchClosed(batch=1, at_ms=START_MS, count=2, commands_offset=0, locations_offset=0),
@@ -82,7 +82,7 @@ def newborn(grid: Grid) -> View:
     return view
 
 
-def viewports(grid: Grid) -> list[Tiles]:
+def viewports(grid: TileGrid) -> list[Tiles]:
     """Fifty windows of nine tiles."""
     draw = random.Random(7)
     corners = [
@@ -94,7 +94,7 @@ def viewports(grid: Grid) -> list[Tiles]:
 
 def measure(drivers: int, cuts: int) -> dict[str, Any]:
     """Everything, as one JSON object."""
-    grid = Grid.over(RoadNetwork.load("manhattan").city.bbox)
+    grid = TileGrid.over(RoadNetwork.load("manhattan").city.bbox)
     view, areas, watch = newborn(grid), viewports(grid), Stopwatch()
     sizes: dict[str, list[int]] = {"city": [], "city_deflated": [], "viewport": []}
     for number, records in enumerate(fixes(drivers, cuts + 20)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a gateway costs without clients, what a row costs on the wire, and how soon one is back after a kill.
+"""Measures a gateway's CPU time without clients, the bytes of a row, and the time to recover from a kill.
 
     python bench/gateway_idle.py [--drivers 10000] [--seconds 30] [--kills 5] [--json]
 
@@ -28,17 +28,18 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from gateway.stream.frames import deflated  # noqa: E402 - after the path
-from taxi.client.decode import SUBPROTOCOL, decode_cut  # noqa: E402
-from taxi.local.ports import first_free  # noqa: E402
-from tests.live_demo import LiveDemo, live_demo  # noqa: E402
+from taxi.client.decode import decode_update  # noqa: E402
+from taxi.client.protocol import SUBPROTOCOL  # noqa: E402
+from taxistream.local.ports import first_free  # noqa: E402
+from testing.live_demo import LiveDemo, live_demo  # noqa: E402
 
 SETTLE_S = 75.0
-"""Until everyone drives, and a first snapshot is written."""
+"""Wait until all drivers drive and the first snapshot is written."""
 NINE_TILES = [-73.9855, 40.7525, -73.9750, 40.7630]
 
 
 async def greeted(url: str, **hello: Any) -> tuple[ClientConnection, str]:
-    """A connection that has been told `ready`, and of which epoch."""
+    """A connection after `ready`, and the epoch."""
     line = await connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=None)
     await line.send(json.dumps({"type": "hello", "v": 1, "city": "manhattan", **hello}))
     while (told := json.loads(await line.recv()))["type"] != "ready":
@@ -63,7 +64,7 @@ async def recorded(url: str, seconds: float, **hello: Any) -> list[bytes]:
 def weighed(messages: list[bytes]) -> dict[str, float]:
     """Bytes a driver row of live cuts, and of the image."""
     image, *live = messages
-    cuts = [decode_cut(message) for message in live]
+    cuts = [decode_update(message) for message in live]
     rows = sum(len(cut.drivers) + len(cut.moved) + len(cut.status) for cut in cuts)
     sections = [drivers_section(message) for message in live]
     return {
@@ -73,19 +74,19 @@ def weighed(messages: list[bytes]) -> dict[str, float]:
         "drivers_deflated_bytes_a_row": sum(len(deflated(section)) for section in sections) / rows,
         "all_bytes_a_row": sum(map(len, live)) / rows,
         "all_deflated_bytes_a_row": sum(len(deflated(message)) for message in live) / rows,
-        "image_rows": decode_cut(image).drivers_held,
+        "image_rows": decode_update(image).drivers_held,
         "image_bytes": len(image),
         "image_deflated_bytes": len(deflated(image)),
     }
 
 
 def drivers_section(message: bytes) -> bytes:
-    """Of a cut."""
+    """The section of driver rows in an update."""
     return message[80 : 80 + int.from_bytes(message[4:8], "little")]
 
 
 def gateway(demo: LiveDemo) -> psutil.Process:
-    """Its process."""
+    """The gateway's process."""
     return psutil.Process(demo.parts()["gateway-1"]["pid"])
 
 
@@ -97,9 +98,9 @@ def cores(process: psutil.Process, seconds: float) -> float:
 
 
 async def back_within_s(demo: LiveDemo, url: str) -> float:
-    """From SIGKILL to the first cut that a client which tries again and again gets: resumed, not an image."""
+    """Seconds from SIGKILL to the first update of a client that reconnects repeatedly; it must resume."""
     line, epoch = await greeted(url)
-    cut = decode_cut(await line.recv(decode=False))
+    cut = decode_update(await line.recv(decode=False))
     process = gateway(demo)
     began = time.monotonic()
     process.kill()
@@ -109,7 +110,7 @@ async def back_within_s(demo: LiveDemo, url: str) -> float:
         except (OSError, EOFError, WebSocketException):
             await asyncio.sleep(0.01)
             continue
-        after = decode_cut(await line.recv(decode=False))
+        after = decode_update(await line.recv(decode=False))
         took_s = time.monotonic() - began
         assert not after.is_image, "an image where a diff was to be had"
         await line.close()

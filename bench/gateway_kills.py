@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gateways killed, restarted and asked to leave under clients that check everything.
 
-    python bench/gateway_kills.py [--clients 200] [--kills 40] [--rounds 3] [--lone 10] [--cold 5] [--json]
+    python bench/gateway_kills.py [--clients 200] [--kills 40] [--frozen 10] [--rounds 3] [--lone 10]
+                                  [--cold 5] [--json]
 
-Real processes, real Kafka. First two gateways: `--kills` times SIGKILL to the one that most clients hang
-on; then `--rounds` of SIGTERM to each; then one gateway alone, killed `--lone` times; then `--cold` times
-where no loaded process waits to take its place. The next one comes when everyone is live again and every
-gateway is ready. Exit 1 if a rule of the stream is broken.
+Real processes, real Kafka. First two gateways: `--kills` times SIGKILL to the one with the most clients; then
+`--frozen` times SIGSTOP, after which the supervisor replaces it; then `--rounds` of SIGTERM to each; then one
+gateway alone, killed `--lone` times; then `--cold` times without a standby process. Each step waits until all
+clients are live and all gateways are ready. Exit code 1 if a rule of the stream is broken.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -28,11 +29,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.swarm.load import city, repeated, watched  # noqa: E402 - after the path
-from loadtest.kills import Killer  # noqa: E402
-from loadtest.latency import quantiles  # noqa: E402
-from loadtest.swarm.swarm import Swarm  # noqa: E402
-from taxi.local import parts  # noqa: E402
-from taxi.local.parts import State  # noqa: E402
+from taxi.runtime import parts  # noqa: E402
+from taxi.runtime.parts import State  # noqa: E402
+from taxistream.tools.loadtest.kills import Killer  # noqa: E402
+from taxistream.tools.loadtest.latency import quantiles  # noqa: E402
+from taxistream.tools.loadtest.swarm.swarm import Swarm  # noqa: E402
 
 STEADY_S: Final = 8.0
 """A gateway that lived shorter may be restarted with a pause, as one that crashes for its start."""
@@ -44,7 +45,7 @@ _LOGGED: Final = re.compile(r"^(\S+Z) .*?\b(starting|the log is read|ready)\b")
 
 
 class Witness:
-    """What each end of a gateway cost."""
+    """Measures the effects of each kill, freeze and restart of a gateway."""
 
     def __init__(self, data_dir: Path) -> None:
         self.all_live_ms: list[float] = []
@@ -55,21 +56,28 @@ class Witness:
         """The machine's load average before each kill: with more work than cores, times tell of that."""
         self._data_dir = data_dir
         self._seen_s: dict[int, float] = {}
-        """Since when each process is known to be ready."""
+        """Process id → since when it is ready (loop time)."""
 
     async def kill(self, swarm: Swarm, killer: Killer) -> None:
         """One kill, and everything after it."""
+        await self._end(swarm, killer.kill)
+
+    async def freeze(self, swarm: Swarm, killer: Killer) -> None:
+        """One SIGSTOP, and everything after it."""
+        await self._end(swarm, killer.freeze)
+
+    async def _end(self, swarm: Swarm, end: Callable[[], None]) -> None:
         await self._all_well(swarm)
         name, before = swarm.most_used(), len(swarm.recoveries_ms)
         killed_ms, pid = time.time() * 1000, self._gateways()[name].pid
         self.loads.append(os.getloadavg()[0])
-        killer.kill()
+        end()
         await self._all_well(swarm, but={name: pid})
         self.all_live_ms.append(max(swarm.recoveries_ms[before:], default=0.0))
         self._note_stages(name, killed_ms)
 
     async def restart(self, swarm: Swarm, killer: Killer) -> None:
-        """One SIGTERM, and the wait for everyone's new place."""
+        """Send one SIGTERM, and wait until all clients have another gateway."""
         await self._all_well(swarm)
         before = {name: part.pid for name, part in self._gateways().items()}
         killer.restart()
@@ -81,7 +89,7 @@ class Witness:
     async def _all_well(self, swarm: Swarm, but: Mapping[str, int] = MappingProxyType({})) -> None:
         """Everyone follows the city; each gateway has been ready for a while, `but` with another pid."""
         deadline_s = time.monotonic() + WAIT_S
-        while not (self._steady(but) and swarm.unhurt()):
+        while not (self._steady(but) and swarm.all_recovered()):
             if time.monotonic() > deadline_s:
                 found = swarm.findings.examples or "no violation"
                 raise TimeoutError(f"{swarm.live()} of {len(swarm.clients)} live after {WAIT_S:g} s: {found}")
@@ -112,7 +120,11 @@ def two_gateways(asked: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     with city(scratch / "two" / "data", 28400, drivers=asked.drivers, gateways=2, **rate) as demo:
         time.sleep(SETTLE_S)
         witness = Witness(demo.data_dir)
-        steps = {"two": (witness.kill, asked.kills), "rolling": (witness.restart, 2 * asked.rounds)}
+        steps = {
+            "two": (witness.kill, asked.kills),
+            "frozen": (witness.freeze, asked.frozen),
+            "rolling": (witness.restart, 2 * asked.rounds),
+        }
         return {
             name: watched(demo, asked.clients, repeated(step, times))
             for name, (step, times) in steps.items()
@@ -134,6 +146,7 @@ def lone_gateway(asked: argparse.Namespace, scratch: Path, times: int, *options:
 
 KILLS: Final = {
     "two": "one of two gateways killed",
+    "frozen": "one of two gateways frozen",
     "lone": "the only gateway killed",
     "cold": "the same, without a spare",
 }
@@ -141,9 +154,9 @@ KILLS: Final = {
 
 def show_kills(what: str, figures: dict[str, Any]) -> None:
     """What one way of dying cost."""
-    hurt = figures["recovery_ms"]
-    print(f"| {what}, {figures['kills']} times | kill → next cut p50 {hurt['p50']}", end="")
-    print(f", p99 {hurt['p99']}, max {hurt['max']} ms | {figures['violations'] or 'no violation'} |")
+    recovery = figures["recovery_ms"]
+    print(f"| {what}, {figures['kills']} times | → next cut p50 {recovery['p50']}", end="")
+    print(f", p99 {recovery['p99']}, max {recovery['max']} ms | {figures['violations'] or 'no violation'} |")
     if live := figures.get("all_live_ms"):
         least, most = figures["load_average"]
         print(f"| … until everyone is live | p50 {live['p50']}, max {live['max']} ms ", end="")
@@ -153,15 +166,15 @@ def show_kills(what: str, figures: dict[str, Any]) -> None:
 
 
 def show(found: dict[str, Any]) -> None:
-    """For people."""
+    """Print the figures as text."""
     print(f"{found['machine']}; {found['drivers']:,} drivers at 1 Hz, {found['clients']} clients")
     for name, what in KILLS.items():
         if figures := found.get(name):
             show_kills(what, figures)
     if rolling := found.get("rolling"):
-        dark = rolling["handover_dark_ms"]
+        gaps = rolling["handover_gap_ms"]
         print(f"| rolling restart, {rolling['restarts']} times, {rolling['handovers']} moved ", end="")
-        print(f"| without a cut for p50 {dark['p50']}, p99 {dark['p99']}, max {dark['max']} ms; ", end="")
+        print(f"| without a cut for p50 {gaps['p50']}, p99 {gaps['p99']}, max {gaps['max']} ms; ", end="")
         print(f"at most {rolling['handovers_in_1_s_max']} in a second, ", end="")
         print(f"where {DRAIN_PER_S} may | ", end="")
         print(f"{rolling['violations'] or 'no violation'} |")
@@ -173,6 +186,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--drivers", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--frozen", type=int, default=10)
     parser.add_argument("--lone", type=int, default=10)
     parser.add_argument("--cold", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
@@ -184,7 +198,7 @@ def main() -> int:
         "clients": asked.clients,
     }
     with tempfile.TemporaryDirectory() as scratch:
-        if asked.kills or asked.rounds:
+        if asked.kills or asked.frozen or asked.rounds:
             found |= two_gateways(asked, Path(scratch))
         if asked.lone:
             found["lone"] = lone_gateway(asked, Path(scratch) / "lone", asked.lone)

@@ -34,10 +34,11 @@ from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402 - a
 
 from scripts.ensure_browser import find_browser  # noqa: E402
 from taxi import topics  # noqa: E402
-from taxi.bus.kafka import KafkaBus  # noqa: E402
-from taxi.local.ports import first_free  # noqa: E402
+from taxi.bus.kafka.bus import KafkaBus  # noqa: E402
+from taxi.bus.ranges import read_range  # noqa: E402
 from taxi.runtime.settings import Settings  # noqa: E402
-from tests.live_demo import LiveDemo, live_demo, until  # noqa: E402
+from taxistream.local.ports import first_free  # noqa: E402
+from testing.live_demo import LiveDemo, live_demo, until  # noqa: E402
 
 SETTLE_S = 20.0
 CHROMIUM = (
@@ -142,11 +143,10 @@ def cpu_cores(demo: LiveDemo, seconds: float) -> dict[str, float]:
 async def append_times(bootstrap_servers: str, first: int, end: int) -> dict[int, int]:
     """Offset → append time of the fixes in the log, ms."""
     bus = await KafkaBus.connect(Settings(kafka_bootstrap_servers=bootstrap_servers), client_id="bench")
-    reader = await bus.reader(topics.LOCATIONS, 0, first)
     times: dict[int, int] = {}
-    while reader.position < end:
-        times |= {record.offset: record.timestamp_ms for record in await reader.fetch(max_records=5000)}
-    await reader.close()
+    async with read_range(bus, topics.LOCATIONS, 0, first, end) as chunks:
+        async for records in chunks:
+            times |= {record.offset: record.timestamp_ms for record in records}
     await bus.close()
     return times
 

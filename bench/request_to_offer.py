@@ -2,7 +2,7 @@
 """From a ride's request to its first offer (or order), live: `--drivers 10000 --rate 15 --seconds 120`.
 
 Real Kafka, the real simulator's drivers, one dispatcher; the riders are the bench's own, so that the rate
-is what it says and nobody cancels. A wait goes from the append of the command (the broker's clock) to the
+is as given and no ride is cancelled. A wait goes from the append of the command (the broker's clock) to the
 offer's record (the dispatcher's clock) and to the moment when a reader of committed events has it (this
 process's): one machine, one clock. Only rides that got an offer count; the others are told apart by whether
 any driver was free while they waited.
@@ -24,18 +24,19 @@ from typing import Any
 import numpy as np
 import psutil
 
-from taxi import codec
 from taxi import messages as m
-from taxi.batches import Batch, WholeBatches
 from taxi.bus import Outgoing, Reader
-from taxi.bus.kafka import KafkaBus
-from taxi.city import CityState
-from taxi.codec import DecodeError
-from taxi.local.ports import first_free
-from taxi.roads import RoadNetwork, TripDemand
+from taxi.bus.kafka.bus import KafkaBus
+from taxi.bus.ranges import read_range
+from taxi.messages import codec
+from taxi.messages.codec import DecodeError
+from taxi.roads.network import RoadNetwork, TripDemand
+from taxi.state import CityState
+from taxi.state.batches import Batch, WholeBatches
 from taxi.topics import COMMANDS, EVENTS
-from tests.kafka_server import KafkaServer
-from tests.real_city import RealCity, real_city
+from taxistream.local.ports import first_free
+from testing.kafka_server import KafkaServer
+from testing.real_city import RealCity, real_city
 
 ONLINE_SHARE = 0.9
 """Of the drivers: some begin with a break."""
@@ -46,7 +47,7 @@ AFTERWARDS_S = 10.0
 
 @dataclass
 class Told:
-    """What the log says."""
+    """The facts read from the log."""
 
     offered_ms: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Ride → its first driver, by offer or by order: record time, and when this process had it."""
@@ -108,7 +109,7 @@ async def measured(city: RealCity, options: argparse.Namespace) -> dict[str, Any
     try:
         async with asyncio.timeout(PATIENCE_S):
             while len(told.city.idle()) < ONLINE_SHARE * options.drivers:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)  # a log rings no bell
+                await asyncio.sleep(0.1)  # polled, as a log sends no event
         process = psutil.Process(city.parts["dispatcher-1"].process.pid)
         first, before = (await bus.offsets(COMMANDS, 0)).end, process.cpu_times()
         await _ask(bus, options)
@@ -159,15 +160,16 @@ async def _ask(bus: KafkaBus, options: argparse.Namespace) -> None:
 async def _asked(bus: KafkaBus, first: int) -> dict[str, int]:
     """Ride → append time of its request."""
     end = (await bus.offsets(COMMANDS, 0)).end
-    reader, asked_ms = await bus.reader(COMMANDS, 0, first), {}
-    while reader.position < end:
-        for record in await reader.fetch():
-            try:
-                command = codec.decode(COMMANDS, record)
-            except DecodeError:
-                continue
-            if isinstance(command, m.RequestRide):
-                asked_ms[command.ride] = record.timestamp_ms
+    asked_ms = {}
+    async with read_range(bus, COMMANDS, 0, first, end) as chunks:
+        async for records in chunks:
+            for record in records:
+                try:
+                    command = codec.decode(COMMANDS, record)
+                except DecodeError:
+                    continue
+                if isinstance(command, m.RequestRide):
+                    asked_ms[command.ride] = record.timestamp_ms
     return asked_ms
 
 
@@ -192,7 +194,7 @@ def _figures(options: argparse.Namespace, told: Told, asked_ms: dict[str, int]) 
 
 
 def _none_free(told: Told, since_ms: int) -> bool:
-    """Whether after each batch since then everybody was busy."""
+    """Whether no driver was free after any batch since then."""
     return all(idle == 0 for now_ms, idle in told.idle if now_ms >= since_ms)
 
 

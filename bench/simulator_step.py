@@ -8,9 +8,9 @@ import numpy as np
 
 from simulator.fleet import Fleet
 from simulator.records import fix_records
-from simulator.settings import Habits
+from simulator.settings import CityBehavior
 from simulator.streets import Streets
-from taxi.roads import RoadNetwork, TripDemand
+from taxi.roads.network import RoadNetwork, TripDemand
 
 START_MS = 1_780_000_000_000
 
@@ -18,7 +18,7 @@ START_MS = 1_780_000_000_000
 def main(drivers: int = 10_000, seconds: int = 60) -> None:
     """Print the share of a core that one second of the city takes."""
     streets = Streets(RoadNetwork.load("manhattan").prepare(), TripDemand.load("manhattan"))
-    fleet = Fleet(streets, Habits(), 7, Fleet.home_spots(streets, drivers, 7))
+    fleet = Fleet(streets, CityBehavior(), 7, Fleet.home_spots(streets, drivers, 7))
     for row in range(0, drivers, 2):
         fleet.send(row, (row * 977) % streets.roads.n_nodes)
     moving, encoding = 0.0, 0.0

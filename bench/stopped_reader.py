@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What readers that stop cost their gateway, and everybody else.
+"""Measures the cost of clients that stop reading, for their gateway and for other clients.
 
     python bench/stopped_reader.py [--clients 200] [--stopped 20] [--drivers 2000] [--rounds 4] [--json]
 
@@ -32,9 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.swarm.load import city, watched  # noqa: E402 - after the path
-from loadtest.kills import Killer  # noqa: E402
-from loadtest.swarm.swarm import Swarm  # noqa: E402
-from tests.live_demo import TAXI, LiveDemo, until  # noqa: E402
+from taxistream.tools.loadtest.kills import Killer  # noqa: E402
+from taxistream.tools.loadtest.swarm.swarm import Swarm  # noqa: E402
+from testing.live_demo import TAXI, LiveDemo, until  # noqa: E402
 
 SLICE_S: Final = 10.0
 SETTLE_S: Final = 5.0
@@ -67,7 +67,7 @@ def metric(demo: LiveDemo, name: str) -> float:
 
 
 def clients(demo: LiveDemo) -> int:
-    """How many hang on the gateway."""
+    """The number of the gateway's clients."""
     return int(metric(demo, "gateway_clients"))
 
 
@@ -92,7 +92,7 @@ def kernel_bytes(demo: LiveDemo, reader: psutil.Process) -> list[int]:
 
 
 class Alternation:
-    """Freezes and thaws, and notes what the others saw meanwhile."""
+    """Freezes and thaws the readers, and records what the other clients got meanwhile."""
 
     def __init__(self, demo: LiveDemo, reader: psutil.Process, rounds: int, stopped: int) -> None:
         self.p99_ms: dict[str, list[float]] = {"reading": [], "stopped": []}
@@ -119,9 +119,9 @@ class Alternation:
 
     async def _slice(self, swarm: Swarm, name: str) -> None:
         await asyncio.sleep(SETTLE_S)
-        swarm.sights.begin()
+        swarm.observations.begin()
         await asyncio.sleep(SLICE_S)
-        self.p99_ms[name].append(swarm.sights.latency.told()["p99"])
+        self.p99_ms[name].append(swarm.observations.latency.quantiles()["p99"])
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:

@@ -4,12 +4,12 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from dispatcher.limits import Limits
+from dispatcher.limits import DecisionLimits
 from taxi import messages as m
-from taxi.city import CityState
-from taxi.newest import NewestFixes
-from taxi.roads import RoadNetwork
+from taxi.positions.newest import NewestFixes
+from taxi.roads.network import RoadNetwork
 from taxi.runtime.tracing import Trace, root
+from taxi.state import CityState
 
 
 class Decided(NamedTuple):
@@ -21,17 +21,21 @@ class Decided(NamedTuple):
 
 
 @dataclass(eq=False)
-class Batch:
+class BatchInProgress:
     """Everything that the deciding functions see and fill."""
 
     city: CityState
     newest: NewestFixes
     roads: RoadNetwork
-    limits: Limits
+    limits: DecisionLimits
     now_ms: int
     events: list[Decided] = field(default_factory=list)
     answering: tuple[str, Trace] | None = None
     """The command at hand: its id and trace."""
+    append_ms: int = 0
+    """When the command at hand was appended."""
+    _refused: set[tuple[str, str]] = field(default_factory=set)
+    """Command ids and reasons."""
 
     def __post_init__(self) -> None:
         """The number holds for the whole batch."""
@@ -48,5 +52,8 @@ class Batch:
         self.events.append(Decided(event, trace, parent))
 
     def reject(self, reason: str, subject: str) -> None:
-        """The command at hand is refused, and why."""
-        self.emit(m.CommandRejected, reason=reason, subject=subject)
+        """The command at hand is refused, and why. Said once in a batch, whatever is repeated in it."""
+        command_id = self.answering[0] if self.answering else ""
+        if (command_id, reason) not in self._refused:
+            self._refused.add((command_id, reason))
+            self.emit(m.CommandRejected, reason=reason, subject=subject)

@@ -2,15 +2,15 @@
 """What riders and drivers ask for: each command is accepted by an event, or rejected by one that says why."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from dispatcher.batch import Batch
-from dispatcher.cut import ReadCommand
+from dispatcher.batch import BatchInProgress
+from dispatcher.batch_input import ReadCommand
 from dispatcher.tariff import fare_cents
 from taxi import messages as m
-from taxi.city import REMEMBERED_MS, Ride
-from taxi.states import ENDED, RideState
+from taxi.messages.states import ENDED, RideState
+from taxi.state import REMEMBERED_MS, Ride
 
 _CLOCKS_APART_MS: Final = 60_000
 """By how much a sender's clock may be ahead of the broker's."""
@@ -19,12 +19,22 @@ _SUBJECT_MAX: Final = 40
 _RIDE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 
 
-def run_command(batch: Batch, read: ReadCommand) -> None:
-    """Answer one command by at least one event that carries its id; a repeat by none."""
+def prepare(batch: BatchInProgress, commands: Iterable[ReadCommand]) -> None:
+    """Find the streets of all requests in one go: one by one this is most of what a request costs."""
+    requests = [read.command for read in commands if isinstance(read.command, m.RequestRide)]
+    places = [place for request in requests for place in (request.pickup, request.dropoff)]
+    batch.roads.nodes_of([place for place in places if batch.roads.city.in_bbox(*place)])
+
+
+def run_command(batch: BatchInProgress, read: ReadCommand) -> None:
+    """Answer one command by at least one event that carries its id; a repeat by none.
+
+    Unless it was rejected as `NOT_YET` before: then nothing was decided, and the repeat is answered, too.
+    """
     command = read.command
     if command.command_id in batch.city.commands:
         return
-    batch.answering = (command.command_id, read.trace)
+    batch.answering, batch.append_ms = (command.command_id, read.trace), read.append_ms
     if _is_too_old(read, batch.now_ms):
         batch.reject("too_old", _subject(command))
     else:
@@ -49,11 +59,13 @@ def _subject(command: m.AnyCommand) -> str:
     return (command.ride if hasattr(command, "ride") else str(command.driver))[:_SUBJECT_MAX]
 
 
-def _request(batch: Batch, command: m.RequestRide) -> None:
+def _request(batch: BatchInProgress, command: m.RequestRide) -> None:
     if not _RIDE_ID.fullmatch(command.ride):
         batch.reject("bad_ride_id", _subject(command))
     elif command.ride in batch.city.rides:
         batch.reject("ride_exists", command.ride)
+    elif batch.append_ms <= batch.now_ms - batch.limits.patience_ms:
+        batch.reject("patience_over", command.ride)
     elif not (batch.roads.contains(*command.pickup) and batch.roads.contains(*command.dropoff)):
         batch.reject("outside_city", command.ride)
     elif len(set(_ends(batch, command))) == 1:
@@ -68,7 +80,7 @@ def _request(batch: Batch, command: m.RequestRide) -> None:
         )
 
 
-def _cancel(batch: Batch, command: m.CancelRide) -> None:
+def _cancel(batch: BatchInProgress, command: m.CancelRide) -> None:
     ride = batch.city.rides.get(command.ride)
     if ride is None:
         batch.reject("unknown_ride", _subject(command))
@@ -80,7 +92,7 @@ def _cancel(batch: Batch, command: m.CancelRide) -> None:
         batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason=command.reason[:_SUBJECT_MAX])
 
 
-def _go_online(batch: Batch, command: m.GoOnline) -> None:
+def _go_online(batch: BatchInProgress, command: m.GoOnline) -> None:
     driver = batch.city.drivers.get(command.driver)
     if not 0 < command.driver < 1 << 32:
         batch.reject("bad_driver", _subject(command))
@@ -90,7 +102,7 @@ def _go_online(batch: Batch, command: m.GoOnline) -> None:
         batch.emit(m.DriverCameOnline, driver=command.driver)
 
 
-def _go_offline(batch: Batch, command: m.GoOffline) -> None:
+def _go_offline(batch: BatchInProgress, command: m.GoOffline) -> None:
     driver = batch.city.drivers.get(command.driver)
     if driver is None or not driver.on_shift or driver.leaving:
         batch.reject("not_online", _subject(command))
@@ -98,20 +110,20 @@ def _go_offline(batch: Batch, command: m.GoOffline) -> None:
         batch.emit(m.DriverWentOffline, driver=command.driver)
 
 
-def _answer(batch: Batch, command: m.AnswerOffer) -> None:
+def _answer(batch: BatchInProgress, command: m.AnswerOffer) -> None:
     ride = _ride_of(batch, command)
     if ride is not None and ride.ordered and ride.state is RideState.ASSIGNED and not command.accept:
-        _refuse(batch, ride)
+        refuse_order(batch, ride)
         return
     if ride is None or ride.state is not RideState.OFFERED:
-        batch.reject("stale_offer", _subject(command))
+        batch.reject(_why_not(batch, command, "stale_offer"), _subject(command))
         return
     kind = m.RideAssigned if command.accept else m.OfferDeclined
     eta = {"eta_s": ride.eta_s} if command.accept else {}
     batch.emit(kind, ride=ride.ride, driver=command.driver, attempt=ride.attempt, **eta)
 
 
-def _refuse(batch: Batch, ride: Ride) -> None:
+def refuse_order(batch: BatchInProgress, ride: Ride) -> None:
     """The driver won't take over: this ride alone waits again, whatever its chain became."""
     if ride.driver_since_ms + batch.limits.refuse_ms < batch.now_ms:
         batch.reject("too_late", ride.ride)
@@ -119,10 +131,14 @@ def _refuse(batch: Batch, ride: Ride) -> None:
         batch.emit(m.RideReleased, ride=ride.ride, driver=ride.driver, attempt=ride.attempt, reason="refused")
 
 
-def _report(batch: Batch, command: m.ReportProgress) -> None:
-    ride = _ride_of(batch, command)
-    if ride is None or ride.state is not _STAGES.get(command.stage):
-        reason = "stale_report" if command.stage in _STAGES else "unknown_stage"
+def _report(batch: BatchInProgress, command: m.ReportProgress) -> None:
+    ride, wanted = _ride_of(batch, command), _STAGES.get(command.stage)
+    if wanted is None:
+        batch.reject("unknown_stage", _subject(command))
+        return
+    if ride is None or ride.state is not wanted:
+        is_early = ride is not None and ride.state < wanted
+        reason = "too_early" if is_early else _why_not(batch, command, "stale_report")
         batch.reject(reason, _subject(command))
         return
     who = {"ride": ride.ride, "driver": command.driver}
@@ -139,14 +155,14 @@ def _report(batch: Batch, command: m.ReportProgress) -> None:
             batch.reject("too_early", ride.ride)
 
 
-def _trip(batch: Batch, ride: Ride) -> dict[str, int]:
+def _trip(batch: BatchInProgress, ride: Ride) -> dict[str, int]:
     """How long it took, how far it was, what it costs."""
     trip_s = (batch.now_ms - ride.started_ms) // 1000
     trip_m = round(batch.roads.length_m(batch.roads.route(*_ends(batch, ride))))
     return {"trip_s": trip_s, "trip_m": trip_m, "fare_cents": fare_cents(trip_m, trip_s)}
 
 
-def _ends(batch: Batch, ride: Ride | m.RequestRide) -> tuple[int, int]:
+def _ends(batch: BatchInProgress, ride: Ride | m.RequestRide) -> tuple[int, int]:
     return batch.roads.nearest_node(*ride.pickup)[0], batch.roads.nearest_node(*ride.dropoff)[0]
 
 
@@ -159,14 +175,22 @@ _STAGES: Final = {
 """What a driver may report, and the state of the ride in which it makes sense."""
 
 
-def _ride_of(batch: Batch, command: m.AnswerOffer | m.ReportProgress) -> Ride | None:
+def _ride_of(batch: BatchInProgress, command: m.AnswerOffer | m.ReportProgress) -> Ride | None:
     """The ride that the driver is on, if it is the one and the attempt that the command means."""
     ride = batch.city.ride_of(command.driver)
     meant = ride is not None and (ride.ride, ride.attempt) == (command.ride, command.attempt)
     return ride if meant else None
 
 
-_HANDLERS: Final[dict[type[m.Command], Callable[[Batch, Any], None]]] = {
+def _why_not(batch: BatchInProgress, command: m.AnswerOffer | m.ReportProgress, stale: str) -> str:
+    """Whether the ride or the attempt that it means is still to come, or is over (`stale`)."""
+    ride = batch.city.rides.get(command.ride)
+    if ride is None:
+        return "unknown_ride"
+    return "too_early" if ride.state not in ENDED and command.attempt > ride.attempt else stale
+
+
+_HANDLERS: Final[dict[type[m.Command], Callable[[BatchInProgress, Any], None]]] = {
     m.RequestRide: _request,
     m.CancelRide: _cancel,
     m.GoOnline: _go_online,

@@ -7,31 +7,32 @@ is folded into the state as it is decided; whoever can't commit the batch must d
 the log again. Deciding the same cut from the same state gives the same events, byte for byte.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from dispatcher.batch import Batch, Decided
-from dispatcher.commands import run_command
-from dispatcher.cut import LOCATIONS_RECREATED, Cut
-from dispatcher.limits import Limits
+from dispatcher.batch import BatchInProgress, Decided
+from dispatcher.batch_input import LOCATIONS_RECREATED, BatchInput
+from dispatcher.commands import prepare, run_command
+from dispatcher.limits import DecisionLimits
+from dispatcher.log_time import in_log_time, log_time
 from dispatcher.market import open_market
 from dispatcher.policies import POLICIES
 from dispatcher.policies.market import Chain, Drive, Market, Offer
 from dispatcher.policies.tuning import Tuning
 from dispatcher.timers import run_timers
 from taxi import messages as m
-from taxi.city import CityState
-from taxi.newest import NewestFixes
-from taxi.roads import RoadNetwork
+from taxi.positions.newest import NewestFixes
+from taxi.roads.network import RoadNetwork
+from taxi.state import EVENTS_LOST, CityState
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mandate:
+class DecisionConfig:
     """By what this dispatcher decides. Goes on the log as `PolicyActivated` when it differs."""
 
     policy: str = "batched"
-    limits: Limits = field(default_factory=Limits)
+    limits: DecisionLimits = field(default_factory=DecisionLimits)
     tuning: Tuning = field(default_factory=Tuning)
     seed: int = 0
     data_digest: str = ""
@@ -50,62 +51,87 @@ class Mandate:
 
 
 def decide(
-    city: CityState, newest: NewestFixes, cut: Cut, roads: RoadNetwork, mandate: Mandate
+    city: CityState, newest: NewestFixes, cut: BatchInput, roads: RoadNetwork, decision_config: DecisionConfig
 ) -> list[Decided]:
     """The events of the next batch, `BatchClosed` last. Folds them into `city`, the fixes into `newest`."""
     before_ms = city.now_ms
-    now_ms = max(before_ms, cut.heard_ms)
     if cut.epoch is not None and cut.epoch.reason in LOCATIONS_RECREATED:
         newest.forget_all()
     newest.fold(cut.fixes)
-    batch = Batch(city, newest, roads, mandate.limits, now_ms)
-    _begin(batch, cut, mandate)
-    interval_ms = mandate.limits.policy_interval_ms
+    now_ms = log_time(before_ms, newest, cut, city.shift_ms)
+    shifts_ms = (0, *(shift_ms for _, shift_ms in city.shifts), *_new_shifts_ms(city, newest))
+    cut = replace(cut, commands=in_log_time(cut.commands, shifts_ms, now_ms))
+    batch = BatchInProgress(city, newest, roads, decision_config.limits, now_ms)
+    _begin(batch, cut, decision_config)
+    interval_ms = decision_config.limits.policy_interval_ms
     is_due = now_ms // interval_ms > before_ms // interval_ms
     if is_due:
-        run_timers(batch)
+        run_timers(batch, cut)
+    prepare(batch, cut.commands)
     for command in cut.commands:
         run_command(batch, command)
     if is_due:
-        _match(batch, mandate, before_ms)
+        _match(batch, decision_config, before_ms)
     _close(batch, cut)
     return batch.events
 
 
-def _begin(batch: Batch, cut: Cut, mandate: Mandate) -> None:
+def _new_shifts_ms(city: CityState, newest: NewestFixes) -> list[int]:
+    """What this batch finds to be added to times, the newest last: several if a clock was set back again.
+
+    A command may have been appended between the two, under a shift that no batch closes with.
+    """
+    known = city.shifts[-1][0] if city.shifts else 0
+    found = [set_back.shift_ms for set_back in newest.set_backs if set_back.offset > known]
+    return [*found, newest.clock.shift_ms]
+
+
+def _begin(batch: BatchInProgress, cut: BatchInput, decision_config: DecisionConfig) -> None:
     """What must be known before anything is decided."""
     if cut.epoch is not None:
         city = batch.roads.city.name
         batch.emit(m.EpochStarted, epoch=cut.epoch.epoch, city=city, reason=cut.epoch.reason)
+    _set_back(batch, cut)
     for skipped in cut.skipped:
         batch.emit(m.InputSkipped, topic=skipped.topic, first=skipped.first, next=skipped.next)
-    if not mandate.is_active(batch.city.policy):
+    if not decision_config.is_active(batch.city.policy):
         batch.emit(
             m.PolicyActivated,
-            policy=mandate.policy,
-            parameters=mandate.parameters(),
-            seed=mandate.seed,
-            data_digest=mandate.data_digest,
-            code_digest=mandate.code_digest,
+            policy=decision_config.policy,
+            parameters=decision_config.parameters(),
+            seed=decision_config.seed,
+            data_digest=decision_config.data_digest,
+            code_digest=decision_config.code_digest,
         )
 
 
-def _match(batch: Batch, mandate: Mandate, before_ms: int) -> None:
+def _set_back(batch: BatchInProgress, cut: BatchInput) -> None:
+    """Where the broker's clock was found set back, as far as the log does not say so yet."""
+    known = batch.city.shifts[-1][0] if batch.city.shifts else 0
+    for set_back in batch.newest.take_set_backs():
+        if set_back.offset > known:
+            batch.emit(m.ClockSetBack, locations_from=set_back.offset, shift_ms=set_back.shift_ms)
+    lost = cut.epoch is not None and cut.epoch.reason == EVENTS_LOST
+    if lost and (shift_ms := batch.newest.clock.shift_ms):  # whoever begins to read here must know
+        batch.emit(m.ClockSetBack, locations_from=batch.city.locations_offset, shift_ms=shift_ms)
+
+
+def _match(batch: BatchInProgress, decision_config: DecisionConfig, before_ms: int) -> None:
     """What the policy wants done, as events; chains are numbered from 1."""
-    market = open_market(batch, before_ms, mandate.tuning)
+    market = open_market(batch, before_ms, decision_config.tuning)
     chains = 0
-    for decision in POLICIES[mandate.policy].decide(market):
+    for decision in POLICIES[decision_config.policy].decide(market):
         match decision:
             case Offer():
                 _offer(batch, decision, market)
             case Chain():
                 chains += 1
-                _order(batch, decision, chains)
+                emit_chain(batch, decision, chains)
             case Drive():
-                _send_ahead(batch, decision, mandate.tuning)
+                _send_ahead(batch, decision, decision_config.tuning)
 
 
-def _offer(batch: Batch, offer: Offer, market: Market) -> None:
+def _offer(batch: BatchInProgress, offer: Offer, market: Market) -> None:
     batch.emit(
         m.RideOffered,
         ride=offer.ride,
@@ -117,7 +143,7 @@ def _offer(batch: Batch, offer: Offer, market: Market) -> None:
     )
 
 
-def _order(batch: Batch, chain: Chain, number: int) -> None:
+def emit_chain(batch: BatchInProgress, chain: Chain, number: int) -> None:
     """The whole chain: an event for each of its moves, in an order in which each driver is free."""
     for move in chain.moves:
         ride = batch.city.rides[move.ride]
@@ -133,7 +159,7 @@ def _order(batch: Batch, chain: Chain, number: int) -> None:
         )
 
 
-def _send_ahead(batch: Batch, drive: Drive, tuning: Tuning) -> None:
+def _send_ahead(batch: BatchInProgress, drive: Drive, tuning: Tuning) -> None:
     batch.emit(
         m.DriverRepositioned,
         driver=drive.driver,
@@ -144,7 +170,7 @@ def _send_ahead(batch: Batch, drive: Drive, tuning: Tuning) -> None:
     )
 
 
-def _close(batch: Batch, cut: Cut) -> None:
+def _close(batch: BatchInProgress, cut: BatchInput) -> None:
     city = batch.city
     batch.emit(
         m.BatchClosed,
@@ -153,4 +179,8 @@ def _close(batch: Batch, cut: Cut) -> None:
         locations_offset=cut.locations_offset,
         commands_digest=cut.commands_digest or city.commands_digest,
         locations_digest=cut.locations_digest or city.locations_digest,
+        previous_producer=cut.previous_producer,
+        behind=cut.behind,
+        commands_alone=cut.commands_alone,
+        shift_ms=batch.newest.clock.shift_ms,
     )

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The city's time limits. They stand in `PolicyActivated`, so that a replay decides by the same ones."""
+"""The city's limits. They stand in `PolicyActivated`, so that a replay decides by the same ones."""
 
 from msgspec import Struct
 
-from taxi import fixes
+from taxi.positions import fixes
 
 
-class Limits(Struct, frozen=True, kw_only=True):
-    """All in milliseconds of log time."""
+class DecisionLimits(Struct, frozen=True, kw_only=True):
+    """`*_ms`: milliseconds of log time."""
 
     policy_interval_ms: int = 2_000
     """Matching runs when log time passes a multiple of it."""
@@ -25,3 +25,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """A driver who took a ride and does not arrive within this loses it: every ride ends."""
     trip_ms_max: int = 10_800_000
     """A trip whose end nobody reports is over after this."""
+    timeouts_max: int = 5_000
+    """At most so many rides, and as many drivers, time out in one batch, those overdue longest first.
+
+    The others follow in the next batches that look, so no batch grows without a bound.
+    """

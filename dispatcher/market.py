@@ -2,32 +2,50 @@
 """From the city's state to what a policy sees: who waits, who is free, how far they are apart."""
 
 from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from dispatcher.batch import Batch
-from dispatcher.policies.market import Cars, Fetching, Ints, Market, Rides, Riding, Times
+from dispatcher.batch import BatchInProgress
+from dispatcher.policies.market import Cars, Fetching, Ints, Market, Rides, Riding, Times, rows_of
 from dispatcher.policies.tuning import Tuning
 from dispatcher.trips import Trips
-from taxi.city import Driver, Ride
 from taxi.messages import Place
-from taxi.roads import RoadNetwork
-from taxi.states import RideState
+from taxi.messages.states import RideState
+from taxi.roads.network import RoadNetwork
+from taxi.state import Driver, Ride
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
-def open_market(batch: Batch, before_ms: int, tuning: Tuning) -> Market:
+class OffMap(NamedTuple):
+    """Idle drivers who were left out of the last market, because no street is near. Kept to be counted."""
+
+    drivers: tuple[int, ...] = ()
+
+
+def open_market(batch: BatchInProgress, before_ms: int, tuning: Tuning) -> Market:
     """The market as of the batch's time.
+
+    If very many rides wait, those that have waited longest take part; the others come up as these are given
+    to drivers, or expire. So the cost of a batch does not grow with how many wait.
 
     Whoever has no patience left (an offer was declined in this very batch) is offered nothing more.
     """
     city, now_ms = batch.city, batch.now_ms
     since_ms = now_ms - batch.limits.patience_ms
     waiting = [ride for ride in city.by_state[RideState.REQUESTED].values() if ride.requested_ms > since_ms]
+    if len(waiting) > tuning.waiting_max:
+        waiting = sorted(waiting, key=_by_age)[: tuning.waiting_max]
     idle = sorted([number for number in city.idle() if number in batch.newest.drivers])
+    cars, is_on_map = cars_of(batch, idle)
+    if not is_on_map.all():
+        cars = rows_of(cars, np.flatnonzero(is_on_map))
+    city.derived[OffMap] = OffMap(tuple(np.array(idle)[~is_on_map].tolist()))
     return Market(
         rides=_rides(batch, waiting),
-        cars=_cars(batch, idle),
+        cars=cars,
         times=_times(batch),
         now_ms=now_ms,
         before_ms=before_ms,
@@ -50,17 +68,17 @@ class TimesNow:
         return self._roads.travel_time_s(from_nodes, to_nodes) * np.int32(self._percent) // np.int32(100)
 
 
-def _percent(batch: Batch) -> int:
+def _percent(batch: BatchInProgress) -> int:
     return batch.roads.city.drive_percent_at(batch.now_ms)
 
 
-def _times(batch: Batch) -> Times:
+def _times(batch: BatchInProgress) -> Times:
     percent = _percent(batch)
     return batch.roads if percent == 100 else TimesNow(batch.roads, percent)
 
 
-def _rides(batch: Batch, rides: list[Ride]) -> Rides:
-    rides.sort(key=lambda ride: (ride.requested_ms, ride.ride))
+def _rides(batch: BatchInProgress, rides: list[Ride]) -> Rides:
+    rides.sort(key=_by_age)
     return Rides(
         names=tuple(ride.ride for ride in rides),
         waited_s=np.array([(batch.now_ms - ride.requested_ms) // 1000 for ride in rides], np.int32),
@@ -71,27 +89,33 @@ def _rides(batch: Batch, rides: list[Ride]) -> Rides:
     )
 
 
-def _nodes(batch: Batch, places: Iterable[Place]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    nearest_node = batch.roads.nearest_node
-    return np.array([nearest_node(*place)[0] for place in places], np.int32)
+def _by_age(ride: Ride) -> tuple[int, str]:
+    """Oldest first."""
+    return ride.requested_ms, ride.ride
 
 
-def _cars(batch: Batch, numbers: list[int]) -> Cars:
+def _nodes(batch: BatchInProgress, places: Iterable[Place]) -> Ints:
+    return batch.roads.nodes_of([*places])
+
+
+def cars_of(batch: BatchInProgress, numbers: list[int]) -> tuple[Cars, Bools]:
+    """The cars of drivers, and which are on the map: no farther from a street than a ride may begin."""
     seen, n = [batch.newest.drivers[number] for number in numbers], len(numbers)
     points = np.empty((n, 2))
     points[:, 0] = np.fromiter([fix.lng for fix in seen], np.float64, n)
     points[:, 1] = np.fromiter([fix.lat for fix in seen], np.float64, n)
     turning = batch.roads.places.turning(points, np.fromiter([fix.heading for fix in seen], np.int32, n))
-    return Cars(
+    cars = Cars(
         numbers=np.array(numbers, np.int64),
         node=turning.node,
         rest_s=turning.rest_s * np.int32(_percent(batch)) // np.int32(100),
         points_m=batch.roads.plane.metres(batch.roads.nodes[turning.node]),
         bound=_bound(batch, [batch.city.drivers[number] for number in numbers]),
     )
+    return cars, turning.off_m <= batch.roads.city.snap_m_max
 
 
-def _bound(batch: Batch, drivers: list[Driver]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+def _bound(batch: BatchInProgress, drivers: list[Driver]) -> Ints:
     node = np.full(len(drivers), -1, np.int32)
     going = [
         i for i, driver in enumerate(drivers) if driver.bound_for and driver.bound_until_ms > batch.now_ms
@@ -100,8 +124,8 @@ def _bound(batch: Batch, drivers: list[Driver]) -> np.ndarray[tuple[int], np.dty
     return node
 
 
-def _fetching(batch: Batch) -> Fetching:
-    """A driver whose shift ends with the ride keeps it; one without a position can't be compared."""
+def _fetching(batch: BatchInProgress) -> Fetching:
+    """A driver whose shift ends with the ride keeps it; one who is not on the map can't be compared."""
     city = batch.city
     rides = [
         ride
@@ -109,10 +133,14 @@ def _fetching(batch: Batch) -> Fetching:
         if ride.driver in batch.newest.drivers and not city.drivers[ride.driver].leaving
     ]
     columns = _rides(batch, rides)
-    return Fetching(columns, _cars(batch, [ride.driver for ride in rides if ride.driver is not None]))
+    cars, is_on_map = cars_of(batch, [ride.driver for ride in rides if ride.driver is not None])
+    if is_on_map.all():
+        return Fetching(columns, cars)
+    rows = np.flatnonzero(is_on_map)
+    return Fetching(rows_of(columns, rows), rows_of(cars, rows))
 
 
-def _riding(batch: Batch, within_ms: int) -> Riding:
+def _riding(batch: BatchInProgress, within_ms: int) -> Riding:
     """By the time that the whole way takes. Not of who is lost or leaves then."""
     drivers, now_ms = batch.city.drivers, batch.now_ms
     due = Trips.of(batch.city).due(batch.city, batch.roads, _percent(batch), now_ms + within_ms)

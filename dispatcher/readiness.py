@@ -13,9 +13,9 @@ class Together:
         self._health = health
         self._awaited = dict.fromkeys(cities)
 
-    def of(self, city: int) -> "Part":
+    def of(self, city: int) -> "CityReadiness":
         """The readiness of one of them."""
-        return Part(self, city)
+        return CityReadiness(self, city)
 
     def decides(self, city: int) -> None:
         """A city has closed a batch."""
@@ -29,7 +29,7 @@ class Together:
         self._health.not_ready(reason)
 
 
-class Part:
+class CityReadiness:
     """One city's `Health`."""
 
     def __init__(self, together: Together, city: int) -> None:

@@ -1,269 +1,436 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the log to a city that can be decided on: newest snapshot, then events, then fixes.
+"""Rebuilds a city from the log, so that the next batch can be decided.
 
-The producer of the city was started before, so nobody else can add to the log any more.
+1. **Fence.** The caller has started the producer of the city (`run_city`), so no other dispatcher can add a
+   batch from here on. Everything below relies on it.
+2. **Wait** until all events can be read. What the predecessor has committed may lie behind an open
+   transaction of another producer; from a prefix of the events it would decide the same batches again.
+3. **Start** from the newest snapshot that belongs to this log, or from the first event.
+4. **Fold** the batches behind it, up to the end. If the facts are not all there, the city begins empty, in a
+   new epoch, and only batch number, log time and input positions go on.
+5. **Find the position in each input**, commands and positions of drivers: where the last batch stopped,
+   unless retention has deleted that or the topic was created again.
+6. **Read the positions of drivers** that earlier batches knew, then those since, up to now.
+
+Steps 2 to 4 make a `History`, step 5 an `InputPosition` for each input, and all together a `Recovered`.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import Self
 
-from dispatcher.cut import LOCATIONS_RECREATED, Epoch, Skipped, digest
-from taxi import codec, snapshots
-from taxi.batches import WholeBatches
+from dispatcher.batch_input import LOCATIONS_RECREATED, Epoch, Skipped, digest
 from taxi.bus import Bus, Offsets, Record
-from taxi.city import EVENTS_LOST, CityState
-from taxi.codec import DecodeError
-from taxi.fix_columns import read_fixes
-from taxi.messages import BatchClosed, EpochStarted, SnapshotPart
-from taxi.newest import NewestFixes
-from taxi.snapshots import Snapshot
-from taxi.topics import COMMANDS, EVENTS, LOCATIONS
-
-_FIXES_AT_ONCE = 10_000
+from taxi.bus.ranges import read_range, read_record
+from taxi.messages import BatchClosed, EpochStarted
+from taxi.messages.codec import DecodeError
+from taxi.positions.columns import read_fixes
+from taxi.positions.newest import NewestFixes
+from taxi.state import EVENTS_LOST, CityState, IllegalTransitionError, snapshots
+from taxi.state.batches import Batch, WholeBatches, closing_events
+from taxi.state.snapshots import Snapshot
+from taxi.topics import COMMANDS, EVENTS, LOCATIONS, SNAPSHOTS
 
 
 @dataclass
 class Backlog:
-    """Fixes that came since the last batch. They are folded already: there may be an hour of them."""
+    """Positions since the last batch. They are folded already: there may be an hour of them."""
 
     last: Record | None = None
-    heard_ms: int = 0
-    """The greatest append time."""
     unreadable: list[DecodeError] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Recovered:
-    """Where a city stands, and what its first batch must say."""
+    """The state of a city at the end of its log, and what its first batch must say."""
 
     city: CityState
     newest: NewestFixes
     commands_offset: int
+    """The next command to read."""
     locations_offset: int
-    """The end of `locations`, that is: all fixes before it are in `newest`."""
+    """The next position to read: all before it are in `newest`."""
     locations: Backlog = field(default_factory=Backlog)
     epoch: Epoch | None = None
+    """The epoch that the first batch begins; None if the last one goes on."""
     skipped: tuple[Skipped, ...] = ()
+    """Input that no batch will read, because retention deleted it."""
     unreadable: tuple[DecodeError, ...] = ()
-    """Records among the events that are none."""
+    """What cannot be read or does not count among the events, and among the snapshots that were looked at."""
+    events_offset: int = 0
+    """The next event to read."""
+    previous_producer: int | None = None
+    """The city's producer so far, if this dispatcher has another producer id: its first batch must say so."""
 
 
-async def recover(bus: Bus, partition: int, new_id: Callable[[], str]) -> Recovered:
-    """Read a city from the log. Raises Unavailable, OffsetOutOfRange (retention is at work: try again)."""
-    bounds = await bus.offsets(EVENTS, partition)
-    snapshot = await _newest_that_stands(bus, partition, bounds)
-    city = snapshot.state if snapshot is not None else CityState()
-    newest = snapshot.newest if snapshot is not None else NewestFixes()
-    start = snapshot.events_offset if snapshot is not None else 0
-    if start < bounds.start:
-        return await _begin_again(bus, partition, bounds, new_id)
-    fixes_from = city.locations_offset
-    folded = await _fold_events(bus, partition, city, start, bounds.stable)
-    if folded.locations_recreated:
-        newest.forget_all()
-        fixes_from = 0
-    found = Recovered(
-        city=city,
-        newest=newest,
-        commands_offset=city.commands_offset,
-        locations_offset=city.locations_offset,
-        epoch=None if city.epoch else Epoch(new_id(), "birth"),
-        unreadable=tuple(folded.unreadable),
-    )
-    found = await _place(bus, partition, found, COMMANDS, new_id)
-    found = await _place(bus, partition, found, LOCATIONS, new_id)
-    if found.locations_offset < city.locations_offset:
-        return found  # the topic was made anew: the first batch forgets what was known
-    found = await _know_the_fixes(bus, partition, found, fixes_from)
-    return await _catch_up(bus, partition, found)
+UntilStable = Callable[[str], Awaitable[Offsets]]
+"""Waits until everything that is in a topic now can be read, and returns its bounds then."""
 
 
-# --- events ----------------------------------------------------------------------------------------
-
-
-async def _newest_that_stands(bus: Bus, partition: int, bounds: Offsets) -> Snapshot | None:
-    """The newest snapshot of this very log: topics can be made anew while old snapshots stay."""
-    passed_over: list[tuple[int, int]] = []
-
-    def wanted(part: SnapshotPart) -> bool:
-        return part.events_offset <= bounds.stable and (part.batch, part.events_offset) not in passed_over
-
-    while True:
-        snapshot = await snapshots.newest(bus, partition, wanted)
-        if snapshot is None or await _stands(bus, partition, bounds, snapshot):
-            return snapshot
-        passed_over.append((snapshot.state.batch, snapshot.events_offset))
-
-
-async def _stands(bus: Bus, partition: int, bounds: Offsets, snapshot: Snapshot) -> bool:
-    """Whether its batch ends where it says. Where retention took that record, nobody knows better."""
-    if snapshot.events_offset <= bounds.start:
-        return True
-    record = await _record_at(bus, EVENTS, partition, snapshot.events_offset - 1)
-    try:
-        event = codec.decode(EVENTS, record) if record is not None else None
-    except DecodeError:
-        return False
-    return isinstance(event, BatchClosed) and event.batch == snapshot.state.batch
-
-
-@dataclass
-class Folded:
-    """What the events told beside the city."""
-
-    unreadable: list[DecodeError] = field(default_factory=list)
-    locations_recreated: bool = False
-    """The fixes that a snapshot before them knows are another topic's."""
-
-
-async def _fold_events(bus: Bus, partition: int, city: CityState, start: int, end: int) -> Folded:
-    """Whole batches only: a run without its `BatchClosed` never happened."""
-    folded = Folded()
-    reader = await bus.reader(EVENTS, partition, start)
-    batches = WholeBatches()
-    try:
-        while reader.position < end:  # a position, not a record: the last ones may be control records
-            for batch in batches.feed(await reader.fetch()):
-                for at in batch.events:
-                    city.apply(at.event)
-                    if isinstance(at.event, EpochStarted) and at.event.reason in LOCATIONS_RECREATED:
-                        folded.locations_recreated = True
-    finally:
-        await reader.close()
-    folded.unreadable += batches.unreadable
-    return folded
-
-
-async def _begin_again(bus: Bus, partition: int, bounds: Offsets, new_id: Callable[[], str]) -> Recovered:
-    """The log's beginning is gone and nothing covers it: a new epoch, whose city begins empty.
-
-    Numbers, log time and input offsets go on where the last `BatchClosed` left them.
-    """
-    city = CityState()
-    reader = await bus.reader(EVENTS, partition, bounds.start)
-    try:
-        while reader.position < bounds.stable:
-            for record in await reader.fetch():
-                with suppress(DecodeError):  # nothing is folded here: what can't be read is not missed
-                    event = codec.decode(EVENTS, record)
-                    if isinstance(event, BatchClosed):
-                        city.stand_at(event)
-    finally:
-        await reader.close()
-    epoch = Epoch(new_id(), EVENTS_LOST)
-    found = Recovered(city=city, newest=NewestFixes(), commands_offset=0, locations_offset=0, epoch=epoch)
-    found = _at(_at(found, "commands", city.commands_offset), "locations", city.locations_offset)
-    found = await _place(bus, partition, found, COMMANDS, new_id)
-    found = await _place(bus, partition, found, LOCATIONS, new_id)
-    return await _catch_up(bus, partition, found)
-
-
-# --- inputs ----------------------------------------------------------------------------------------
-
-
-async def _place(
-    bus: Bus, partition: int, found: Recovered, topic: str, new_id: Callable[[], str]
+async def recover(
+    bus: Bus,
+    partition: int,
+    new_id: Callable[[], str],
+    until_stable: UntilStable,
+    producer_id: int | None = None,
 ) -> Recovered:
-    """Where to go on reading an input: at the recorded offset, if the topic is still the same one."""
-    name = "commands" if topic == COMMANDS else "locations"
-    recorded: int = getattr(found.city, f"{name}_offset")
-    bounds = await bus.offsets(topic, partition)
-    if recorded > bounds.end or not await _same(bus, partition, found.city, topic, recorded, bounds.start):
-        found = replace(found, epoch=_another(found.epoch, name, new_id))
-        return _at(_skipping(found, topic, 0, bounds.start), name, bounds.start)
-    if recorded < bounds.start:
-        return _at(_skipping(found, topic, recorded, bounds.start), name, bounds.start)
-    return found
+    """Rebuild a city from the log: steps 2 to 6 of the module's text.
+
+    Args:
+        bus: Where the log is.
+        partition: Of the city.
+        new_id: Makes the name of an epoch.
+        until_stable: See there.
+        producer_id: Of the producer that will write the next batch, which has fenced its predecessor (step
+            1); None if nothing will be written.
+
+    Raises:
+        Unavailable: The broker did not answer.
+        OffsetOutOfRange: Retention deleted what was about to be read: try again.
+    """
+    events = await until_stable(EVENTS)
+    unreadable: list[DecodeError] = []
+    snapshot = await _newest_snapshot(bus, partition, events, until_stable, unreadable)
+    history = await _read_history(bus, partition, events, snapshot, unreadable, producer_id)
+    commands = await _input_position(bus, partition, COMMANDS, history.city)
+    locations = await _input_position(bus, partition, LOCATIONS, history.city)
+    locations, backlog = await _read_positions(bus, partition, history, locations)
+    return Recovered(
+        city=history.city,
+        newest=history.newest,
+        commands_offset=commands.offset,
+        locations_offset=locations.offset,
+        locations=backlog,
+        epoch=_epoch_to_begin(history, commands, locations, new_id),
+        skipped=tuple(each.skipped for each in (commands, locations) if each.skipped is not None),
+        unreadable=tuple(history.unreadable),
+        events_offset=history.events_offset,
+        previous_producer=_previous_producer(history.batches, producer_id),
+    )
 
 
-def _skipping(found: Recovered, topic: str, first: int, after: int) -> Recovered:
-    """What retention took unread is said."""
-    if after <= first:
-        return found
-    return replace(found, skipped=(*found.skipped, Skipped(topic, first, after)))
+# --- step 3: the snapshot to start from -------------------------------------------------------------
 
 
-def _another(begun: Epoch | None, name: str, new_id: Callable[[], str]) -> Epoch:
-    """The epoch that begins since an input was made anew; one epoch tells of both."""
-    if begun is None:
-        return Epoch(new_id(), f"{name}_recreated")
-    return replace(begun, reason="inputs_recreated") if begun.reason == "commands_recreated" else begun
+async def _newest_snapshot(
+    bus: Bus,
+    partition: int,
+    events: Offsets,
+    until_stable: UntilStable,
+    unreadable: list[DecodeError],
+) -> Snapshot | None:
+    """The newest snapshot that belongs to this log; None if there is none.
+
+    Invariant: all events from its `events_offset` on are there. If it returns None although the log's
+    beginning is deleted, no snapshot exists, also none behind an open transaction.
+    """
+    snapshot = await snapshots.newest_of_log(bus, partition, events, unreadable=unreadable)
+    if snapshot is None and events.start > 0:
+        await until_stable(SNAPSHOTS)
+        unreadable.clear()
+        snapshot = await snapshots.newest_of_log(bus, partition, events, unreadable=unreadable)
+    return snapshot
 
 
-def _at(found: Recovered, name: str, offset: int) -> Recovered:
-    """The same, reading that input from `offset`."""
-    if name == "commands":
-        return replace(found, commands_offset=offset)
-    return replace(found, locations_offset=offset)
+# --- step 4: the facts ------------------------------------------------------------------------------
 
 
-async def _same(bus: Bus, partition: int, city: CityState, topic: str, recorded: int, start: int) -> bool:
-    """Whether the record before the recorded offset is the one that was read then."""
-    expected = city.commands_digest if topic == COMMANDS else city.locations_digest
-    if not expected or recorded <= start:
-        return True
-    record = await _record_at(bus, topic, partition, recorded - 1)
-    return record is None or digest(record) == expected
+@dataclass(kw_only=True)
+class History:
+    """What snapshot and events say."""
+
+    city: CityState
+    newest: NewestFixes
+    batches: WholeBatches
+    """What selects the batches that count, after all of them up to `events_offset`."""
+    events_offset: int
+    """The next event to read."""
+    unreadable: list[DecodeError]
+    positions_from: int = 0
+    """The first position that batches may have read and that is not in `newest`."""
+    is_lost: bool = False
+    """Events are missing, and no snapshot covers them: the city begins empty, in a new epoch."""
+
+    @classmethod
+    def starting(cls, events: Offsets, snapshot: Snapshot | None, unreadable: list[DecodeError]) -> Self:
+        """Before the first event is folded."""
+        if snapshot is None:
+            return cls(
+                city=CityState(),
+                newest=NewestFixes(),
+                batches=WholeBatches(),
+                events_offset=events.start,
+                unreadable=unreadable,
+            )
+        return cls(
+            city=snapshot.state,
+            newest=snapshot.newest,
+            batches=WholeBatches(snapshot.state.batch, snapshot.producer_id),
+            events_offset=snapshot.events_offset,
+            unreadable=unreadable,
+            positions_from=snapshot.state.locations_offset,
+        )
+
+    @classmethod
+    def lost(cls, batches: WholeBatches, events_offset: int, unreadable: list[DecodeError]) -> Self:
+        """The city begins empty.
+
+        Invariant: batch number, log time and input positions go on where the last `BatchClosed` of the city's
+        producer left them, so no number is used twice and no command is decided twice.
+        """
+        city, newest = CityState(), NewestFixes()
+        if batches.last_closed is not None:
+            city.stand_at(batches.last_closed)
+        newest.clock.shift_ms = city.shift_ms
+        return cls(
+            city=city,
+            newest=newest,
+            batches=batches,
+            events_offset=events_offset,
+            unreadable=unreadable,
+            is_lost=True,
+        )
 
 
-async def _record_at(bus: Bus, topic: str, partition: int, offset: int) -> Record | None:
-    """The record at exactly this offset; None if there is none (a control record, say)."""
-    reader = await bus.reader(topic, partition, offset)
+async def _read_history(
+    bus: Bus,
+    partition: int,
+    events: Offsets,
+    snapshot: Snapshot | None,
+    unreadable: list[DecodeError],
+    producer_id: int | None,
+) -> History:
+    """Fold the events behind the snapshot, to the end.
+
+    Invariant: the state is that after the last batch of the city's producer, with no batch left out; or
+    `is_lost` says that it is empty.
+    """
+    if (
+        snapshot is None
+        and events.start > 0
+        and not await _is_born_after(bus, partition, events, producer_id)
+    ):
+        last = await _survey_closed(bus, partition, events, producer_id)
+        return History.lost(last.batches, last.events_offset, [])
+    history = History.starting(events, snapshot, unreadable)
+    n_before = len(unreadable)
+    await _fold_batches(bus, partition, history, events.stable)
+    of_events = history.unreadable[n_before:]
+    if history.batches.producer_id is None:  # no batch counts: is that because none exists?
+        last = await _survey_closed(bus, partition, events, producer_id)
+        if last.is_own or (last.batches.last_closed is not None and history.batches.is_damaged):
+            return History.lost(last.batches, last.events_offset, of_events)
+    if history.batches.gap is not None:
+        return History.lost(history.batches, history.events_offset, of_events)
+    return history
+
+
+async def _fold_batches(bus: Bus, partition: int, history: History, end: int) -> None:
+    """Fold every batch that counts, up to `end`.
+
+    If `history.batches.gap` is set afterwards, batches are missing or not legal, and the state is void.
+    """
+    batches = history.batches
+    async with read_range(bus, EVENTS, partition, history.events_offset, end) as chunks:
+        async for records in chunks:
+            for batch in batches.feed(records):
+                _fold_batch(history, batch)
+            history.unreadable += batches.take_for_dead_letters()
+        history.events_offset = chunks.position
+    batches.pass_over_open_runs()
+    history.unreadable += batches.take_for_dead_letters()
+
+
+def _fold_batch(history: History, batch: Batch) -> None:
+    """Apply the events of a batch, and keep track of which positions it makes void.
+
+    Invariant: `positions_from` never points into an earlier topic of positions, or before an epoch that began
+    empty.
+    """
+    city, batches = history.city, history.batches
+    if batch.begins_empty:
+        _forget_positions(history, (batches.closed_before or city).locations_offset)
     try:
-        while reader.position <= offset:
-            for record in await reader.fetch(max_records=1):
-                return record if record.offset == offset else None
-    finally:
-        await reader.close()
+        for at in batch.events:
+            city.apply(at.event)
+            if isinstance(at.event, EpochStarted) and at.event.reason in LOCATIONS_RECREATED:
+                _forget_positions(history, 0)
+    except (IllegalTransitionError, KeyError) as error:
+        batches.break_off(f"batch {batch.closed.batch} is not legal: {error}")
+
+
+def _forget_positions(history: History, positions_from: int) -> None:
+    history.newest.forget_all()
+    history.positions_from = positions_from
+
+
+async def _is_born_after(bus: Bus, partition: int, events: Offsets, producer_id: int | None) -> bool:
+    """Whether all batches of the city are still there, although the log's beginning is deleted.
+
+    Retention deletes what other producers wrote before the city's first batch, if its timestamps are old.
+    """
+    batches = WholeBatches()
+    async with read_range(bus, EVENTS, partition, events.start, events.stable) as chunks:
+        async for records in chunks:
+            for _ in batches.feed(records):
+                break
+            batches.take_for_dead_letters()
+            if batches.producer_id is not None:
+                break
+    if batches.producer_id is None:
+        return False
+    last = await _survey_closed(bus, partition, events, producer_id)
+    return last.batches.producer_id == batches.producer_id
+
+
+@dataclass(kw_only=True)
+class ClosedSurvey:
+    """The last batch on the log of the producer that is most likely the city's."""
+
+    batches: WholeBatches
+    """Continues behind it: `last_closed` is its end."""
+    events_offset: int
+    is_own: bool = False
+    """This dispatcher's own producer id wrote it."""
+
+
+async def _survey_closed(bus: Bus, partition: int, events: Offsets, producer_id: int | None) -> ClosedSurvey:
+    """Find the last batch if nothing says whose batches count.
+
+    It is that of the dispatcher's own producer id, if there is any; else of the producer with most batches.
+    """
+    closed: dict[int, list[BatchClosed]] = {}
+    async with read_range(bus, EVENTS, partition, events.start, events.stable) as chunks:
+        async for records in chunks:
+            for writer, event in closing_events(records):
+                closed.setdefault(writer, []).append(event)
+        position = chunks.position
+    if not closed:
+        return ClosedSurvey(batches=WholeBatches(), events_offset=position)
+    main = producer_id if producer_id in closed else max(closed, key=lambda each: len(closed[each]))
+    batches = WholeBatches(closed[main][-1].batch, main)
+    batches.last_closed = closed[main][-1]
+    return ClosedSurvey(batches=batches, events_offset=position, is_own=main == producer_id)
+
+
+# --- step 5: the position in each input -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class InputPosition:
+    """Where to go on reading one input."""
+
+    offset: int
+    """The next record to read."""
+    skipped: Skipped | None = None
+    """What retention deleted before any batch read it."""
+    is_recreated: bool = False
+    """The topic is not the one that the last batch read: it was deleted and created again."""
+
+
+async def _input_position(bus: Bus, partition: int, topic: str, city: CityState) -> InputPosition:
+    """Where to go on reading an input.
+
+    Invariant: no record of the topic is read twice, and each that will never be read is in `skipped`.
+    """
+    if topic == COMMANDS:
+        read_to, last_digest = city.commands_offset, city.commands_digest
+    else:
+        read_to, last_digest = city.locations_offset, city.locations_digest
+    bounds = await bus.offsets(topic, partition)
+    if read_to > bounds.end or not await is_same_topic(bus, partition, topic, bounds, read_to, last_digest):
+        skipped = Skipped(topic, 0, bounds.start) if bounds.start > 0 else None
+        return InputPosition(bounds.start, skipped, is_recreated=True)
+    if read_to < bounds.start:
+        return InputPosition(bounds.start, Skipped(topic, read_to, bounds.start))
+    return InputPosition(read_to)
+
+
+async def is_same_topic(
+    bus: Bus, partition: int, topic: str, bounds: Offsets, read_to: int, last_digest: str
+) -> bool:
+    """Whether the record before `read_to` is the one that the last batch read. True if nothing can tell."""
+    if not last_digest or read_to <= bounds.start:
+        return True
+    record = await read_record(bus, topic, partition, read_to - 1)
+    found = digest(record) if record is not None else ""
+    return not found or found == last_digest
+
+
+def _epoch_to_begin(
+    history: History, commands: InputPosition, locations: InputPosition, new_id: Callable[[], str]
+) -> Epoch | None:
+    """The epoch that the first batch begins; None if the last one goes on. One epoch tells of everything."""
+    if history.is_lost:
+        return Epoch(new_id(), EVENTS_LOST)
+    if not history.city.epoch:
+        return Epoch(new_id(), "birth")
+    if commands.is_recreated and locations.is_recreated:
+        return Epoch(new_id(), "inputs_recreated")
+    if commands.is_recreated:
+        return Epoch(new_id(), "commands_recreated")
+    if locations.is_recreated:
+        return Epoch(new_id(), "locations_recreated")
     return None
 
 
-async def _know_the_fixes(bus: Bus, partition: int, found: Recovered, start: int) -> Recovered:
-    """Fold the fixes that earlier batches read since the snapshot.
+def _previous_producer(batches: WholeBatches, producer_id: int | None) -> int | None:
+    """The producer id that a successor with this id must name. None: it is the same, or there is none."""
+    known = batches.producer_id
+    return None if producer_id is None or known == producer_id else known
 
-    Where retention took some of them, this dispatcher knows fewer than those before it did, and says so:
-    its decisions can't be repeated from the log until the next snapshot. Drivers heard of in the gap are
-    not lost for it: the count begins anew, as after a silence.
+
+# --- step 6: the positions of drivers ---------------------------------------------------------------
+
+
+async def _read_positions(
+    bus: Bus, partition: int, history: History, locations: InputPosition
+) -> tuple[InputPosition, Backlog]:
+    """Fold all positions up to now, so that the first batch is not behind.
+
+    What an open transaction holds back comes later, as new positions do.
+
+    Returns:
+        Where to go on reading positions, and what the first batch must know of those before that.
     """
-    end = found.city.locations_offset
-    there = (await bus.offsets(LOCATIONS, partition)).start
-    if start < min(there, end):
-        found.newest.heard_ms = 0
-        others = tuple(skipped for skipped in found.skipped if skipped.topic != LOCATIONS)
-        found = replace(found, skipped=(*others, Skipped(LOCATIONS, start, there)))
-        start = there
-    await _fold_fixes(bus, partition, found.newest, start, end)
-    return found
+    if not history.is_lost:
+        if locations.is_recreated:  # the first batch forgets all positions
+            return locations, Backlog()
+        locations = await restore_positions(bus, partition, history, locations)
+    end = (await bus.offsets(LOCATIONS, partition)).stable
+    if end <= locations.offset:
+        return locations, Backlog()
+    backlog = await _fold_positions(bus, partition, history.newest, locations.offset, end)
+    return replace(locations, offset=end), backlog
 
 
-async def _fold_fixes(bus: Bus, partition: int, newest: NewestFixes, start: int, end: int) -> Backlog:
-    """Fold fixes in, start … end − 1."""
-    reader = await bus.reader(LOCATIONS, partition, start)
+async def restore_positions(
+    bus: Bus, partition: int, history: History, locations: InputPosition
+) -> InputPosition:
+    """Fold the positions that earlier batches read since the snapshot.
+
+    Invariant: `newest` is what it was when the last batch was decided; or `skipped` of the returned position
+    says that some are missing. Then the decisions of this dispatcher can't be repeated from the log until the
+    next snapshot, and no driver counts as lost because of it: the time without news begins again, as after a
+    silence.
+    """
+    newest, start, end = history.newest, history.positions_from, history.city.locations_offset
+    first = (await bus.offsets(LOCATIONS, partition)).start
+    if start < min(first, end):
+        newest.heard_ms = 0
+        locations = replace(locations, skipped=Skipped(LOCATIONS, start, first))
+        start = first
+    await _fold_positions(bus, partition, newest, start, end)
+    newest.clock.shift_ms = history.city.shift_ms  # as it was decided, also from positions that are deleted
+    return locations
+
+
+async def _fold_positions(bus: Bus, partition: int, newest: NewestFixes, start: int, end: int) -> Backlog:
     backlog = Backlog()
-    try:
-        while reader.position < end:
-            at_most = min(_FIXES_AT_ONCE, end - reader.position)
-            records = await reader.fetch(max_records=at_most)
-            _fold_into(newest, [record for record in records if record.offset < end], backlog)
-    finally:
-        await reader.close()
+    async with read_range(bus, LOCATIONS, partition, start, end) as chunks:
+        async for records in chunks:
+            read = read_fixes(records)
+            newest.fold(read.fixes)
+            backlog.last = records[-1]
+            backlog.unreadable += read.unreadable
     return backlog
-
-
-def _fold_into(newest: NewestFixes, records: list[Record], backlog: Backlog) -> None:
-    read = read_fixes(records)
-    if records:
-        backlog.last = records[-1]
-    backlog.heard_ms = max(backlog.heard_ms, read.heard_ms)
-    newest.fold(read.fixes)
-    backlog.unreadable += read.unreadable
-
-
-async def _catch_up(bus: Bus, partition: int, found: Recovered) -> Recovered:
-    """Read the fixes up to now, so that the first batch is decided from the present."""
-    end = (await bus.offsets(LOCATIONS, partition)).end
-    if end <= found.locations_offset:
-        return found
-    locations = await _fold_fixes(bus, partition, found.newest, found.locations_offset, end)
-    return replace(found, locations_offset=end, locations=locations)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the dispatcher can be told."""
+"""The settings of a dispatcher."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from dispatcher.limits import Limits
+from dispatcher.limits import DecisionLimits
 from taxi.runtime import settings
 
-Milliseconds = Annotated[int, Meta(ge=1)]
-_LIMITS = Limits()
+Milliseconds = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+_LIMITS = DecisionLimits()
 
 
 class Settings(settings.Settings, frozen=True, kw_only=True):
@@ -18,17 +18,23 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
     policy: Literal["batched", "greedy", "fifo"] = "batched"
     """How rides and drivers are matched."""
     batch_interval_ms: Milliseconds = 2_000
-    """How often matching runs, and a batch closes at the latest."""
+    """How often matching runs; a batch closes at the latest after this time."""
     offer_timeout_ms: Milliseconds = _LIMITS.offer_timeout_ms
+    """An offer that the driver has not answered by then expires."""
     refuse_ms: Milliseconds = _LIMITS.refuse_ms
+    """How long a driver who got another ride by re-matching may refuse it."""
     patience_ms: Milliseconds = _LIMITS.patience_ms
+    """A ride without a driver by then expires."""
     no_show_ms: Milliseconds = _LIMITS.no_show_ms
+    """How long a driver waits at the pickup."""
     lost_ms: Milliseconds = _LIMITS.lost_ms
+    """A driver without a position for this long is lost."""
     lost_on_trip_ms: Milliseconds = _LIMITS.lost_on_trip_ms
+    """A trip whose driver is lost for this long is cancelled."""
 
-    def limits(self) -> Limits:
+    def limits(self) -> DecisionLimits:
         """The time limits as one value."""
-        return Limits(
+        return DecisionLimits(
             policy_interval_ms=self.batch_interval_ms,
             offer_timeout_ms=self.offer_timeout_ms,
             refuse_ms=self.refuse_ms,

@@ -10,11 +10,11 @@ from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from dispatcher.desk import run_city
-from dispatcher.notes import METRICS
+from dispatcher.city_context import CityContext, city_contexts
+from dispatcher.metrics import METRICS
+from dispatcher.partition_worker import run_city
 from dispatcher.readiness import Together
 from dispatcher.settings import Settings
-from dispatcher.territory import Territory, territories
 from taxi.bus import Assignment, BusError, Claim, Fenced, Membership, Unavailable
 from taxi.runtime.env import Env
 from taxi.topics import COMMANDS
@@ -35,12 +35,12 @@ _STANDBY_S: Final = 1.0
 """Empty hands for this long are those of a standby; before, the group is still making up its mind."""
 
 
-async def main(env: Env[Settings], *, own: Sequence[Territory] | None = None) -> None:
+async def main(env: Env[Settings], *, own: Sequence[CityContext] | None = None) -> None:
     """Run until cancelled. `own`: the cities of another world than the settings name.
 
     Raises the BusError that kept it from working for five minutes.
     """
-    cities = territories(env.settings) if own is None else tuple(own)
+    cities = city_contexts(env.settings) if own is None else tuple(own)
     loop = asyncio.get_running_loop()
     pause_s = _FIRST_PAUSE_S
     steady_s = loop.time()
@@ -59,7 +59,7 @@ async def main(env: Env[Settings], *, own: Sequence[Territory] | None = None) ->
         pause_s = min(2 * pause_s, _PAUSE_S_MAX)
 
 
-async def _serve(env: Env[Settings], cities: tuple[Territory, ...]) -> None:
+async def _serve(env: Env[Settings], cities: tuple[CityContext, ...]) -> None:
     """One place in the group, until something goes wrong."""
     member = await env.bus.join(GROUP, COMMANDS)
     try:
@@ -70,7 +70,7 @@ async def _serve(env: Env[Settings], cities: tuple[Territory, ...]) -> None:
         await member.leave()
 
 
-async def _follow(env: Env[Settings], member: Membership, cities: tuple[Territory, ...]) -> None:
+async def _follow(env: Env[Settings], member: Membership, cities: tuple[CityContext, ...]) -> None:
     """Decide for the cities that are assigned; each assignment is a fresh start for all of them.
 
     The group takes everything before it gives anew. A city that stays is let go and recovered, too: that
@@ -89,14 +89,14 @@ async def _follow(env: Env[Settings], member: Membership, cities: tuple[Territor
                 for task in tasks:
                     task.cancel()
         except* Unavailable:
-            await _last_word(claim)
+            await _raise_if_claim_lost(claim)
             raise
         if assignment.expelled:
             env.metrics.count("dispatcher_fenced_total", by="group")
-            env.log.warning("fenced: the group gave our cities to others while we slept, joining again")
+            env.log.warning("fenced: the group gave our cities to others while we slept")
 
 
-async def _last_word(claim: Claim) -> None:
+async def _raise_if_claim_lost(claim: Claim) -> None:
     """Who slept past its session mostly learns it by a call that took too long: the group knows better.
 
     Raises Fenced where it has given our cities to others.
@@ -111,14 +111,14 @@ async def _last_word(claim: Claim) -> None:
 
 
 def _decide_for(
-    env: Env[Settings], claim: Claim, mine: list[Territory]
+    env: Env[Settings], claim: Claim, mine: list[CityContext]
 ) -> Iterator[Coroutine[Any, Any, None]]:
     together = Together(env.health, [city.partition for city in mine])
     for city in mine:
         yield run_city(replace(env, health=together.of(city.partition)), claim, city)
 
 
-def _note(env: Env[Settings], assignment: Assignment, mine: list[Territory]) -> None:
+def _note(env: Env[Settings], assignment: Assignment, mine: list[CityContext]) -> None:
     """Say what the group gave."""
     names = [city.city for city in mine]
     if mine:

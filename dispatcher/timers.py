@@ -1,24 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens by itself when log time passes: lapsed offers, lost drivers, patience, no-shows."""
 
-from dispatcher.batch import Batch
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import NamedTuple
+
+from dispatcher.batch import BatchInProgress
+from dispatcher.batch_input import BatchInput
 from taxi import messages as m
-from taxi.city import Driver, Ride
-from taxi.states import RideState
+from taxi.messages.states import RideState
+from taxi.state import Driver, Ride
 
 
-def run_timers(batch: Batch) -> None:
-    """All that is due at the batch's time: first drivers, then rides, each by id."""
+class _Due(NamedTuple):
+    """A ride whose time has come, and since when."""
+
+    due_ms: int
+    name: str
+    ride: Ride
+
+
+def run_timers(batch: BatchInProgress, cut: BatchInput) -> None:
+    """All that is due at the batch's time, up to a bound: first drivers, then rides, each by id.
+
+    A ride's time limit never overtakes a command about the ride that was appended before it: neither one in
+    this cut nor one that is still unread. Such a ride is looked at again by the next batch that looks.
+    """
     drivers = batch.city.drivers
     unheard = sorted(_unheard(batch))
+    first = len(batch.events)
     for number in unheard:
+        if len(batch.events) - first >= batch.limits.timeouts_max:
+            break
         _watch(batch, number, drivers[number])
     nobody_lost = not any(drivers[number].lost_ms for number in unheard)
-    for ride in sorted(_due_rides(batch, nobody_lost=nobody_lost), key=lambda ride: ride.ride):
-        _age(batch, ride)
+    judged_ms = batch.now_ms
+    if cut.behind:
+        judged_ms = min(judged_ms, cut.commands[-1].append_ms) if cut.commands else 0
+    limits = _Limits(batch, judged_ms, _said_ms(cut))
+    for _, _, ride in sorted(_due(limits, nobody_lost=nobody_lost), key=_by_name):
+        _age(limits, ride)
 
 
-def _unheard(batch: Batch) -> list[int]:
+def _by_name(due: _Due) -> str:
+    return due.name
+
+
+def _unheard(batch: BatchInProgress) -> list[int]:
     """Drivers who were not heard of lately, and all who are lost: of the others there is nothing to say."""
     heard, since_ms = batch.newest.drivers, batch.now_ms - batch.limits.lost_ms
     return [
@@ -28,15 +56,54 @@ def _unheard(batch: Batch) -> list[int]:
     ]
 
 
-def _due_rides(batch: Batch, *, nobody_lost: bool) -> list[Ride]:
-    """Rides whose time has come. A trip goes on while its driver is heard of."""
-    rides, now_ms, limits = batch.city.by_state, batch.now_ms, batch.limits
-    requested_by_ms = now_ms - limits.patience_ms
-    arrived_by_ms = now_ms - limits.no_show_ms
-    assigned_by_ms = now_ms - limits.pickup_ms_max
-    started_by_ms = now_ms if not nobody_lost else now_ms - limits.trip_ms_max
+def _said_ms(cut: BatchInput) -> dict[str, int]:
+    """Ride → the earliest log time of a command about it in this cut.
+
+    That need not be the first one's: if the clock was set back twice since the last batch, which shift
+    applies to a command is not certain, and log times may go back from one command to the next.
+    """
+    said_ms: dict[str, int] = {}
+    for read in cut.commands:
+        ride = getattr(read.command, "ride", "")
+        said_ms[ride] = min(said_ms.get(ride, read.append_ms), read.append_ms)
+    return said_ms
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """The time limits of a batch's rides, as of `judged_ms`."""
+
+    batch: BatchInProgress
+    judged_ms: int
+    said_ms: dict[str, int]
+
+    def has_passed(self, ride: Ride) -> bool:
+        """Whether the ride's present stage is over, and nothing about it was said in time."""
+        due_ms = _due_ms(self.batch, ride)
+        return due_ms <= self.judged_ms and due_ms <= self.said_ms.get(ride.ride, due_ms)
+
+
+def _due(limits: _Limits, *, nobody_lost: bool) -> list[_Due]:
+    """Rides whose limit has passed, those overdue longest if there are too many."""
+    batch = limits.batch
+    due = [
+        _Due(_due_ms(batch, ride), ride.ride, ride)
+        for ride in _maybe_due(batch, limits.judged_ms, nobody_lost=nobody_lost)
+        if limits.has_passed(ride)
+    ]
+    at_most = batch.limits.timeouts_max
+    return due if len(due) <= at_most else nsmallest(at_most, due)
+
+
+def _maybe_due(batch: BatchInProgress, judged_ms: int, *, nobody_lost: bool) -> list[Ride]:
+    """All whose time may have come: thousands are passed over at one look each."""
+    rides, limits = batch.city.by_state, batch.limits
+    requested_by_ms = judged_ms - limits.patience_ms
+    arrived_by_ms = judged_ms - limits.no_show_ms
+    assigned_by_ms = judged_ms - limits.pickup_ms_max
+    started_by_ms = judged_ms if not nobody_lost else judged_ms - limits.trip_ms_max
     return [
-        *(ride for ride in rides[RideState.OFFERED].values() if ride.expires_ms <= now_ms),
+        *(ride for ride in rides[RideState.OFFERED].values() if ride.expires_ms <= judged_ms),
         *(ride for ride in rides[RideState.REQUESTED].values() if ride.requested_ms <= requested_by_ms),
         *(ride for ride in rides[RideState.ARRIVED].values() if ride.arrived_ms <= arrived_by_ms),
         *(ride for ride in rides[RideState.ASSIGNED].values() if ride.assigned_ms <= assigned_by_ms),
@@ -44,7 +111,24 @@ def _due_rides(batch: Batch, *, nobody_lost: bool) -> list[Ride]:
     ]
 
 
-def _watch(batch: Batch, number: int, driver: Driver) -> None:
+def _due_ms(batch: BatchInProgress, ride: Ride) -> int:
+    """When the time of the ride's present stage is over."""
+    limits = batch.limits
+    match ride.state:
+        case RideState.OFFERED:
+            return ride.expires_ms
+        case RideState.REQUESTED:
+            return ride.requested_ms + limits.patience_ms
+        case RideState.ARRIVED:
+            return ride.arrived_ms + limits.no_show_ms
+        case RideState.ASSIGNED:
+            return ride.assigned_ms + limits.pickup_ms_max
+    lost_ms = _lost_ms(batch, ride)
+    by_itself_ms = ride.started_ms + limits.trip_ms_max
+    return min(by_itself_ms, lost_ms + limits.lost_on_trip_ms) if lost_ms else by_itself_ms
+
+
+def _watch(batch: BatchInProgress, number: int, driver: Driver) -> None:
     """A driver on shift or on a ride is expected to be heard of."""
     expected = driver.on_shift or driver.ride is not None
     silent = expected and batch.newest.is_lost(number, driver.since_ms, batch.now_ms, batch.limits.lost_ms)
@@ -55,40 +139,43 @@ def _watch(batch: Batch, number: int, driver: Driver) -> None:
         batch.emit(m.DriverFound, driver=number)
 
 
-def _heard_again(batch: Batch, number: int) -> bool:
+def _heard_again(batch: BatchInProgress, number: int) -> bool:
     seen = batch.newest.drivers.get(number)
     return seen is not None and batch.now_ms - seen.append_ms < batch.limits.lost_ms
 
 
-def _release(batch: Batch, number: int) -> None:
+def _release(batch: BatchInProgress, number: int) -> None:
     """A rider who was not picked up yet gets another driver, with the age of the request."""
     ride = batch.city.ride_of(number)
     if ride is not None and ride.state is not RideState.ON_TRIP:
         _give_back(batch, ride, "driver_lost")
 
 
-def _give_back(batch: Batch, ride: Ride, reason: str) -> None:
+def _give_back(batch: BatchInProgress, ride: Ride, reason: str) -> None:
     batch.emit(m.RideReleased, ride=ride.ride, driver=ride.driver, attempt=ride.attempt, reason=reason)
 
 
-def _age(batch: Batch, ride: Ride) -> None:
-    now_ms, limits = batch.now_ms, batch.limits
-    if ride.state is RideState.OFFERED and ride.expires_ms <= now_ms:
+def _age(limits: _Limits, ride: Ride) -> None:
+    """End the stage whose limit has passed; of a ride that waits again, perhaps the wait as well."""
+    batch = limits.batch
+    if ride.state is RideState.OFFERED:
         batch.emit(m.OfferExpired, ride=ride.ride, driver=ride.driver, attempt=ride.attempt)
+        if not limits.has_passed(ride):
+            return
     match ride.state:
-        case RideState.REQUESTED if ride.requested_ms + limits.patience_ms <= now_ms:
+        case RideState.REQUESTED:
             batch.emit(m.RideExpired, ride=ride.ride)
-        case RideState.ARRIVED if ride.arrived_ms + limits.no_show_ms <= now_ms:
+        case RideState.ARRIVED:
             batch.emit(m.RideNoShow, ride=ride.ride, driver=ride.driver)
-        case RideState.ASSIGNED if ride.assigned_ms + limits.pickup_ms_max <= now_ms:
+        case RideState.ASSIGNED:
             _give_back(batch, ride, "overdue")
-        case RideState.ON_TRIP if ride.started_ms + limits.trip_ms_max <= now_ms:
-            batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason="overdue")
-        case RideState.ON_TRIP if _lost_for_good(batch, ride):
-            batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason="driver_lost")
+        case RideState.ON_TRIP:
+            by_itself = ride.started_ms + batch.limits.trip_ms_max <= limits.judged_ms
+            reason = "overdue" if by_itself else "driver_lost"
+            batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason=reason)
 
 
-def _lost_for_good(batch: Batch, ride: Ride) -> bool:
+def _lost_ms(batch: BatchInProgress, ride: Ride) -> int:
+    """Since when the driver of a trip has been without a signal; 0: there is one."""
     assert ride.driver is not None  # on a trip
-    lost_ms = batch.city.drivers[ride.driver].lost_ms
-    return lost_ms > 0 and lost_ms + batch.limits.lost_on_trip_ms <= batch.now_ms
+    return batch.city.drivers[ride.driver].lost_ms

@@ -6,14 +6,14 @@ from itertools import takewhile
 from operator import attrgetter
 from typing import Final, NamedTuple, Self
 
-from taxi.city import CityState, Ride
-from taxi.roads import RoadNetwork
-from taxi.states import RideState
+from taxi.messages.states import RideState
+from taxi.roads.network import RoadNetwork
+from taxi.state import CityState, Ride
 
 _ON_TRIP: Final = RideState.ON_TRIP
 
 
-class Trip(NamedTuple):
+class PlannedTrip(NamedTuple):
     """A ride with its rider on board."""
 
     due_ms: int
@@ -34,7 +34,7 @@ class Trips:
 
     def __init__(self) -> None:
         self._known: dict[str, Ride] = {}
-        self._by_due: list[Trip] = []
+        self._by_due: list[PlannedTrip] = []
         """Some may be over: who is looked at and is, is dropped."""
         self._percent = 100
 
@@ -49,7 +49,7 @@ class Trips:
         """How many; those that ended before their time among them."""
         return len(self._by_due)
 
-    def due(self, city: CityState, roads: RoadNetwork, percent: int, until_ms: int) -> list[Trip]:
+    def due(self, city: CityState, roads: RoadNetwork, percent: int, until_ms: int) -> list[PlannedTrip]:
         """All that should be over before `until_ms`, soonest first; `percent`: what driving takes now."""
         if percent != self._percent:
             self._known, self._by_due, self._percent = {}, [], percent
@@ -68,7 +68,7 @@ class Trips:
         for ride in list(takewhile(lambda ride: known.get(ride.ride) is not ride, latest)):
             dropoff, time_s = roads.trip(ride.pickup, ride.dropoff)
             due_ms = ride.started_ms + time_s * self._percent // 100 * 1000
-            insort(self._by_due, Trip(due_ms, dropoff, ride), key=_due)
+            insort(self._by_due, PlannedTrip(due_ms, dropoff, ride), key=_due)
             known[ride.ride] = ride
 
     def _forget(self, over: list[Ride]) -> None:

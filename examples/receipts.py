@@ -10,15 +10,14 @@ from email.message import EmailMessage
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from taxi import codec
 from taxi.bus import Record
-from taxi.bus.kafka_link import security
-from taxi.messages import TripCompleted
-from taxi.runtime.settings import KNOWN, Settings
+from taxi.bus.kafka.security import security
+from taxi.messages import TripCompleted, codec
+from taxi.runtime.settings import Settings, read_or_exit
 from taxi.topics import EVENTS
 
-SMTP_AT = os.environ.get("SMTP_HOST", "127.0.0.1"), int(os.environ.get("SMTP_PORT", "25"))
-DOMAIN = os.environ.get("SMTP_DOMAIN", "riders.example")
+SMTP_AT = os.environ.get("SMTP_AT") or "127.0.0.1:25"
+DOMAIN = os.environ.get("SMTP_DOMAIN") or "riders.example"
 
 
 def completed(record: ConsumerRecord) -> TripCompleted | None:
@@ -44,8 +43,8 @@ def receipt(trip: TripCompleted) -> EmailMessage:
 def deliver(mail: EmailMessage) -> bool:
     """Whether that's done: the mail server has taken it, or never will. If not, says why."""
     try:
-        with smtplib.SMTP(*SMTP_AT, timeout=10) as server:
-            return not server.send_message(mail)  # it tells whom it refused
+        with smtplib.SMTP(SMTP_AT, timeout=10) as server:
+            return not server.send_message(mail)  # it returns the refused recipients
     except OSError as error:  # whatever smtplib raises is one
         print(f"{mail['Message-ID']}: {error!r}", flush=True)
         match error:  # a 5xx about this address or text is for good, a 4xx is "later" (RFC 5321, 4.2.1)
@@ -58,7 +57,7 @@ def deliver(mail: EmailMessage) -> bool:
 
 async def main() -> None:
     """Mail first, then commit: killed between the two, it mails again, and loses nothing."""
-    settings = Settings.from_env(os.environ, also=KNOWN)
+    settings = read_or_exit(Settings, "receipts")
     async with AIOKafkaConsumer(
         settings.prefix + EVENTS,
         bootstrap_servers=settings.kafka_bootstrap_servers,

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fans the log out to browsers over WebSockets: one stream, the same for everyone."""
+"""The gateway: sends the state of a city to browsers over WebSockets, and accepts ride requests over HTTP."""

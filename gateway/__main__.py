@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m gateway`: the gateway in the real world."""
+"""`python -m gateway`: runs the gateway as a process."""
 
 import gc
 
 if __name__ == "__main__":
-    gc.disable()  # modules are no garbage: looking for some while they load is an eighth of a start
+    gc.disable()  # importing modules creates no garbage; collections meanwhile take an eighth of a start
 
 import contextlib
 import dataclasses
@@ -13,55 +13,69 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from gateway.app import Site, build
+from gateway import bounds
+from gateway.http.app import Site, build
+from gateway.http.refusals import Refusals
 from gateway.metrics import METRICS
 from gateway.settings import Settings
 from gateway.shell import Gateway
 from gateway.stream.transport import WebListener, bind, listening
-from taxi.roads import UnknownCityError
-from taxi.runtime import admin
+from taxi.runtime import admin, checks
+from taxi.runtime.entry import EntryRules, own_names
 from taxi.runtime.env import Env
-from taxi.runtime.service import CannotStartError, Process, Service, run
+from taxi.runtime.origins import parse_origins
+from taxi.runtime.service import Process, Service, cannot_listen, run
+from taxi.topics import COMMANDS, EVENTS, LOCATIONS, SNAPSHOTS
 from web import page
 
 _COLLECT_AFTER = (50_000, 20, 50)
-"""Records come by the ten thousand and make no cycles: looking for some after every 700 costs a fifth."""
+"""Thresholds of the garbage collector. Records are created by the ten thousand and make no cycles; with the
+default threshold of 700 objects, collections take a fifth of the CPU time."""
 
 
 class RealGateway:
-    """Joins the shell with the web: the listener before it runs, the application around its desk."""
+    """Connects the gateway with its listener and its HTTP application."""
 
     def __init__(self) -> None:
         self._process: Process[Settings]
 
     @contextlib.asynccontextmanager
     async def prepare(self, process: Process[Settings]) -> AsyncIterator[Env[Settings]]:
-        """Take the port, without listening yet."""
-        gc.freeze()  # what is loaded stays
+        """Bind the port without listening, and return the environment with the listener."""
+        gc.freeze()  # modules are never freed
         gc.set_threshold(*_COLLECT_AFTER)
         gc.enable()
         self._process = process
         settings = process.env.settings
-        origins = tuple(origin.strip() for origin in settings.allowed_origins.split(",") if origin.strip())
-        async with listening(_bound(settings), origins, settings.trusted_proxies) as listener:
+        bound = _bound(settings)
+        limits = bounds.of(process.env)
+        async with listening(bound, _rules(process.env), limits) as listener:
             yield dataclasses.replace(process.env, listener=listener)
 
     async def main(self, env: Env[Settings]) -> None:
-        """Run the gateway behind its page."""
+        """Run the gateway, with its page and API, until cancelled."""
         assert isinstance(env.listener, WebListener)
-        try:
-            gateway = Gateway(env)
-        except UnknownCityError as error:
-            raise CannotStartError(str(error)) from None
+        gateway = Gateway(env)
         env.listener.attach(build(self._site(gateway)))
+        if self.is_open(env.settings):
+            env.log.warning(
+                "anyone who can reach this port can see the city and request rides",
+                host=env.settings.host,
+                do="set TAXI_TOKEN_SECRET, or leave TAXI_HOST out",
+            )
         env.log.info("starting", host=env.settings.host, port=env.listener.port)
         await gateway.run()
+
+    @staticmethod
+    def is_open(settings: Settings) -> bool:
+        """Whether other machines can reach the gateway without a token."""
+        return not checks.is_loopback(settings.host) and not settings.token_secret
 
     def _site(self, gateway: Gateway) -> Site:
         settings, process = self._process.env.settings, self._process
         name = settings.name or "gateway"
         return Site(
-            desk=gateway.desk,
+            ride_service=gateway.ride_service,
             guard=gateway.guard,
             pid=os.getpid(),
             parts_dir=Path(settings.parts_dir) if settings.parts_dir else None,
@@ -72,16 +86,33 @@ class RealGateway:
         )
 
 
+def _rules(env: Env[Settings]) -> EntryRules:
+    settings = env.settings
+    return EntryRules(
+        origins=parse_origins(settings.allowed_origins),
+        proxies=settings.trusted_proxies.replace(" ", ""),
+        names=own_names(settings.host),
+        refused=Refusals(env.log, env.metrics),
+    )
+
+
 def _bound(settings: Settings) -> socket.socket:
     try:
         return bind(settings.host, settings.port, reuse_port=settings.reuse_port)
     except OSError as error:
-        message = f"{settings.host}:{settings.port} can't be had: {error.strerror}"
-        raise CannotStartError(message) from None
+        raise cannot_listen(error, settings.host, settings.port) from None
 
 
 _REAL = RealGateway()
-SERVICE = Service(kind="gateway", main=_REAL.main, settings=Settings, metrics=METRICS, prepare=_REAL.prepare)
+SERVICE = Service(
+    kind="gateway",
+    main=_REAL.main,
+    settings=Settings,
+    metrics=METRICS,
+    topics=(LOCATIONS, COMMANDS, EVENTS, SNAPSHOTS),
+    waits_for_topics=False,  # clients wait for a gateway that restarts
+    prepare=_REAL.prepare,
+)
 
 if __name__ == "__main__":
     run(SERVICE)

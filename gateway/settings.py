@@ -1,44 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a gateway can be told."""
+"""The settings of a gateway."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta
 
-from taxi.fixes import EXPIRY_MS
-from taxi.runtime import settings
+from gateway.access.tokens import Keys
+from taxi.positions.fixes import EXPIRY_MS
+from taxi.runtime import checks, settings
+from taxi.runtime.origins import parse_origins
 from taxi.runtime.settings import Port, Positive
 
 
 class Settings(settings.Settings, frozen=True, kw_only=True):
-    """Beside what every service needs. Gateways of one city are told the same."""
+    """The settings of a gateway besides those of every service.
+
+    All gateways of a city should have the same.
+    """
 
     host: str = "127.0.0.1"
-    """Where page, API and socket are served."""
+    """The address on which page, API and WebSocket are served."""
     port: Port = 8000
-    """0: any free one, which the log then names."""
+    """Their port. 0: any free one, which is then logged."""
     reuse_port: bool = True
     """Share the port with other gateways of this machine (SO_REUSEPORT)."""
     allowed_origins: str = ""
-    """Further origins whose pages may open the socket, comma-separated; the page's own always may."""
+    """Further origins whose pages may open the WebSocket, comma-separated; the gateway's own page always may.
+    Their hosts count as names of this machine."""
     trusted_proxies: str = ""
-    """Addresses and networks whose X-Forwarded-For is believed, comma-separated."""
-    token_secret: Annotated[str, Meta(pattern=r"^$|^[^,]{32,}(,[^,]{32,})*$")] = ""
-    """Signs and checks tokens, at least 32 bytes; several, comma-separated, while one replaces another.
-    Empty: no tokens are asked for."""
+    """Addresses and networks whose X-Forwarded-For is trusted, comma-separated."""
+    token_secret: str = ""
+    """Signs and verifies tokens, at least 32 bytes; several, comma-separated, while a new one replaces an old
+    one. Empty: no tokens are required."""
     clients_max: Positive = 10_000
+    """WebSocket connections in total."""
     address_clients_max: Positive = 200
-    """Of one address (a /64 of IPv6)."""
+    """WebSocket connections of one address (a /64 of IPv6)."""
     address_rides_per_minute: Positive = 30
-    """Ride requests over HTTP that one address may make."""
+    """Ride requests over HTTP of one address, and as many cancellations."""
     limit_loopback: bool = False
     """Whether this machine's own addresses are limited, too."""
     cut_interval_ms: Annotated[int, Meta(ge=10, le=1000)] = 100
+    """The interval of cuts, and so of updates."""
     row_expiry_ms: Positive = EXPIRY_MS
-    """Part of the protocol, of log time: for tests that have no minute to wait."""
+    """After which log time a row without a new position is removed. It is a part of the protocol; only tests
+    change it."""
     resume_ms: Positive = 120_000
-    """How far back a diff reaches, in log time."""
+    """The size of the resume window, in log time."""
     drain_per_s: Positive = 500
-    """How many clients a second are sent elsewhere at SIGTERM."""
+    """How many clients a second are moved to other gateways after SIGTERM."""
     parts_dir: str = ""
-    """The data directory of a local demo: enables the kill button. Empty: none."""
+    """The data directory of a local demo, which enables the kill button. Empty: no kill button."""
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        yield from super().problems()
+        if why := checks.host(self.host):
+            yield "host", why
+        if self.port and self.port == self.admin_port:
+            yield "admin_port", "page and admin port (TAXI_PORT) are the same; choose two"
+        if why := checks.networks(self.trusted_proxies):
+            yield "trusted_proxies", why
+        for field, parse in (("allowed_origins", parse_origins), ("token_secret", Keys)):
+            try:
+                parse(getattr(self, field))
+            except ValueError as error:
+                yield field, str(error)
+        if why := checks.directory(self.parts_dir):
+            yield "parts_dir", why

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is run by hand or by make, never by a service."""
+"""Scripts that developers and `make` run; services do not use them."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/asyncapi.json: topics and messages as an AsyncAPI 3.0 document, from the structs themselves.
+"""Writes docs/asyncapi.json: an AsyncAPI 3.0 document of topics and messages, generated from the structs.
 
-`python -m scripts.asyncapi` writes it, `--check` fails if it is not what the code says (a test runs that).
+`python -m scripts.asyncapi` writes it; `--check` fails if it is out of date (a test runs that).
 """
 
 import sys
@@ -34,7 +34,10 @@ CHANNELS: dict[str, tuple[str, str, tuple[type[m.Message], ...]]] = {
 def document() -> dict[str, Any]:
     """The whole AsyncAPI document."""
     kinds = [kind for _, _, messages in CHANNELS.values() for kind in messages]
-    _, schemas = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    schemas = written()
+    # Readers of a topic with one message type accept messages without `type`, and reject another `type`.
+    for alone in [messages[0] for _, _, messages in CHANNELS.values() if len(messages) == 1]:
+        schemas[alone.__name__]["required"].remove("type")
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -51,6 +54,13 @@ def document() -> dict[str, Any]:
             "schemas": dict(sorted(schemas.items())),
         },
     }
+
+
+def written() -> dict[str, Any]:
+    """The JSON Schema of each message as this system writes it: always with `type`."""
+    kinds = [kind for _, _, messages in CHANNELS.values() for kind in messages]
+    _, schemas = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    return schemas
 
 
 def _channel(name: str, key: str, purpose: str, kinds: tuple[type[m.Message], ...]) -> dict[str, Any]:
@@ -76,12 +86,12 @@ def _message(kind: type[m.Message]) -> dict[str, Any]:
 
 
 def text() -> str:
-    """As it stands in the file."""
+    """The content of the file."""
     return msgspec.json.format(msgspec.json.encode(document()), indent=2).decode() + "\n"
 
 
 def main() -> int:
-    """Write, or check."""
+    """Write the file, or compare it with `--check`. Returns the exit code."""
     return write_or_check({PATH: text()}, sys.argv[1:])
 
 

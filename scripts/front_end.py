@@ -101,7 +101,7 @@ class FrontEnd:
         if done.is_file() and done.read_text() == wanted:
             return
         count = len(json.loads(lock.read_bytes()).get("packages", {})) - 1
-        # No package's install script runs: none is needed, and each would be code nobody here has read.
+        # Install scripts of packages are disabled: none is needed, and they would run unreviewed code.
         self._step(
             f"fetching up to {count} packages", npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund"
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are made from code: each generator writes its own, or with --check says what is out of date."""
+"""Generated files: each generator writes its files, or with `--check` reports which are out of date."""
 
 import sys
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/golden/frames: cuts as bytes, and beside each what a decoder must read in it.
+"""Writes tests/golden/frames: updates as bytes, and for each the values that a decoder must read.
 
-The frames are one exchange, to be applied in the order of their names: each JSON also holds the rows that
-a client has afterwards. Decoders in Python and TypeScript are held against them, so these bytes are the
-protocol: a change here is a change of version. Run with --check to compare instead of writing.
+The updates are applied in the order of their names; each JSON file also contains the rows that a client has
+afterwards. The decoders in Python and TypeScript are tested with them. These bytes define the protocol, so a
+change of them is a change of its version. Run with `--check` to compare instead of writing.
 """
 
 import json
@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from gateway.city.blocks import Moved, Told, encode, joined
-from gateway.city.columns import DriverColumns
-from gateway.city.feed import feed_section
-from gateway.city.hash import Lanes, added_up, hash_drivers, hash_ride
-from gateway.city.rides import ride_record, rides_section
-from gateway.stream.cut import Held, Sections, seal
+from gateway.view.blocks import BlockChanges, MovedRows, encode, joined
+from gateway.view.columns import DriverColumns
+from gateway.view.encoding import ExpectedState, Sections, seal
+from gateway.view.feed import feed_section
+from gateway.view.hash import Lanes, added_up, hash_drivers, hash_ride
+from gateway.view.rides import ride_record, rides_section
 from scripts.generated import write_or_check
-from taxi.client.decode import decode_cut
-from taxi.client.rows import Cut, DriverRow, RideRow
-from taxi.client.state import ClientState
+from taxi.client.decode import decode_update
+from taxi.client.replica import Replica
+from taxi.client.rows import DriverRow, RideRow, Update
 from taxi.cursor import Cursor
 
 FOLDER = Path(__file__).parent.parent / "tests" / "golden" / "frames"
@@ -39,7 +39,7 @@ Driver = tuple[int, int, int, int, int, int, int]
 
 @dataclass(frozen=True)
 class Block:
-    """What one block says. A row in `moved` is told as it is afterwards; what it differs in follows."""
+    """The content of one block. A row in `moved` is the row afterwards; the differences are computed."""
 
     gone: tuple[int, ...] = ()
     rows: tuple[Driver, ...] = ()
@@ -69,8 +69,8 @@ def ride(name: str, state: int, attempt: int, driver: int, *times_ms: int | None
     )
 
 
-class Story:
-    """Rows as they change from cut to cut, so that hashes and counts are told rightly."""
+class Scenario:
+    """The rows as they change from update to update, so that hashes and counts are right."""
 
     def __init__(self) -> None:
         self.drivers: dict[int, Driver] = {}
@@ -89,7 +89,7 @@ class Story:
         rides: dict[str, bytes] | None = None,
         feed: tuple[bytes, ...] = (),
     ) -> bytes:
-        """One frame from where the story stands to `to`."""
+        """One update from the current rows to `to`."""
         if image:
             self.drivers, self.rides = {}, {}
         drivers = self._drivers_section(blocks)
@@ -103,7 +103,7 @@ class Story:
             since=since,
             cursor=to,
             at_ms=at_ms,
-            held=Held(lanes.a, lanes.b, len(self.drivers), len(self.rides)),
+            expected=ExpectedState(lanes.a, lanes.b, len(self.drivers), len(self.rides)),
             sections=Sections(drivers, rides_section(gone, records), feed_section(feed)),
             stale=stale,
             generation=generation,
@@ -112,7 +112,7 @@ class Story:
     def _drivers_section(self, blocks: Sequence[Block]) -> bytes:
         if not blocks:
             return b""
-        told = self._told(blocks)
+        changes = self._changes(blocks)
         for block in blocks:
             for number in block.gone:
                 self.drivers.pop(number, None)
@@ -120,10 +120,10 @@ class Story:
             self.drivers |= {row[0]: row for row in (*block.rows, *block.moved)}
             for number, status in block.status:
                 self.drivers[number] = (*self.drivers[number][:-1], status)
-        made = encode(told, len(blocks))
+        made = encode(changes, len(blocks))
         return joined([made[n] for n in range(len(blocks))])
 
-    def _told(self, blocks: Sequence[Block]) -> Told:
+    def _changes(self, blocks: Sequence[Block]) -> BlockChanges:
         def spread(name: str) -> tuple[list[Any], Any]:
             pairs = [(number, row) for number, block in enumerate(blocks) for row in getattr(block, name)]
             return [row for _, row in pairs], np.array([number for number, _ in pairs], np.intp)
@@ -132,13 +132,13 @@ class Story:
         (status, status_at), (moved, moved_at) = spread("status"), spread("moved")
         were = columns([self.drivers[row[0]] for row in moved])
         changes = columns([(number, 0, 0, 0, 0, 0, code) for number, code in status])
-        by = Moved(columns(moved), were.lng_e5, were.lat_e5, were.at)
-        return Told(
+        by = MovedRows(columns(moved), were.lng_e5, were.lat_e5, were.at)
+        return BlockChanges(
             np.array(gone, np.uint32), gone_at, columns(rows), rows_at, changes, status_at, by, moved_at
         )
 
     def lanes(self) -> Lanes:
-        """Over all rows held."""
+        """Both sums of the state hash over all rows."""
         lanes = added_up(hash_drivers(columns(list(self.drivers.values()))))
         for record in self.rides.values():
             lanes = lanes.plus(hash_ride(record))
@@ -147,24 +147,24 @@ class Story:
 
 def frames() -> dict[str, bytes]:
     """All frames by name, in the order in which they are applied."""
-    story = Story()
-    return {name: message for part in (_beginning, _rows, _views, _edges) for name, message in part(story)}
+    scenario = Scenario()
+    return {name: message for part in (_beginning, _rows, _views, _edges) for name, message in part(scenario)}
 
 
 Named = Iterator[tuple[str, bytes]]
 
 
-def _beginning(story: Story) -> Named:
-    yield "01-empty-image", story.cut(Cursor(EPOCH, 0, 1), T0, image=True)
+def _beginning(scenario: Scenario) -> Named:
+    yield "01-empty-image", scenario.cut(Cursor(EPOCH, 0, 1), T0, image=True)
     first: tuple[Driver, ...] = (
         (1, -7_398_000, 4_075_000, T0 - 900, 0, 0, 0),
         (13, -7_397_123, 4_076_543, T0 + 99, 64, 24, 1),
         (4_294_967_295, 18_000_000, -9_000_000, T0 - 4_900, 255, 255, 6),
     )
-    yield "02-first-drivers", story.cut(Cursor(EPOCH, 3, 1), T0 + 100, Block(rows=first))
+    yield "02-first-drivers", scenario.cut(Cursor(EPOCH, 3, 1), T0 + 100, Block(rows=first))
     yield (
         "03-rides-and-feed",
-        story.cut(
+        scenario.cut(
             Cursor(EPOCH, 5, 9),
             T0 + 2_000,
             Block(rows=((13, -7_397_100, 4_076_550, T0 + 1_100, 65, 25, 2),)),
@@ -185,16 +185,16 @@ def _beginning(story: Story) -> Named:
     )
 
 
-def _rows(story: Story) -> Named:
+def _rows(scenario: Scenario) -> Named:
     moved: tuple[Driver, ...] = (
         (1, -7_397_990, 4_074_936, T0 + 100, 3, 20, 0),
         (13, -7_397_100, 4_076_550, T0 + 2_100, 65, 0, 2),
     )
-    yield "04-moved", story.cut(Cursor(EPOCH, 7, 9), T0 + 2_200, Block(moved=moved))
+    yield "04-moved", scenario.cut(Cursor(EPOCH, 7, 9), T0 + 2_200, Block(moved=moved))
     both: Driver = (13, -7_397_101, 4_076_614, T0 + 3_099, 66, 24, 2)
     yield (
         "05-moved-and-status",
-        story.cut(
+        scenario.cut(
             Cursor(EPOCH, 9, 12),
             T0 + 3_200,
             Block(rows=((2, -7_390_000, 4_070_000, T0 + 3_000, 9, 9, 1),)),
@@ -205,7 +205,7 @@ def _rows(story: Story) -> Named:
     crosses: Driver = (13, -7_396_100, 4_076_615, T0 + 4_100, 66, 24, 3)
     yield (
         "06-from-tile-to-tile",
-        story.cut(
+        scenario.cut(
             Cursor(EPOCH, 12, 12),
             T0 + 4_200,
             Block(rows=(crosses,)),
@@ -215,13 +215,13 @@ def _rows(story: Story) -> Named:
     )
 
 
-def _views(story: Story) -> Named:
+def _views(scenario: Scenario) -> Named:
     row: Driver = (77, -7_395_000, 4_077_000, T0 + 4_001, 1, 2, 5)
     inside = Block(gone=(1, 13, 99), rows=(row,))
-    yield "07-a-new-view", story.cut(Cursor(EPOCH, 13, 12), T0 + 4_300, inside, generation=513)
+    yield "07-a-new-view", scenario.cut(Cursor(EPOCH, 13, 12), T0 + 4_300, inside, generation=513)
     yield (
         "08-gone",
-        story.cut(
+        scenario.cut(
             Cursor(EPOCH, 2**53 - 1, 15),
             T0 + 65_000,
             Block(gone=(77, 4_294_967_295)),
@@ -230,15 +230,15 @@ def _views(story: Story) -> Named:
             feed=(b'[14,%d,"BatchClosed",{"batch":6,"count":1}]' % (T0 + 65_000),),
         ),
     )
-    yield "09-beat", story.cut(Cursor(EPOCH, 2**53 - 1, 15), T0 + 65_000, stale=True)
+    yield "09-beat", scenario.cut(Cursor(EPOCH, 2**53 - 1, 15), T0 + 65_000, stale=True)
 
 
-def _edges(story: Story) -> Named:
+def _edges(scenario: Scenario) -> Named:
     wrapped = T0 + 2**32 - T0 % 2**32
     west, east = -18_000_000, 18_000_000
     yield (
         "10-image-after-the-low-bits-wrapped",
-        story.cut(
+        scenario.cut(
             Cursor(EPOCH, 70, 20),
             wrapped + 10,
             Block(
@@ -257,7 +257,7 @@ def _edges(story: Story) -> Named:
     )
     yield (
         "11-far-moves-across-the-wrap",
-        story.cut(
+        scenario.cut(
             Cursor(EPOCH, 74, 20),
             wrapped + 1_100,
             Block(
@@ -280,8 +280,8 @@ def _ride(row: RideRow) -> dict[str, Any]:
     return row._asdict()
 
 
-def described(cut: Cut, client: ClientState) -> dict[str, Any]:
-    """What a decoder must read in a frame, and what a client holds after it."""
+def described(cut: Update, client: Replica) -> dict[str, Any]:
+    """The values that a decoder must read in an update, and the rows of a client after it."""
     return {
         "image": cut.is_image,
         "stale": cut.is_stale,
@@ -310,9 +310,9 @@ def described(cut: Cut, client: ClientState) -> dict[str, Any]:
 
 def files() -> dict[str, bytes]:
     """Name → content of everything in the folder."""
-    client, made = ClientState(epoch=EPOCH), {}
+    client, made = Replica(epoch=EPOCH), {}
     for name, message in frames().items():
-        cut = decode_cut(message)
+        cut = decode_update(message)
         client.apply(cut)
         text = json.dumps(described(cut, client), indent=1, ensure_ascii=False)
         made[f"{name}.bin"], made[f"{name}.json"] = message, (text + "\n").encode()
@@ -320,7 +320,7 @@ def files() -> dict[str, bytes]:
 
 
 def main() -> int:
-    """Write the folder, or compare with it."""
+    """Write the folder, or compare it with `--check`. Returns the exit code."""
     wanted = {FOLDER / name: content for name, content in files().items()}
     left_over = set(FOLDER.iterdir()) - wanted.keys()
     if left_over:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a golden log: events that the dispatcher decided in one eventful town, one JSON a line.
+"""Writes a golden log: events that the dispatcher decided in a scenario, one JSON object in each line.
 
-Run it once for each version of the schema, under a new name: a golden log is never written again. It must
-fold for ever, to a state that says at least what the file beside it does (tests/unit/test_city_golden.py).
-Beside it, too, the schema of all messages then: the next ones may only add to it.
+Run it once for each version of the schema, with a new name, because a golden log is never changed. All later
+versions must fold it to a state that contains at least the one in the file next to it
+(tests/unit/test_city_golden.py). The schema of all messages of that version is stored, too; later ones may
+only add to it.
 """
 
 import sys
@@ -12,13 +13,12 @@ from typing import Any
 
 import msgspec
 
-from dispatcher.core import Mandate
-from dispatcher.cut import Epoch, Skipped
+from dispatcher.batch_input import Epoch, Skipped
+from dispatcher.core import DecisionConfig
 from dispatcher.policies.tuning import Tuning
 from scripts import asyncapi
-from taxi import codec
-from taxi.messages import AnswerOffer
-from tests.unit.dispatcher.town import Town, answer, cancel, offline, online, report, request
+from taxi.messages import AnswerOffer, codec
+from testing.core_harness import CoreHarness, answer, cancel, offline, online, report, request
 
 RESTLESS = Tuning(
     rematch_interval_ms=2_000, rematch_left_ms_min=0, swap_price_ms=1_000, reposition_interval_ms=4_000
@@ -26,60 +26,68 @@ RESTLESS = Tuning(
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "golden" / "log"
 
 
-def eventful_town() -> Town:
-    """Everything that can happen to rides and drivers happens."""
-    town = Town()
-    town.drivers(d1=0, d2=14, d3=30, d4=5, d5=20)
-    town.step(report(town.on_trip("completed"), "dropped_off"))
-    town.step(answer(town.offered("declined"), accept=False))
-    town.step(cancel("declined"))
-    town.waiting_at_pickup("no-show")
-    town.wait(300_000)
-    town.offered("offer-expired")
-    town.wait(14_000)
-    town.step(cancel("offer-expired"))
-    released = town.taken("released")
-    kept = town.where.pop(released.driver)
-    town.wait(20_000)
-    town.where[released.driver] = kept
-    town.step(cancel("released"))
-    lost = town.on_trip("driver-lost")
-    town.where.pop(lost.driver)
-    town.wait(640_000)
-    town.step(*(offline(driver) for driver in (1, 2, 3, 4, 5)), online(0))
-    town.step(request("expired"))
-    town.wait(600_000)
-    town.decide(town.cut(skipped=(Skipped("taxi.commands", 70, 72),)))
-    town.decide(town.cut(epoch=Epoch("f" * 16, "locations_recreated")))
-    town.drivers(d6=1)
-    town.on_trip("under-way")
-    town.step(offline(6))
-    change_drivers(town)
-    return town
+def eventful_core() -> CoreHarness:
+    """A scenario in which all events of rides and drivers occur."""
+    core = CoreHarness()
+    core.drivers(d1=0, d2=14, d3=30, d4=5, d5=20)
+    core.step(report(core.on_trip("completed"), "dropped_off"))
+    core.step(answer(core.offered("declined"), accept=False))
+    core.step(cancel("declined"))
+    core.waiting_at_pickup("no-show")
+    core.wait(300_000)
+    core.offered("offer-expired")
+    core.wait(14_000)
+    core.step(cancel("offer-expired"))
+    released = core.taken("released")
+    kept = core.where.pop(released.driver)
+    core.wait(20_000)
+    core.where[released.driver] = kept
+    core.step(cancel("released"))
+    lost = core.on_trip("driver-lost")
+    core.where.pop(lost.driver)
+    core.wait(640_000)
+    core.step(*(offline(driver) for driver in (1, 2, 3, 4, 5)), online(0))
+    core.step(request("expired"))
+    core.wait(600_000)
+    core.decide(core.cut(skipped=(Skipped("taxi.commands", 70, 72),)))
+    core.decide(core.cut(epoch=Epoch("f" * 16, "locations_recreated")))
+    core.drivers(d6=1)
+    core.on_trip("under-way")
+    core.step(offline(6))
+    change_drivers(core)
+    set_back(core)
+    return core
 
 
-def change_drivers(town: Town) -> None:
-    """A ride goes from driver to driver by order, is refused and driven; who is idle is sent ahead."""
-    town.mandate = Mandate(policy="batched", tuning=RESTLESS)
-    town.drivers(d7=35)
-    town.taken("swapped")
-    town.where[8] = 1
-    town.step(online(8))
-    ride = town.ride("swapped")
+def change_drivers(core: CoreHarness) -> None:
+    """A ride changes drivers by orders, one of which is refused; an idle driver is repositioned."""
+    core.decision_config = DecisionConfig(policy="batched", tuning=RESTLESS)
+    core.drivers(d7=35)
+    core.taken("swapped")
+    core.where[8] = 1
+    core.step(online(8))
+    ride = core.ride("swapped")
     assert ride.driver == 8
     no = AnswerOffer(command_id="no", driver=8, ride=ride.ride, attempt=ride.attempt, accept=False)
-    town.step(no)
-    offer = town.log_offer("swapped")
-    town.step(answer(offer))
+    core.step(no)
+    offer = core.log_offer("swapped")
+    core.step(answer(offer))
     for stage in ("arrived", "picked_up", "dropped_off"):
-        town.step(report(offer, stage))
-    town.drivers(**{f"d{number}": 0 for number in range(9, 18)})
-    town.wait(8_000)
+        core.step(report(offer, stage))
+    core.drivers(**{f"d{number}": 0 for number in range(9, 18)})
+    core.wait(8_000)
+
+
+def set_back(core: CoreHarness) -> None:
+    """The broker's clock is set back by an hour; rides go on."""
+    core.back_ms += 3_600_000
+    core.wait(4_000)
+    core.on_trip("after-the-clock-was-set")
 
 
 def schema() -> bytes:
-    """Every message as JSON Schema, without the words."""
-    schemas = asyncapi.document()["components"]["schemas"]
+    """The JSON Schema of all messages, without descriptions and titles."""
+    schemas = dict(sorted(asyncapi.written().items()))
     return msgspec.json.encode({name: wordless(body) for name, body in schemas.items()})
 
 
@@ -95,10 +103,10 @@ def main(version: str) -> None:
     path = FOLDER / f"{version}.jsonl"
     if path.exists():
         raise SystemExit(f"{path} is there: a golden log is written once")
-    town = eventful_town()
-    lines = [codec.encode(one.event) for one in town.log]
+    core = eventful_core()
+    lines = [codec.encode(one.event) for one in core.log]
     path.write_bytes(b"\n".join(lines) + b"\n")
-    path.with_suffix(".state.json").write_bytes(msgspec.json.format(town.city.to_bytes(), indent=1) + b"\n")
+    path.with_suffix(".state.json").write_bytes(msgspec.json.format(core.city.to_bytes(), indent=1) + b"\n")
     path.with_suffix(".schema.json").write_bytes(msgspec.json.format(schema(), indent=1) + b"\n")
     print(f"{path}: {len(lines)} events")
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fills in the fault scripts of tests/golden/scripts: the bytes of each cut, and what a client then holds.
+"""Completes the fault scripts of tests/golden/scripts: the bytes of each update, the client's rows after it.
 
-A script says from which cursor to which a cut leads, and of what view; this file knows the little city that
-the cuts are of, and encodes them from docs/protocol.md alone, sharing no line with the gateway. Run with
---check to compare instead of writing.
+A script contains the cursors and the viewport of each update. This file contains the small city of the
+updates and encodes them from docs/protocol.md alone, without code of the gateway. Run with `--check` to
+compare instead of writing.
 """
 
 import itertools
@@ -65,7 +65,7 @@ class City(NamedTuple):
 
 
 def city_at(cursor: str, view: Bbox) -> City:
-    """What the log says before a cursor `loc:ev`."""
+    """The rows at a cursor `loc:ev`."""
     loc, ev = (int(part) for part in cursor.split(":"))
     cut_ms, batch = T0 + loc * 10, (ev - 5) // 3
     rows = {row.driver: row for row in _drivers(loc, batch) if _tile(row.lng, row.lat) in _tiles(view)}
@@ -120,7 +120,7 @@ def _tile(lng: int, lat: int) -> tuple[int, int]:
 
 
 def _tiles(view: Bbox) -> set[tuple[int, int]]:
-    """Of a bounding box. The boxes of the scripts lie clear of every tile's edge."""
+    """The tiles of a bounding box. The scripts' boxes do not touch edges of tiles."""
     west, south, east, north = view or [-180.0, -90.0, 180.0, 90.0]
     low = _tile(round(west * 1e5), round(south * 1e5))
     high = _tile(round(east * 1e5), round(north * 1e5))
@@ -131,7 +131,7 @@ def _tiles(view: Bbox) -> set[tuple[int, int]]:
 
 
 def encode(cut: Json) -> bytes:
-    """A cut as the script describes it, spoiled where it says so."""
+    """Encode an update as the script describes it, with its faults."""
     old_view, view = cut.get("old_view", cut.get("view")), cut.get("view")
     since, to = cut.get("from"), cut["to"]
     held = city_at(to, view)
@@ -163,7 +163,7 @@ def encode(cut: Json) -> bytes:
 
 
 def _is_step(cut: Json) -> bool:
-    """Whether it may tell moves: a cut to clients at the previous one, of the same view."""
+    """Whether it may contain differences of rows: from the previous cursor, with the same viewport."""
     since = cut.get("from")
     if not since or "old_view" in cut:
         return False
@@ -178,7 +178,7 @@ def _driver_section(before: City, held: City, *, moves: bool) -> bytes:
 
 
 def _block(before: City, held: City, tile: tuple[int, int], *, moves: bool) -> bytes:
-    """What one tile has to say: who left it or the city, who came, who moved within."""
+    """The block of one tile: rows that left it, entered it, or changed in it."""
     old = {n: row for n, row in before.drivers.items() if _tile(row.lng, row.lat) == tile}
     new = {n: row for n, row in sorted(held.drivers.items()) if _tile(row.lng, row.lat) == tile}
     gone = sorted(n for n in old if n not in new)
@@ -265,7 +265,7 @@ def _hash_ride(record: bytes) -> tuple[int, int]:
 
 
 def fill(script: Json) -> Json:
-    """The script with bytes, hashes and rows in their places."""
+    """The script with bytes, hashes and rows filled in."""
     spoiled: Json = {}
     for step in script["steps"]:
         if "cut" in step:
@@ -281,7 +281,7 @@ def fill(script: Json) -> Json:
 
 
 def _lanes_of(cut: Json) -> Json:
-    """What a client makes of a spoiled cut, and what the cut says."""
+    """The hash that a client computes after a faulty update, and the one in the update."""
     held = city_at(cut["to"], cut.get("view"))
     told = list(held.lanes())
     if cut["spoil"] == "row":
@@ -289,7 +289,7 @@ def _lanes_of(cut: Json) -> Json:
     own = list(held.lanes())
     if cut["spoil"] == "hash":
         told[0] ^= 1
-    return {"own": own, "told": told}
+    return {"own": own, "received": told}
 
 
 def _rows(holds: Json) -> Json:
@@ -302,7 +302,7 @@ def _rows(holds: Json) -> Json:
 
 
 def written(script: Json) -> str:
-    """One step a line."""
+    """The script as JSON with one step in each line."""
     head = {name: value for name, value in script.items() if name != "steps"}
     lines = [f" {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}," for name, value in head.items()]
     steps = [f"  {json.dumps(step, ensure_ascii=False)}" for step in script["steps"]]
@@ -310,7 +310,7 @@ def written(script: Json) -> str:
 
 
 def main() -> int:
-    """Write every script anew, or compare."""
+    """Write all scripts, or compare them with `--check`. Returns the exit code."""
     changed = []
     for path in sorted(FOLDER.glob("*.json")):
         text = path.read_text("utf-8")

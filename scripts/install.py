@@ -40,7 +40,16 @@ COVERS = {
 DOWNLOAD_MB = {"run": 66, "build": 59, "dev": 111, "java": 34, "lock": 18}
 FRONT_END_MB = 90
 LOCKS_FOR = {"run": ("run", "build"), "dev": ("dev",), "lock": ("lock",)}
-"""What writes the locks needs nothing of what they hold: a new dependency is in none of them yet."""
+"""Writing the locks does not need their packages, because a new dependency is not in them yet."""
+
+
+REFUSED = {":": "Python makes no virtual environment there, for PATH is split at it"}
+REFUSED_BY_WEB = dict.fromkeys("#?\\", "the page's bundler cannot be given it (TAXI_SKIP_WEB=1 goes without)")
+SHELL_SIGNS = "\"'`$&;|<>()*?[]{}~!#\\"
+PATH_LINE = "import os, sys; sys.path.append(os.path.dirname(sys.prefix))\n"
+"""Puts the folder that .venv is in on the path."""
+SHEBANG_BYTES_MAX = 127
+"""The longest first line that Linux takes; others take more."""
 
 
 class InstallError(Exception):
@@ -75,11 +84,58 @@ def main() -> int:
     parser.add_argument("purpose", choices=sorted(LOCKS_FOR))
     purpose = parser.parse_args().purpose
     try:
+        if problem := unfit(ROOT, wants_web=purpose != "lock" and not skips_web()):
+            raise InstallError(f"{problem}. Move this folder, or give it another name")
         install(purpose)
+        name_no_path()
     except (InstallError, FrontEndError) as error:
         say(f"error: {error}")
         return 1
     return 0
+
+
+def unfit(root: Path, *, wants_web: bool) -> str | None:
+    """Say why the tools that live in this folder's .venv could not work, None if they can.
+
+    Nearly all characters do. A program of .venv begins with the path of its Python: as it is, or, if it has
+    blanks or is too long for the system, as a word of a shell command.
+    """
+    path = str(root)
+    try:
+        as_utf8 = os.fsencode(root).decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = os.fsencode(root)[error.start]
+        return f"the path of this folder holds the byte 0x{byte:02X}, which is not UTF-8"
+    if as_utf8 != path:
+        return "this locale does not read the path of this folder as UTF-8 (set LC_ALL=C.UTF-8)"
+    python = f"{path}/.venv/bin/python3"
+    is_short = len(os.fsencode(f"#!{python}\n")) <= SHEBANG_BYTES_MAX
+    shell = set() if " " not in path and is_short else set('"`$') if " " in path else set(SHELL_SIGNS)
+    for sign in path:
+        why = REFUSED.get(sign) or (wants_web and REFUSED_BY_WEB.get(sign))
+        if sign in shell:
+            why = "the programs in .venv could not start: a shell reads their first line"
+        if not sign.isprintable():
+            why = "it ends a line in the files of .venv"
+        if why:
+            return f"the path of this folder holds the character {sign!r}: {why}"
+    return None
+
+
+def name_no_path() -> None:
+    """Replace our path in .venv by a line that finds it.
+
+    Python reads such a file in the locale's encoding and without blanks at the end, so one accent in the path
+    and LC_ALL=C would end every Python of .venv while it starts.
+    """
+    for file in VENV.glob("lib/*/site-packages/*.pth"):
+        if file.read_bytes().rstrip(b"\n") == os.fsencode(ROOT):
+            file.write_text(PATH_LINE, "ascii")
+
+
+def skips_web() -> bool:
+    """Whether the page shall not be built."""
+    return os.environ.get("TAXI_SKIP_WEB") == "1"
 
 
 def install(purpose: str) -> None:
@@ -87,7 +143,7 @@ def install(purpose: str) -> None:
     state = State.read()
     locks = missing_locks(purpose, state)
     wants_project = purpose != "lock"
-    web_is_due = wants_project and os.environ.get("TAXI_SKIP_WEB") != "1" and not FrontEnd(ROOT).is_built()
+    web_is_due = wants_project and not skips_web() and not FrontEnd(ROOT).is_built()
     project_is_due = wants_project and state.project != project_digest()
     if not (locks or web_is_due or project_is_due):
         return
@@ -95,13 +151,13 @@ def install(purpose: str) -> None:
     announce(locks, state, web_is_due=web_is_due)
     make_venv()
     for lock in locks:
-        pip("install", "--require-hashes", "--no-deps", "-r", str(ROOT / "requirements" / f"{lock}.txt"))
+        pip("install", "--require-hashes", "--no-deps", "-r", f"requirements/{lock}.txt")
         state.locks |= {name: digest_of_lock(name) for name in COVERS[lock]}
         state.write()
     if wants_project:
         build_front_end()
     if project_is_due:
-        pip("install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+        pip("install", "--no-deps", "--no-build-isolation", "--editable", ".")
         pip("check")
         state.project = project_digest()
         state.write()
@@ -153,9 +209,10 @@ def build_front_end() -> None:
 def pip(command: str, *arguments: str) -> None:
     """Run the environment's pip; on a terminal with its own progress, else with errors only."""
     quiet = () if sys.stdout.isatty() else ("--quiet",)
-    say(f"pip {command} {' '.join(arguments)}".replace(f"{ROOT}/", "").replace(str(ROOT), "."))
+    say(f"pip {command} {' '.join(arguments)}")
     base = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    if subprocess.run([*base, command, *quiet, *arguments], check=False).returncode:
+    # Relative paths: pip takes brackets at the end of a path for a list of extras.
+    if subprocess.run([*base, command, *quiet, *arguments], cwd=ROOT, check=False).returncode:
         raise InstallError(
             f"pip {command} failed; its message is above. "
             "The first run needs a network; what was downloaded is kept for the next"

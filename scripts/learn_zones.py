@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learns how long drivers wait in each zone, by living some simulated hours: `python -m scripts.learn_zones`.
+"""Measures how long drivers wait in each zone, in some simulated hours: `python -m scripts.learn_zones`.
 
 From a drop-off to the next pickup, by the zone of the drop-off, under `batched` without destination values,
 at load 0.9 with 1,000 drivers. The rides come from the half of the trips that `taxi evaluate` does not test
@@ -12,14 +12,14 @@ import sys
 
 import numpy as np
 
-from evaluate.city import VirtualCity, tuned
-from evaluate.setting import CITY, START_MS, Setting
 from scripts.city.zones import WAITS
 from simulator.streets import Streets
 from taxi import messages as m
-from taxi.roads import RoadNetwork, TripDemand
+from taxi.roads.network import RoadNetwork, TripDemand
+from taxistream.tools.evaluate.city import VirtualCity, tuned
+from taxistream.tools.evaluate.scenario import CITY, START_MS, Scenario
 
-SETTING = Setting(load=0.9, drivers=1_000, hours=2)
+SETTING = Scenario(load=0.9, drivers=1_000, hours=2)
 SEEDS = (101, 102, 103)
 LEAN = 20
 """Drop-offs at the mean that each zone begins with."""
@@ -43,7 +43,7 @@ def waits(streets: Streets, seed: int) -> list[tuple[int, float]]:
 
 
 def main() -> None:
-    """Learn, and write."""
+    """Run the simulated hours and write the file."""
     streets = Streets(RoadNetwork.load(CITY).prepare(), TripDemand.load(CITY))
     found: list[tuple[int, float]] = []
     for seed in SEEDS:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resolves Kafka's coordinates anew and writes taxi/local/kafka_jars.sha256. Run it after a new version."""
+"""Resolves Kafka's coordinates anew and writes taxistream/local/kafka_jars.sha256. For a new version."""
 
 import hashlib
 import tempfile
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jgo.maven import MavenContext
 
-from taxi.local.jars import COORDINATES, LIST
+from taxistream.local.jars import COORDINATES, LIST
 
-TARGET = Path(__file__).parents[1] / "taxi" / "local" / LIST
+TARGET = Path(__file__).parents[1] / "taxistream" / "local" / LIST
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the last part of docs/messages.md: every message field by field, from the structs, with an example.
+"""Writes the last part of docs/messages.md: the fields of each message, from the structs, with examples.
 
-`python -m scripts.message_tables` writes it, `--check` fails if it is not what the code says (a test runs
-that). Meanings are the lines below the fields in taxi/messages.py, examples of events are the first of
-their kind in the first golden log.
+`python -m scripts.message_tables` writes it, `--check` fails if it is out of date (a test runs that).
+Meanings are the docstrings below the fields in taxi/messages, examples of events are the first of their kind
+in the first golden log.
 """
 
 import ast
@@ -19,8 +19,8 @@ import msgspec
 
 from scripts import asyncapi
 from scripts.generated import write_or_check
-from taxi import codec
 from taxi import messages as m
+from taxi.messages import codec
 
 ROOT = Path(__file__).resolve().parents[1]
 PATH = ROOT / "docs" / "messages.md"
@@ -50,6 +50,7 @@ EXAMPLES: tuple[m.Message, ...] = (
         runner_up=4711,
     ),
     m.DriverRepositioned(batch=31, at_ms=T0, driver=815, to=HERE, eta_s=310, until_ms=T0 + 370_000, zone=17),
+    m.ClockSetBack(batch=77, at_ms=T0, locations_from=81_204, shift_ms=3_600_000),
     m.SnapshotPart(
         city="manhattan",
         batch=30,
@@ -148,7 +149,7 @@ def _first_sentences(kind: type[msgspec.Struct]) -> str:
 
 
 def _meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Field → the string that stands below it in the source, those of the bases first."""
+    """Field → the docstring below it in the source; fields of base classes first."""
     found: dict[str, str] = {}
     classes = {
         node.name: node for node in ast.parse(inspect.getsource(m)).body if isinstance(node, ast.ClassDef)
@@ -163,7 +164,7 @@ def _meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
 
 
 def _examples() -> dict[str, str]:
-    """Message → one as it stands on the log."""
+    """Message → an example from the golden log."""
     found = {m.tag_of(message): codec.encode(message).decode() for message in EXAMPLES}
     for line in GOLDEN.read_text().splitlines():
         found.setdefault(json.loads(line)["type"], line)
@@ -171,7 +172,7 @@ def _examples() -> dict[str, str]:
 
 
 def main() -> int:
-    """Write, or check."""
+    """Write the page, or compare it with `--check`. Returns the exit code."""
     return write_or_check({PATH: text()}, sys.argv[1:])
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run several commands at once and tell their lines apart: `python -m scripts.side_by_side NAME=COMMAND …`.
+"""Runs several commands in parallel, with their names in their output: `side_by_side NAME=COMMAND …`.
 
-What waits for brokers and taxis leaves the processor to what only computes. All run to their end, whatever
-one of them comes to. Exit code 1 if any of them failed.
+Commands that wait (for brokers, for simulated cities) run in parallel with commands that compute. All run to
+their end, also if one fails. Exit code 1 if any of them failed.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import time
 
 
 async def main(arguments: list[str]) -> int:
-    """Run `NAME=COMMAND` each in a shell; every line of output bears the name."""
+    """Run each `NAME=COMMAND` in a shell. Every line of its output begins with the name."""
     commands = dict(argument.split("=", maxsplit=1) for argument in arguments)
     width = max(map(len, commands), default=0)
     codes = await asyncio.gather(*(_run(name.ljust(width), command) for name, command in commands.items()))

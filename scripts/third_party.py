@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write THIRD_PARTY.md: what taxistream stands on, and under which licences. `make third-party` calls it.
+"""Write THIRD_PARTY.md: the dependencies of taxistream and their licences. `make third-party` calls it.
 
 Everything is read from what is installed or resolved (package metadata, package-lock.json, node_modules,
 the jars), sorted, without dates or paths: the same locks give the same file. `--check` writes nothing and
@@ -20,7 +20,7 @@ from rich.console import Console
 
 from scripts.generated import write_or_check
 from scripts.third_party_jars import jar_section
-from taxi.local import jars
+from taxistream.local import jars
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "THIRD_PARTY.md"
@@ -32,7 +32,7 @@ INTRODUCTION = """\
 # Third-party software
 
 Made by `make third-party`; not edited by hand. taxistream's own code is Apache-2.0 (`LICENSE`). The city data
-is ODbL-1.0 and has its own page: `cities/manhattan/LICENSE`.
+is ODbL-1.0 and has its own page: `taxi/cities/manhattan/LICENSE`.
 
 The repository holds none of the programs below. `make setup` and the first `taxi demo` bring them to your
 machine from their usual places. A wheel or an image that you build holds the packages "built into the page".

@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from simulator.draws import Floats, between, draw, draws, key
 from simulator.fleet import Rows
-from simulator.settings import Habits
+from simulator.settings import CityBehavior
 
 BREAK: Final = 1
 """The part of an hour in which one rests."""
 
 
-class Answer(NamedTuple):
+class OfferAnswer(NamedTuple):
     """What a driver says to an offer, and how long after it."""
 
     accept: bool
@@ -22,30 +22,30 @@ class Answer(NamedTuple):
 
 
 class Drivers:
-    """The habits of the drivers of a city under one seed."""
+    """The behaviour of the drivers of a city under one seed."""
 
-    def __init__(self, habits: Habits, seed: int, n: int) -> None:
-        self._habits = habits
+    def __init__(self, behavior: CityBehavior, seed: int, n: int) -> None:
+        self._behavior = behavior
         self._seed = seed
         self._rows = np.arange(n)
-        self._hour_ms = int(habits.hour_s * 1000)
+        self._hour_ms = int(behavior.hour_s * 1000)
         self._keys = [key(seed, "break", part) for part in ("taken", "start", "length")]
         self._hour, self._breaks = -1, self._breaks_in(-1)
 
-    def answer(self, ride: str, attempt: int) -> Answer | None:
+    def answer(self, ride: str, attempt: int) -> OfferAnswer | None:
         """The answer of whoever is offered this ride; None: silence."""
         mind = draw(self._seed, "answer", ride, attempt)
-        habits = self._habits
-        if mind >= habits.accept_share + habits.decline_share:
+        behavior = self._behavior
+        if mind >= behavior.accept_share + behavior.decline_share:
             return None
-        after_s = between(*habits.answer_s, self._seed, "answer after", ride, attempt)
-        return Answer(mind < habits.accept_share, int(after_s * 1000))
+        after_s = between(*behavior.answer_s, self._seed, "answer after", ride, attempt)
+        return OfferAnswer(mind < behavior.accept_share, int(after_s * 1000))
 
     def refuses(self, ride: str, attempt: int) -> int | None:
         """How many milliseconds after an order whoever got it refuses; None for one who drives."""
-        if draw(self._seed, "refuse", ride, attempt) >= self._habits.refuse_share:
+        if draw(self._seed, "refuse", ride, attempt) >= self._behavior.refuse_share:
             return None
-        return int(between(*self._habits.refuse_s, self._seed, "refuse after", ride, attempt) * 1000)
+        return int(between(*self._behavior.refuse_s, self._seed, "refuse after", ride, attempt) * 1000)
 
     def shift_part(self, rows: Rows, now_ms: int) -> npt.NDArray[np.int8]:
         """0 before this hour's break (or in an hour without one), BREAK in it, 2 after it.
@@ -61,9 +61,9 @@ class Drivers:
     def _breaks_in(self, hour: int) -> tuple[Floats, Floats]:
         """When everybody's break in this hour begins and ends, in milliseconds of the hour."""
         takes, start, length = (draws(k, self._rows, hour) for k in self._keys)
-        low, high = self._habits.break_s
+        low, high = self._behavior.break_s
         long_ms = np.minimum((low + (high - low) * length) * 1000, self._hour_ms)
-        begins_ms = np.where(takes < self._habits.break_share, start * (self._hour_ms - long_ms), np.inf)
+        begins_ms = np.where(takes < self._behavior.break_share, start * (self._hour_ms - long_ms), np.inf)
         ends_ms = begins_ms + long_ms
         return begins_ms, ends_ms
 

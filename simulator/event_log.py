@@ -1,40 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
 """The events of a city, a whole batch at a time."""
 
-from typing import Final
+from typing import Any
 
 from taxi import topics
-from taxi.batches import Batch, WholeBatches
-from taxi.bus import Reader
-from taxi.runtime.env import Log, Metrics
-
-_RECORDS_AT_ONCE: Final = 2000
+from taxi.bus import Reader, Record
+from taxi.bus.ranges import RangeReader
+from taxi.runtime.env import Env
+from taxi.runtime.foreign_events import ForeignEvents
+from taxi.state import CityState, IllegalTransitionError
+from taxi.state.batches import ANOTHER_PRODUCER, Batch, LogGapError, WholeBatches
+from taxi.state.snapshots import Snapshot
 
 
 class EventLog:
-    """Reads events from a batch boundary on. What nobody can read is counted and passed over."""
+    """Reads the batches that count, from the start of the log or a snapshot on. The rest is counted."""
 
-    def __init__(self, reader: Reader, log: Log, metrics: Metrics) -> None:
-        self._reader = reader
-        self._log = log
-        self._metrics = metrics
-        self._batches = WholeBatches()
+    def __init__(self, reader: Reader, env: Env[Any], snapshot: Snapshot | None) -> None:
+        """`reader` stands behind the batch that `snapshot` was taken after."""
+        self.reader = reader
+        self._log = env.log
+        self._metrics = env.metrics
+        self._foreign = ForeignEvents(env)
+        if snapshot is None:
+            self._batches = WholeBatches()
+        else:
+            self._batches = WholeBatches(snapshot.state.batch, snapshot.producer_id)
+        self._starts_at = reader.position
 
     @property
-    def position(self) -> int:
-        """The next offset to read."""
-        return self._reader.position
+    def gap(self) -> str | None:
+        """Why what was read is no city: the events do not continue, or their beginning is gone."""
+        if self._batches.producer_id is None and (self._starts_at or self._batches.is_damaged):
+            return "no snapshot covers the log's beginning, and no epoch has started since that begins empty"
+        return self._batches.gap
+
+    async def fold_to(self, state: CityState, end: int) -> None:
+        """Read to `end`, and apply what counts; `gap` says whether `state` means anything after that."""
+        async for records in RangeReader(self.reader, end):
+            self._fold(state, records)
+
+    async def fold_more(self, state: CityState, *, wait_ms: int) -> None:
+        """Read once, and apply what counts, as `fold_to` does."""
+        self._fold(state, await self.reader.fetch(wait_ms=wait_ms))
+
+    def _fold(self, state: CityState, records: list[Record]) -> None:
+        for batch in self._batches.feed(records):
+            try:
+                for at in batch.events:
+                    state.apply(at.event)
+            except (IllegalTransitionError, KeyError) as error:
+                self._batches.break_off(f"batch {batch.closed.batch} is not legal: {error}")
+        self._tell()
 
     async def next(self, *, wait_ms: int) -> list[Batch]:
-        """The batches that have closed since. Raises Unavailable, OffsetOutOfRange."""
-        records = await self._reader.fetch(max_records=_RECORDS_AT_ONCE, wait_ms=wait_ms)
-        closed = list(self._batches.feed(records))
-        for error in self._batches.unreadable:
+        """The batches that have closed since.
+
+        Raises:
+            Unavailable: The broker did not answer.
+            OffsetOutOfRange: Retention was quicker.
+            LogGapError: What comes next does not continue what was read. Recover.
+        """
+        closed = list(self._batches.feed(await self.reader.fetch(wait_ms=wait_ms)))
+        self._tell()
+        if not closed and self._batches.gap is not None:
+            raise LogGapError(self._batches.gap)
+        return closed
+
+    def _tell(self) -> None:
+        batches = self._batches
+        for error in batches.unreadable:
             self._metrics.count("simulator_undecodable_total", topic=topics.EVENTS)
             self._log.warning("an event could not be read", offset=error.record.offset, reason=error.reason)
-        self._batches.unreadable.clear()
-        return closed
+        foreign = sum(error.reason == ANOTHER_PRODUCER for error in batches.passed_over)
+        if foreign:
+            self._metrics.count("simulator_passed_over_total", foreign)
+            self._foreign.note(foreign)
+        self._foreign.look()
+        batches.take_for_dead_letters()
 
     async def close(self) -> None:
         """Let go of the reader."""
-        await self._reader.close()
+        self._foreign.clear()
+        await self.reader.close()

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.draws import Floats, between, draws, key
-from simulator.settings import Habits
+from simulator.settings import CityBehavior
 from simulator.streets import Bools, Ints, Spots, Streets
 
 Rows: TypeAlias = npt.NDArray[np.intp]
@@ -38,7 +38,7 @@ class Mode(IntEnum):
     """At the kerb until told otherwise."""
 
 
-class Sight(NamedTuple):
+class FleetPositions(NamedTuple):
     """What others see of some rows."""
 
     points: Floats
@@ -52,10 +52,10 @@ class Sight(NamedTuple):
 class Fleet:
     """The cars. Row i belongs to driver i + 1; nothing here knows of rides."""
 
-    def __init__(self, streets: Streets, habits: Habits, seed: int, spots: Spots) -> None:
+    def __init__(self, streets: Streets, behavior: CityBehavior, seed: int, spots: Spots) -> None:
         n = len(spots.arc)
         self._streets = streets
-        self._habits = habits
+        self._behavior = behavior
         self._turn_key, self._park_key = key(seed, "turn"), key(seed, "park")
         self._seed = seed
         self.arc: Ints = spots.arc.copy()
@@ -93,7 +93,7 @@ class Fleet:
     def send(self, row: int, node: int) -> None:
         """Drive to a node and stand there."""
         self.mode[row], self.target[row] = Mode.DRIVE, node
-        noise = self._habits.drive_noise
+        noise = self._behavior.drive_noise
         if noise:
             self.pace[row] = 1 / between(
                 1 - noise, 1 + noise, self._seed, "drive", row, int(self.arc[row]), node
@@ -130,12 +130,12 @@ class Fleet:
         self._drift(rows, passed_s)
         return np.concatenate(arrived) if arrived else rows[:0]
 
-    def see(self, rows: Rows) -> Sight:
+    def see(self, rows: Rows) -> FleetPositions:
         """What others see of `rows`."""
         arc, share, mode = self.arc[rows], self.share[rows], self.mode[rows]
         points, heading = self._streets.places(arc, share, self.side_m[rows])
         pace = np.where(mode == Mode.DRIVE, 1.0, np.where(mode == Mode.CRUISE, _CRUISE_PACE, 0.0))
-        return Sight(points, heading, self._streets.speed(arc, share) * pace * self._traffic)
+        return FleetPositions(points, heading, self._streets.speed(arc, share) * pace * self._traffic)
 
     def _moves(self, rows: Rows) -> Bools:
         mode = self.mode[rows]
@@ -165,7 +165,7 @@ class Fleet:
         arrived = self.mode[rows] == Mode.DRIVE
         self.stop[rows] = _NEVER
         self.mode[rows] = np.where(arrived, Mode.STAND, Mode.PARK)
-        low, high = self._habits.park_s
+        low, high = self._behavior.park_s
         long_s = low + (high - low) * draws(self._park_key, rows, self.arc[rows], now_ms // 1000)
         self.until_ms[rows] = now_ms + (long_s * 1000).astype(np.int64)
         there: Rows = rows[arrived]
@@ -204,8 +204,8 @@ class Fleet:
         """Some who cruise stop halfway down a block."""
         arc = self.arc[rows]
         draw = draws(self._park_key, rows, arc, now_ms)
-        parks = (draw < self._habits.park_share) & (self._streets.length_m[arc] > 40)
-        within = draw[parks] / max(self._habits.park_share, 1e-9)
+        parks = (draw < self._behavior.park_share) & (self._streets.length_m[arc] > 40)
+        within = draw[parks] / max(self._behavior.park_share, 1e-9)
         self.stop[rows[parks]] = 0.3 + 0.4 * within
 
     def _drift(self, rows: Rows, passed_s: Floats) -> None:

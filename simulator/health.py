@@ -10,7 +10,7 @@ _FIRST_S = 0.1
 _MOST_S = 2.0
 
 
-class Pulse:
+class SimulatorReadiness:
     """Ready while every part works. What is not ready says why."""
 
     def __init__(self, env: Env[Settings], parts: tuple[str, ...]) -> None:

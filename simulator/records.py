@@ -5,14 +5,14 @@ from collections.abc import Iterable
 
 from msgspec import structs
 
-from simulator.fleet import Rows, Sight
+from simulator.fleet import FleetPositions, Rows
 from taxi.bus import Outgoing
-from taxi.codec import encode
 from taxi.messages import AnyCommand, Fix, GoOffline, GoOnline
+from taxi.messages.codec import encode
 from taxi.runtime import tracing
 
 
-def fix_records(rows: Rows, sight: Sight, now_ms: int) -> list[Outgoing]:
+def fix_records(rows: Rows, sight: FleetPositions, device_ms: int) -> list[Outgoing]:
     """A fix for each row; driver numbers are rows + 1."""
     columns = (
         (rows + 1).tolist(),
@@ -21,7 +21,7 @@ def fix_records(rows: Rows, sight: Sight, now_ms: int) -> list[Outgoing]:
         sight.speed.round(1).tolist(),
     )
     fixes = [
-        Fix(driver=driver, at_ms=now_ms, lng=lng, lat=lat, heading=heading, speed=speed)
+        Fix(driver=driver, at_ms=device_ms, lng=lng, lat=lat, heading=heading, speed=speed)
         for driver, (lng, lat), heading, speed in zip(*columns, strict=True)
     ]
     return [Outgoing(b"%d" % fix.driver, encode(fix)) for fix in fixes]
@@ -32,9 +32,9 @@ def subject(command: AnyCommand) -> str:
     return str(command.driver) if isinstance(command, GoOnline | GoOffline) else command.ride
 
 
-def asked_at(commands: Iterable[AnyCommand], now_ms: int) -> list[AnyCommand]:
+def asked_at(commands: Iterable[AnyCommand], device_ms: int) -> list[AnyCommand]:
     """The same, saying when they were asked for: once, however often they are sent."""
-    return [structs.replace(command, asked_ms=now_ms) for command in commands]
+    return [structs.replace(command, asked_ms=device_ms) for command in commands]
 
 
 def command_record(command: AnyCommand, cause: tracing.Trace | None) -> Outgoing:

@@ -8,63 +8,93 @@ import numpy as np
 from simulator.drivers import Drivers
 from simulator.event_log import EventLog
 from simulator.fleet import Fleet
+from simulator.opening import Opening, is_due, opening_of
 from simulator.riders import Riders
-from simulator.settings import Habits, Settings
+from simulator.settings import CityBehavior, Settings
 from simulator.streets import Spots, Streets
 from simulator.world import World
-from taxi import snapshots, topics
+from taxi import topics
 from taxi.bus import Bus, BusError
-from taxi.city import CityState
-from taxi.codec import DecodeError, decode
+from taxi.bus.ranges import read_range
 from taxi.messages import Fix
+from taxi.messages.codec import DecodeError, decode
 from taxi.runtime.env import Env, Metrics
-from taxi.snapshots import Snapshot
+from taxi.state import CityState, snapshots
+from taxi.state.snapshots import Snapshot
 
 _SECONDS_BACK: Final = 4
-_RECORDS_AT_ONCE: Final = 5000
-_FETCH_MS: Final = 100
+_LOOK_MS: Final = 500
+"""How often a simulator that waits behind a gap looks for new snapshots."""
 
 
-async def recover(env: Env[Settings], streets: Streets, habits: Habits) -> tuple[World, EventLog]:
+async def recover(env: Env[Settings], streets: Streets, behavior: CityBehavior) -> tuple[World, EventLog]:
     """The world as the log knows it, and the events from there on. Raises Unavailable, OffsetOutOfRange."""
     settings = env.settings
     seen = await newest_fixes(env.bus, settings.own().partition, settings.drivers, env.metrics)
     snapshot, state, events = await fold_events(env)
     fixes = known_fixes(snapshot) | seen
-    fleet = Fleet(streets, habits, settings.seed, spots_of(streets, settings.drivers, settings.seed, fixes))
     riders = Riders(
         streets.roads,
         streets.demand,
-        habits,
+        behavior,
         seed=settings.seed,
-        rate_per_s=settings.load * habits.requests_per_driver_s * settings.drivers,
-        opening_rate_per_s=habits.opening_share * settings.load * settings.drivers / habits.opening_s,
+        rate_per_s=settings.load * behavior.requests_per_driver_s * settings.drivers,
     )
+    homes = Fleet.home_spots(streets, settings.drivers, settings.seed)
+    opening = Opening()
+    if is_due(state, env.now_ms(), int(behavior.look_back_s * 1000)):
+        opening = opening_of(streets, riders, behavior, homes, seed=settings.seed, now_ms=env.now_ms())
+    spots = spots_of(streets, opening.spots(homes), fixes)
+    fleet = Fleet(streets, behavior, settings.seed, spots)
     fleet.stepped_ms[:] = env.now_ms()
-    world = World(state, streets.roads, fleet, Drivers(habits, settings.seed, len(fleet)), riders, habits)
+    drivers = Drivers(behavior, settings.seed, len(fleet))
+    world = World(state, streets.roads, fleet, drivers, riders, behavior, opening)
     world.settle_all(env.now_ms())
     env.log.info("recovered", batch=state.batch, rides=len(state.rides), drivers_seen=len(seen))
     return world, events
 
 
 async def fold_events(env: Env[Settings]) -> tuple[Snapshot | None, CityState, EventLog]:
-    """The newest snapshot, the city's state at the end of its events, and the events from there on."""
+    """The newest snapshot, the city's state at the end of its events, and the events from there on.
+
+    If the events have a gap behind the newest snapshot, this waits until a newer one is written, or an epoch
+    begins empty.
+    """
     partition = env.settings.own().partition
-    bounds = await env.bus.offsets(topics.EVENTS, partition)
-    snapshot = await snapshots.newest(env.bus, partition)
-    state = snapshot.state if snapshot else CityState()
-    start = snapshot.events_offset if snapshot else bounds.start
-    reader = await env.bus.reader(topics.EVENTS, partition, start)
-    events = EventLog(reader, env.log, env.metrics)
-    try:
-        while events.position < bounds.stable:
-            for batch in await events.next(wait_ms=_FETCH_MS):
-                for at in batch.events:
-                    state.apply(at.event)
-    except BusError:
+    while True:
+        snapshots_end = (await env.bus.offsets(topics.SNAPSHOTS, partition)).end
+        bounds = await env.bus.offsets(topics.EVENTS, partition)
+        snapshot = await snapshots.newest_of_log(env.bus, partition, bounds)
+        state = snapshot.state if snapshot else CityState()
+        start = snapshot.events_offset if snapshot else bounds.start
+        reader = await env.bus.reader(topics.EVENTS, partition, start)
+        events = EventLog(reader, env, snapshot)
+        try:
+            await events.fold_to(state, bounds.stable)
+            if await _is_whole(env, events, state, snapshots_end):
+                return snapshot, state, events
+        except BusError:
+            await events.close()
+            raise
         await events.close()
-        raise
-    return snapshot, state, events
+
+
+async def _is_whole(env: Env[Settings], events: EventLog, state: CityState, snapshots_end: int) -> bool:
+    """Wait while the events have a gap. False if a snapshot was written meanwhile: begin with that one."""
+    partition = env.settings.own().partition
+    try:
+        while (gap := events.gap) is not None:
+            text = (
+                f"the events on the log do not continue: {gap}. Drivers and riders wait for a newer "
+                "snapshot; the dispatcher writes one a minute. Restart the dispatcher if none comes"
+            )
+            env.faults.report("events_gap", text, blocks=True)
+            if (await env.bus.offsets(topics.SNAPSHOTS, partition)).end != snapshots_end:
+                return False
+            await events.fold_more(state, wait_ms=_LOOK_MS)
+        return True
+    finally:
+        env.faults.clear("events_gap")
 
 
 async def newest_fixes(bus: Bus, partition: int, drivers: int, metrics: Metrics) -> dict[int, Fix]:
@@ -73,12 +103,11 @@ async def newest_fixes(bus: Bus, partition: int, drivers: int, metrics: Metrics)
     However old they are: a city that slept goes on where it stood. Raises Unavailable, OffsetOutOfRange.
     """
     bounds = await bus.offsets(topics.LOCATIONS, partition)
-    start = max(bounds.start, bounds.end - _SECONDS_BACK * drivers)
-    reader = await bus.reader(topics.LOCATIONS, partition, start)
+    start = max(bounds.start, bounds.stable - _SECONDS_BACK * drivers)
     newest: dict[int, Fix] = {}
-    try:
-        while reader.position < bounds.end:
-            for record in await reader.fetch(max_records=_RECORDS_AT_ONCE):
+    async with read_range(bus, topics.LOCATIONS, partition, start, bounds.stable) as chunks:
+        async for records in chunks:
+            for record in records:
                 try:
                     fix: Fix = decode(topics.LOCATIONS, record)
                 except DecodeError:
@@ -87,8 +116,6 @@ async def newest_fixes(bus: Bus, partition: int, drivers: int, metrics: Metrics)
                 known = newest.get(fix.driver)
                 if known is None or fix.at_ms >= known.at_ms:
                     newest[fix.driver] = fix
-    finally:
-        await reader.close()
     return newest
 
 
@@ -100,13 +127,15 @@ def known_fixes(snapshot: Snapshot | None) -> dict[int, Fix]:
     }
 
 
-def spots_of(streets: Streets, drivers: int, seed: int, fixes: dict[int, Fix]) -> Spots:
-    """Where drivers 1 … `drivers` are: at their fix, else at home."""
-    spots = Fleet.home_spots(streets, drivers, seed)
-    known = [fix for fix in fixes.values() if 0 < fix.driver <= drivers]
+def spots_of(streets: Streets, spots: Spots, fixes: dict[int, Fix]) -> Spots:
+    """Where drivers are: at their fix, if a street is near, else at their place in `spots`."""
+    spots = Spots(spots.arc.copy(), spots.share.copy())
+    known = [fix for fix in fixes.values() if 0 < fix.driver <= len(spots.arc)]
     if known:
         rows = np.array([fix.driver for fix in known]) - 1
         points = np.array([(fix.lng, fix.lat) for fix in known])
         heading = np.array([fix.heading for fix in known], np.float64)
+        on_map = np.flatnonzero(streets.roads.places.off_m(points) <= streets.roads.city.snap_m_max)
+        rows, points, heading = rows[on_map], points[on_map], heading[on_map]
         spots.arc[rows], spots.share[rows] = streets.locate(points, heading)
     return spots

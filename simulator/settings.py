@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the simulator can be told, and the habits of the people in it."""
+"""The settings of the simulator, and how the people in it behave."""
 
 from typing import Annotated
 
@@ -17,25 +17,22 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
     drivers: Annotated[int, Meta(ge=1, le=100_000)] = 2000
     """How many drivers there are. Their numbers are 1 … `drivers`."""
     seed: int = 7
-    """Another seed, another world."""
+    """Seed of the simulated world."""
     load: Annotated[float, Meta(ge=0, le=10)] = 0.8
-    """Demand: at 1.0 some 86 % of the fleet has a rider, with the best dispatching."""
+    """Demand: at 1.0 some 86 % of the fleet has a rider, with the best policy."""
 
 
-class Habits(Struct, frozen=True, kw_only=True):
+class CityBehavior(Struct, frozen=True, kw_only=True):
     """How people behave. The whole-system simulation scales times down together."""
 
     ticks_per_s: Annotated[int, Meta(ge=1, le=100)] = 10
-    """Each driver moves and is seen once a second, in one of so many turns."""
+    """Each driver moves and reports once a second, in one of this many groups."""
 
     requests_per_driver_s: Annotated[float, Meta(ge=0)] = 0.884 / 1000
     """Rides a second for each driver at load 1.0 (measured on Manhattan's streets and trips)."""
-    opening_share: Share = 0.6
-    """In the first `opening_s` of a new city, this share of the fleet (at load 1.0) is asked for."""
-    opening_s: Annotated[float, Meta(gt=0)] = 120.0
     accept_share: Share = 0.9
     decline_share: Share = 0.05
-    """The rest forgets to answer."""
+    """The remaining drivers do not answer."""
     answer_s: tuple[Seconds, Seconds] = (1.0, 5.0)
     refuse_share: Share = 0.03
     """Drivers who refuse a ride that was given by order."""
@@ -49,19 +46,19 @@ class Habits(Struct, frozen=True, kw_only=True):
     """A driver waits this long for a rider who never comes. The dispatcher ends it at 300 s by itself."""
     impatient_share: Share = 0.03
     patience_s: tuple[Seconds, Seconds] = (45.0, 240.0)
-    """An impatient rider at whose door no taxi stands after this long gives up."""
+    """An impatient rider cancels if no taxi has arrived at the pickup after this long."""
     break_share: Share = 0.04
     """Drivers who take a break in a given hour."""
     break_s: tuple[Seconds, Seconds] = (300.0, 900.0)
     hour_s: Annotated[float, Meta(gt=0)] = 3600.0
     cruises: bool = True
-    """Idle drivers wander; otherwise they wait where their last drive ended."""
+    """Idle drivers cruise; otherwise they wait where their last drive ended."""
     park_share: Share = 0.07
     """Idle drivers who stop at the kerb on the next block."""
     park_s: tuple[Seconds, Seconds] = (20.0, 120.0)
     drive_noise: Share = 0.0
-    """How much slower or faster than expected a whole drive may be, each by a draw of its own."""
+    """How much slower or faster than expected a whole drive may be; drawn for each drive."""
     resend_s: Annotated[float, Meta(gt=0)] = 10.0
     """A command without an answer is sent again after this long, then after twice as long, …"""
     look_back_s: Seconds = 10.0
-    """After a restart, requests this old are made again: the same ones, so they repeat."""
+    """After a restart, requests up to this old are made again with the same ids, so they are repeats."""

@@ -9,19 +9,24 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Final, NoReturn
 
+import numpy as np
+
+from simulator.beat import Beat
 from simulator.event_log import EventLog
-from simulator.health import Pulse
+from simulator.health import SimulatorReadiness
 from simulator.outbox import Outbox
 from simulator.records import asked_at, command_record, fix_records, subject
 from simulator.recovery import recover
-from simulator.settings import Habits, Settings
+from simulator.sender_clock import SenderClock
+from simulator.settings import CityBehavior, Settings
 from simulator.streets import Streets
 from simulator.world import World
 from taxi import topics
-from taxi.batches import Batch
 from taxi.bus import OffsetOutOfRange, Producer, Unavailable
 from taxi.messages import (
     AnyCommand,
+    AnyEvent,
+    CommandRejected,
     RideCancelled,
     RideExpired,
     RideNoShow,
@@ -29,21 +34,27 @@ from taxi.messages import (
     TripCompleted,
     tag_of,
 )
-from taxi.roads import RoadNetwork, TripDemand
+from taxi.roads.network import RoadNetwork, TripDemand
 from taxi.runtime import tracing
 from taxi.runtime.env import Env
+from taxi.runtime.held_back import HeldBack, watch
+from taxi.state import IllegalTransitionError
+from taxi.state.batches import Batch, LogGapError
 
 METRICS: Final = {
     "simulator_fixes_total": "Position fixes published.",
+    "simulator_positions_per_driver": "Positions a second of each driver, over the last 10 s; 1 is intended.",
     "simulator_commands_total": "Commands sent, repeats included.",
     "simulator_commands_unanswered": "Commands that no event has answered yet.",
     "simulator_commands_given_up": "Commands that nothing ever answered.",
     "simulator_broker_failures_total": "Calls that the broker did not answer.",
     "simulator_undecodable_total": "Records that could not be read.",
+    "simulator_passed_over_total": "Events of other producers than the city's dispatcher.",
 }
 _FETCH_MS: Final = 100
 _START_OVER_S: Final = 1.0
 _COMMANDS_AT_ONCE: Final = 500
+_SEEN_FIRST: Final = 10
 
 
 async def main(
@@ -51,16 +62,17 @@ async def main(
     *,
     roads: RoadNetwork | None = None,
     demand: TripDemand | None = None,
-    habits: Habits | None = None,
+    behavior: CityBehavior | None = None,
 ) -> None:
-    """Run until cancelled. `roads`, `demand`, `habits`: those of another world than the settings name."""
+    """Run until cancelled. `roads`, `demand`, `behavior`: those of another world than the settings name."""
     city = env.settings.own().folder
     streets = Streets((roads or RoadNetwork.load(city)).prepare(), demand or TripDemand.load(city))
+    clock = SenderClock(env)
     while True:
-        shell = Shell(env, streets, habits or Habits())
+        shell = Shell(env, streets, behavior or CityBehavior(), clock)
         try:
             await shell.run()
-        except* OffsetOutOfRange as errors:
+        except* (OffsetOutOfRange, LogGapError) as errors:
             env.log.warning("the log is not the one it was: starting over", reason=str(errors.exceptions[0]))
             await asyncio.sleep(_START_OVER_S)
 
@@ -68,26 +80,42 @@ async def main(
 class Shell:
     """One life of the simulator between two recoveries."""
 
-    def __init__(self, env: Env[Settings], streets: Streets, habits: Habits) -> None:
+    def __init__(
+        self, env: Env[Settings], streets: Streets, behavior: CityBehavior, clock: SenderClock
+    ) -> None:
         self._env = env
+        self._clock = clock
         self._partition = env.settings.own().partition
         self._streets = streets
-        self._habits = habits
-        self._tick_s = 1 / habits.ticks_per_s
-        self._pulse = Pulse(env, ("fixes", "commands", "events", "drivers"))
-        self._outbox = Outbox(int(habits.resend_s * 1000))
+        self._behavior = behavior
+        self._tick_s = 1 / behavior.ticks_per_s
+        self._pulse = SimulatorReadiness(env, ("fixes", "commands", "events", "drivers"))
+        self._beat = Beat(env, behavior.ticks_per_s, env.settings.drivers)
+        self._outbox = Outbox(int(behavior.resend_s * 1000))
         self._traces: dict[str, tracing.Trace] = {}
 
     async def run(self) -> None:
         """Recover, then run the three loops."""
         self._world, self._events = await self._recover()
+        self._clock.shift_ms = self._world.state.shift_ms
         async with AsyncExitStack() as opened:
             opened.push_async_callback(self._events.close)
             fixes = await self._env.bus.producer(acks="leader")
             opened.push_async_callback(fixes.close)
             commands = await self._env.bus.producer(acks="all")
             opened.push_async_callback(commands.close)
+            held_back = HeldBack(
+                self._env,
+                topics.EVENTS,
+                self._partition,
+                self._events.reader,
+                code="events_held_back",
+                consequence="Drivers and riders do not react to what happens behind it until it ends",
+                blocks=True,
+            )
+            await self._learn_the_time(fixes)
             async with asyncio.TaskGroup() as loops:
+                loops.create_task(watch(held_back), name="watch")
                 loops.create_task(self._drive(fixes), name="drive")
                 loops.create_task(self._speak(commands), name="speak")
                 loops.create_task(self._listen(), name="listen")
@@ -95,30 +123,50 @@ class Shell:
     async def _recover(self) -> tuple[World, EventLog]:
         while True:
             try:
-                return await recover(self._env, self._streets, self._habits)
+                return await recover(self._env, self._streets, self._behavior)
             except Unavailable as error:
                 await self._pulse.wait_out("events", error)
+
+    async def _learn_the_time(self, producer: Producer) -> None:
+        """Say where a few drivers are: the answer tells the broker's time. Nobody moves before."""
+        loop = asyncio.get_running_loop()
+        rows = np.arange(min(_SEEN_FIRST, len(self._world.fleet)))
+        while True:
+            asked_s = loop.time()
+            records = fix_records(rows, self._world.fleet.see(rows), self._clock.device_ms())
+            try:
+                await producer.send(topics.LOCATIONS, self._partition, records)
+            except Unavailable as error:
+                await self._pulse.wait_out("fixes", error)
+            else:
+                self._clock.learn(asked_s, producer.append_ms)
+                return
 
     # --- the city moves ---------------------------------------------------------------------------
 
     async def _drive(self, producer: Producer) -> NoReturn:
         """Ten times a second a tenth of the fleet. A late tick shifts those after it; none is made up for."""
-        clock = asyncio.get_running_loop()
-        due, count = clock.time(), 0
+        loop = asyncio.get_running_loop()
+        due, count = loop.time(), 0
         while True:
-            now_ms = self._env.now_ms()
+            now_ms, device_ms = self._clock.now_ms(), self._clock.device_ms()
             rows = self._world.tick(count, now_ms)
-            self._outbox.put(asked_at(self._world.take_commands(), now_ms), now_ms)
-            records = fix_records(rows, self._world.fleet.see(rows), now_ms)
+            self._outbox.put(asked_at(self._world.take_commands(), device_ms), now_ms)
+            records = fix_records(rows, self._world.fleet.see(rows), device_ms)
+            asked_s = loop.time()
             try:
                 await producer.send(topics.LOCATIONS, self._partition, records)
             except Unavailable as error:  # fixes are lossy: the next ones say more
+                self._beat.interrupted()
                 await self._pulse.wait_out("fixes", error)
             else:
+                if records:
+                    self._clock.learn(asked_s, producer.append_ms)
+                self._beat.published()
                 self._published(len(rows))
             count += 1
-            due = max(due + self._tick_s, clock.time())
-            await asyncio.sleep(due - clock.time())
+            due = max(due + self._tick_s, loop.time())
+            await asyncio.sleep(due - loop.time())
 
     def _published(self, fixes: int) -> None:
         self._env.metrics.count("simulator_fixes_total", fixes)
@@ -131,13 +179,13 @@ class Shell:
     async def _speak(self, producer: Producer) -> NoReturn:
         """Send what is due. After an unknown outcome the same goes again: repeats are harmless."""
         while True:
-            commands = self._outbox.due(self._env.now_ms(), _COMMANDS_AT_ONCE)
+            commands = self._outbox.due(self._clock.now_ms(), _COMMANDS_AT_ONCE)
             records = [command_record(command, self._traces.get(subject(command))) for command in commands]
             try:
                 if records:
                     await producer.send(topics.COMMANDS, self._partition, records)
             except Unavailable as error:
-                self._outbox.unsent(commands, self._env.now_ms())
+                self._outbox.unsent(commands, self._clock.now_ms())
                 await self._pulse.wait_out("commands", error)
             else:
                 self._spoken(commands)
@@ -165,12 +213,22 @@ class Shell:
                 self._react(batch)
 
     def _react(self, batch: Batch) -> None:
-        self._world.hear((at.event for at in batch.events), self._env.now_ms())
+        """Raises LogGapError for a batch that is not legal."""
+        try:
+            self._world.hear((at.event for at in batch.events), self._clock.now_ms())
+        except (IllegalTransitionError, KeyError) as error:
+            raise LogGapError(f"batch {batch.closed.batch} is not legal: {error}") from error
+        self._clock.shift_ms = self._world.state.shift_ms
         for at in batch.events:
             event = at.event
-            if event.command_id is not None:
+            if event.command_id is not None and not _came_too_late(event):
                 self._outbox.answered(event.command_id)
             if isinstance(event, RideOffered) and (trace := tracing.parse(at.headers)):
                 self._traces[event.ride] = trace
             elif isinstance(event, TripCompleted | RideCancelled | RideExpired | RideNoShow):
                 self._traces.pop(event.ride, None)
+
+
+def _came_too_late(event: AnyEvent) -> bool:
+    """Whether a command was refused for its age alone. It is sent again: the broker's clock may be wrong."""
+    return isinstance(event, CommandRejected) and event.reason in {"too_old", "patience_over"}

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from simulator.draws import Floats
-from taxi.roads import RoadNetwork, TripDemand
+from taxi.roads.network import RoadNetwork, TripDemand
 
 Ints: TypeAlias = npt.NDArray[np.int32]
 Bools: TypeAlias = npt.NDArray[np.bool_]

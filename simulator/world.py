@@ -14,11 +14,11 @@ from typing import Final
 
 import numpy as np
 
-from simulator.drivers import BREAK, Drivers
+from simulator.drivers import BREAK, Drivers, OfferAnswer
 from simulator.fleet import Fleet, Mode, Rows
+from simulator.opening import Opening
 from simulator.riders import Riders
-from simulator.settings import Habits
-from taxi.city import CityState, Ride
+from simulator.settings import CityBehavior
 from taxi.messages import (
     AnswerOffer,
     AnyCommand,
@@ -29,11 +29,12 @@ from taxi.messages import (
     ReportProgress,
     RideRequested,
 )
-from taxi.roads import RoadNetwork
-from taxi.states import RideState
+from taxi.messages.states import RideState
+from taxi.roads.network import RoadNetwork
+from taxi.state import CityState, Ride
 
 
-class Stage(IntEnum):
+class RideStage(IntEnum):
     """How far a driver has really come with a ride; the log follows."""
 
     TO_PICKUP = 0
@@ -44,20 +45,23 @@ class Stage(IntEnum):
 
 
 _STAGE_OF: Final = {
-    RideState.ASSIGNED: Stage.TO_PICKUP,
-    RideState.ARRIVED: Stage.BOARDING,
-    RideState.ON_TRIP: Stage.TO_DROPOFF,
+    RideState.ASSIGNED: RideStage.TO_PICKUP,
+    RideState.ARRIVED: RideStage.BOARDING,
+    RideState.ON_TRIP: RideStage.TO_DROPOFF,
 }
 _REPORTS: Final = {
-    RideState.ASSIGNED: (Stage.BOARDING, "arrived"),
-    RideState.ARRIVED: (Stage.TO_DROPOFF, "picked_up"),
-    RideState.ON_TRIP: (Stage.DONE, "dropped_off"),
+    RideState.ASSIGNED: (RideStage.BOARDING, "arrived"),
+    RideState.ARRIVED: (RideStage.TO_DROPOFF, "picked_up"),
+    RideState.ON_TRIP: (RideStage.DONE, "dropped_off"),
 }
 """Where the log stands → how far the driver must have come to report what is next."""
 
 
 _ANSWER: Final = -1
 _REFUSE: Final = -2
+
+_OPENS_MS: Final = 15_000
+"""How long a taxi waits beside its rider when a city opens, if another one is given the ride."""
 
 _NO_TAXI_YET: Final = (RideState.REQUESTED, RideState.OFFERED, RideState.ASSIGNED)
 
@@ -68,7 +72,7 @@ class Job:
 
     ride: str
     attempt: int
-    stage: Stage
+    stage: RideStage
 
 
 class World:
@@ -81,17 +85,18 @@ class World:
         fleet: Fleet,
         drivers: Drivers,
         riders: Riders,
-        habits: Habits,
+        behavior: CityBehavior,
+        opening: Opening | None = None,
     ) -> None:
         self.state = state
         self.fleet = fleet
         self._roads = roads
         self._drivers = drivers
         self._riders = riders
-        self._look_back_ms = int(habits.look_back_s * 1000)
-        self._no_show_ms = int(habits.no_show_s * 1000)
-        self._cruises = habits.cruises
-        self._rest_ms = int(habits.park_s[1] * 1000)
+        self._look_back_ms = int(behavior.look_back_s * 1000)
+        self._no_show_ms = int(behavior.no_show_s * 1000)
+        self._cruises = behavior.cruises
+        self._rest_ms = int(behavior.park_s[1] * 1000)
         self._jobs: dict[int, Job] = {}
         self._offers: dict[int, tuple[str, int]] = {}
         self._sent_until_ms: dict[int, int] = {}
@@ -103,9 +108,12 @@ class World:
         self._timers: list[tuple[int, int, str, int, int]] = []
         """(due ms, row or −1 for a rider, ride, attempt, stage or _ANSWER or _REFUSE)."""
         self._rides_until_ms: int | None = None
-        self._turns = habits.ticks_per_s
+        self._turns = behavior.ticks_per_s
         self._asks_most = len(fleet) // (2 * self._turns) + 1
         self._commands: list[AnyCommand] = []
+        self._opened = opening or Opening()
+        self._to_open = {one.row: one for one in self._opened.rides}
+        """Row → the ride that somebody beside this taxi asks for as soon as it is online."""
 
     # --- what the log says ------------------------------------------------------------------------
 
@@ -148,6 +156,8 @@ class World:
             self._offers.pop(row, None)
         if not self._online[row]:
             self.fleet.stand(row)
+        elif row in self._to_open:
+            self.fleet.park(row, now_ms + _OPENS_MS)
         else:
             self._go_ahead(row, now_ms)
             if self.fleet.mode[row] == Mode.STAND:
@@ -181,9 +191,13 @@ class World:
         if self._offers.get(row) == offer:
             return
         self._offers[row] = offer
-        answer = self._drivers.answer(*offer)
+        answer = self._answer_to(*offer)
         if answer is not None:
             heappush(self._timers, (now_ms + answer.after_ms, row, *offer, _ANSWER))
+
+    def _answer_to(self, ride: str, attempt: int) -> OfferAnswer | None:
+        """None: the driver says nothing."""
+        return self._opened.answer(ride, attempt) or self._drivers.answer(ride, attempt)
 
     def _work(self, row: int, ride: Ride, now_ms: int) -> None:
         """A ride of one's own: begin where the log stands, or go on; never back to where one has been."""
@@ -208,18 +222,20 @@ class World:
     def _enter(self, row: int, job: Job, ride: Ride, now_ms: int) -> None:
         """Begin a stage of a ride."""
         match job.stage:
-            case Stage.TO_PICKUP:
+            case RideStage.TO_PICKUP:
                 self.fleet.send(row, self._node(ride.pickup))
-            case Stage.TO_DROPOFF:
+            case RideStage.TO_DROPOFF:
                 self.fleet.send(row, self._node(ride.dropoff))
-            case Stage.BOARDING:
+            case RideStage.BOARDING:
                 self.fleet.stand(row)
                 comes = self._riders.comes(ride.ride)
-                wait_ms = self._riders.boarding_ms(ride.ride) if comes else self._no_show_ms
+                boards_ms = self._opened.boards_ms(ride.ride) or self._riders.boarding_ms(ride.ride)
+                wait_ms = boards_ms if comes else self._no_show_ms
                 self._later((ride.arrived_ms or now_ms) + wait_ms, row, job)
-            case Stage.ALIGHTING:
-                self._later(now_ms + self._riders.alighting_ms(ride.ride), row, job)
-            case Stage.DONE:
+            case RideStage.ALIGHTING:
+                alights_ms = self._opened.alights_ms(ride.ride) or self._riders.alighting_ms(ride.ride)
+                self._later(now_ms + alights_ms, row, job)
+            case RideStage.DONE:
                 pass
 
     def _later(self, due_ms: int, row: int, job: Job) -> None:
@@ -233,10 +249,10 @@ class World:
             if self._cruises:
                 self.fleet.park(row, now_ms + self._rest_ms)
             return
-        if job.stage is Stage.BOARDING and not self._riders.comes(job.ride):
+        if job.stage is RideStage.BOARDING and not self._riders.comes(job.ride):
             self._say(row, job, "no_show")
             return
-        job.stage = Stage(job.stage + 1)
+        job.stage = RideStage(job.stage + 1)
         self._enter(row, job, ride, now_ms)
         self._report(row, job, ride)
 
@@ -271,6 +287,8 @@ class World:
             self._ring(*heappop(self._timers), now_ms)
         self._change_shifts(rows, now_ms)
         self._request_rides(now_ms)
+        if self._to_open:
+            self._open(rows)
         return rows
 
     def take_commands(self) -> list[AnyCommand]:
@@ -299,12 +317,12 @@ class World:
             self._answer(row, ride, attempt)
         elif stage == _REFUSE:
             self._refuse(row, ride, attempt)
-        elif self._jobs.get(row) == Job(ride, attempt, Stage(stage)):
+        elif self._jobs.get(row) == Job(ride, attempt, RideStage(stage)):
             self._advance(row, now_ms)
 
     def _answer(self, row: int, ride: str, attempt: int) -> None:
         """Answer, if the offer still stands."""
-        answer = self._drivers.answer(ride, attempt)
+        answer = self._answer_to(ride, attempt)
         if answer is None or self._offers.get(row) != (ride, attempt):
             return
         self._commands.append(
@@ -319,7 +337,7 @@ class World:
 
     def _refuse(self, row: int, ride: str, attempt: int) -> None:
         """Refuse an order, if it still stands and the pickup is not reached."""
-        if self._jobs.get(row) == Job(ride, attempt, Stage.TO_PICKUP):
+        if self._jobs.get(row) == Job(ride, attempt, RideStage.TO_PICKUP):
             self._commands.append(
                 AnswerOffer(
                     command_id=f"{row + 1}:{ride}:{attempt}:refuse",
@@ -344,9 +362,9 @@ class World:
         parts, online = self._drivers.shift_part(rows, now_ms), self._online[rows]
         works = parts != BREAK
         self._missing[rows] = works & ~online
-        wishes = np.where(works, ~online, online & ~self._busy[rows])
+        requests = np.where(works, ~online, online & ~self._busy[rows])
         asked = 0
-        for row, part in zip(rows[wishes].tolist(), parts[wishes].tolist(), strict=True):
+        for row, part in zip(rows[requests].tolist(), parts[requests].tolist(), strict=True):
             change: type[GoOnline | GoOffline] = GoOffline if part == BREAK else GoOnline
             name = f"{row + 1}:{self._drivers.shift_name(part, now_ms)}:{change.__name__}"
             if self._asked.get(row) != name and asked < self._asks_most:
@@ -358,5 +376,15 @@ class World:
         """Riders who come forward now; of a longer pause only those of the last seconds."""
         since_ms = max(self._rides_until_ms or 0, now_ms - self._look_back_ms)
         self._rides_until_ms = now_ms
-        self._riders.know_birth(self.state.born_ms)
         self._commands += self._riders.requests(since_ms, now_ms)
+
+    def _open(self, rows: Rows) -> None:
+        """A new city: riders beside the taxis that have come online ask for rides."""
+        for row in rows[self._online[rows]].tolist():
+            opened = self._to_open.pop(row, None)
+            if opened is None or self._busy[row] or opened.ride in self.state.rides:
+                continue
+            next_node = int(self._roads.arc_to[self.fleet.arc[row]])
+            request = opened.request(self._roads, next_node)
+            if request is not None:
+                self._commands.append(request)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A place in a city's log: epoch and both offsets as one, so that a mixed pair can't be built."""
+"""The cursor: a position in a city's log, with epoch and both offsets in one value."""
 
 import re
 import zlib
@@ -10,10 +10,10 @@ _TEXT: Final = re.compile(r"([0-9a-f]{1,32}):(0|[1-9][0-9]{0,18}):(0|[1-9][0-9]{
 
 
 class Cursor(NamedTuple):
-    """What lies before it has been applied: fixes below `loc`, events below `ev`."""
+    """A position in both logs: all positions before `loc` and all events before `ev` have been applied."""
 
     epoch: str
-    """Names the log, never a process."""
+    """The epoch of the events. It identifies the log, not a process."""
     loc: int
     """The next offset to read in `taxi.locations`."""
     ev: int
@@ -24,7 +24,7 @@ class Cursor(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the text form. Raises ValueError."""
+        """Parse the text form `epoch:loc:ev`. Raises ValueError."""
         match = _TEXT.fullmatch(text)
         if match is None or int(match[2]) > OFFSET_MAX or int(match[3]) > OFFSET_MAX:
             message = "a cursor reads epoch:loc:ev"
@@ -32,10 +32,10 @@ class Cursor(NamedTuple):
         return cls(match[1], int(match[2]), int(match[3]))
 
     def reached_by(self, other: Self) -> bool:
-        """Whether whoever stands at `other` has everything that this cursor stands for."""
+        """Whether `other` is of the same epoch and not before this cursor in either log."""
         return self.epoch == other.epoch and self.loc <= other.loc and self.ev <= other.ev
 
 
 def epoch_check(epoch: str) -> int:
-    """CRC-32 of the epoch's text: what a cut carries of it."""
+    """The CRC-32 of the epoch, which updates contain instead of the epoch."""
     return zlib.crc32(epoch.encode("ascii"))

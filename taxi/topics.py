@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The five topics: one partition is one city, the same number in each topic."""
+"""The five topics and their settings. A city is one partition, with the same number in each topic."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,18 +13,45 @@ DEAD_LETTERS: Final = "taxi.dead-letters"
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 MIB: Final = 1 << 20
+MESSAGE_BYTES_MIN: Final = 600 * 1024
+"""The least `max.message.bytes`: a part of a snapshot has at most 480 KiB of text and some other fields."""
+KEPT_MS_MIN: Final = 600_000
+"""The least `retention.ms`: with a snapshot each minute, a start reads at most ten minutes of the log."""
 
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """How a topic is made. `config` holds Kafka's own names and values."""
+    """The name and settings with which a topic is created."""
 
     name: str
+    """Without the prefix."""
     config: dict[str, str]
+    """Kafka's names of settings → values."""
+
+    def is_essential(self, setting: str, value: str) -> bool:
+        """Whether a topic with this value, which differs from `config`, breaks a guarantee of the system.
+
+        Other differences affect only disk space or speed.
+
+        Args:
+            setting: Kafka's name of the setting.
+            value: The topic's value.
+        """
+        match setting:
+            case "message.timestamp.type":
+                return True  # log time is derived from append times
+            case "cleanup.policy":
+                # Compaction deletes events that a fold needs; without it retention deletes snapshots.
+                return ("compact" in value) != ("compact" in self.config[setting])
+            case "max.message.bytes":
+                return int(value) < MESSAGE_BYTES_MIN
+            case "retention.ms":
+                return 0 <= int(value) < KEPT_MS_MIN
+        return False
 
 
 def specs(*, bounded: bool = False) -> tuple[TopicSpec, ...]:
-    """All topics; `bounded` limits their size as well, for a demo that shares a laptop's disk."""
+    """The five topics. `bounded` limits their sizes, too, for a demo on a laptop's disk."""
 
     def topic(name: str, retention_ms: int, bytes_max: int, **extra: str) -> TopicSpec:
         config = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}

@@ -4,28 +4,30 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from taxi.local.errors import LocalError
-from taxi.local.ports import PortPool
-from tests.kafka_server import KafkaServer
-from tests.ports import claim
+from taxi.runtime.machine_errors import LocalError
+from taxistream.local.ports import PortPool
+from testing.kafka_server import KafkaServer
+from testing.ports import claim
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that is a coroutine: on its `lab`'s own loop where it has one, else on a plain one."""
+    """Run a test that is a coroutine: on its `harness`'s own loop where it has one, else on a plain one."""
     if not asyncio.iscoroutinefunction(pyfuncitem.obj) or pyfuncitem.get_closest_marker("anyio"):
         return None
     names = pyfuncitem._fixtureinfo.argnames
     arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in names}
-    lab = arguments.get("lab")
-    if lab is None:
+    harness = arguments.get("harness")
+    if harness is None:
         asyncio.run(pyfuncitem.obj(**arguments))
     else:
-        lab.run(lambda fresh: pyfuncitem.obj(**{**arguments, "lab": fresh}))
+        harness.run(lambda fresh: pyfuncitem.obj(**{**arguments, "harness": fresh}))
     return True
 
 
@@ -40,14 +42,29 @@ def ports() -> Iterator[PortPool]:
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory, ports: PortPool) -> Iterator[KafkaServer]:
     """A real Apache Kafka for the whole session (one for each xdist worker that needs it)."""
+    with _started(tmp_path_factory.mktemp("kafka"), ports) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_kafka_server(tmp_path_factory: pytest.TempPathFactory, ports: PortPool) -> Iterator[KafkaServer]:
+    """A broker for one module, for tests after which a broker may not start again."""
+    with _started(tmp_path_factory.mktemp("own_kafka"), ports) as server:
+        yield server
+
+
+@contextmanager
+def _started(folder: Path, ports: PortPool) -> Iterator[KafkaServer]:
     try:
-        server = KafkaServer(tmp_path_factory.mktemp("kafka"), ports.take())
+        server = KafkaServer(folder, ports.take())
     except LocalError as error:
         reason = f"what needs a real Kafka is NOT tested: {error}"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
     server.start()
-    yield server
-    server.thaw()
-    server.kill()
+    try:
+        yield server
+    finally:
+        server.thaw()
+        server.kill()

@@ -13,14 +13,16 @@ import sys
 from typing import Any
 
 from dispatcher.__main__ import SERVICE
-from taxi.bus import Claim, kafka
-from taxi.bus.kafka import KafkaBus
-from taxi.bus.kafka_group import KafkaClaim
-from taxi.bus.kafka_link import KafkaLink, Limits
+from taxi.bus import Claim
+from taxi.bus.kafka import bus as kafka
+from taxi.bus.kafka.bus import KafkaBus
+from taxi.bus.kafka.group import KafkaClaim
+from taxi.bus.kafka.limits import KafkaLimits
+from taxi.bus.kafka.link import KafkaLink
 from taxi.runtime.service import run
 
 _start, _reach, _confirm = KafkaBus.transactional_producer, KafkaLink.reach_coordinator, KafkaClaim.confirm
-_PATIENT = Limits(give_up_s=60.0)
+_PATIENT = KafkaLimits(give_up_s=60.0)
 """Asleep, it gives nothing up: only its claim can keep it from what it was about to do."""
 _slept: list[bool] = []
 
@@ -47,7 +49,7 @@ async def _start_without_a_claim(self: KafkaBus, transactional_id: str, claim: C
 
 
 if __name__ == "__main__":
-    setattr(kafka, "Limits", lambda: _PATIENT)  # noqa: B010 - not exported, and taken over on purpose
+    setattr(kafka, "KafkaLimits", lambda: _PATIENT)  # noqa: B010 - not exported, and taken over on purpose
     if "confirmed" in sys.argv:
         KafkaClaim.confirm = _confirm_and_sleep  # type: ignore[method-assign]
     else:

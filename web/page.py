@@ -8,11 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from taxi.roads_city import CityInfo, city_dir, load_city
+from taxi.roads.city import CityInfo, city_dir, load_city
 from web.assets import ASK_AGAIN, FOR_EVER, Assets, folder_files
 
 HERE = Path(__file__).parent
@@ -45,7 +46,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def routes(city: str, static: Path = STATIC) -> list[BaseRoute]:
     """The page of a city. Files are read when first asked for, then kept.
 
-    Raises taxi.roads_city.UnknownCityError. Where the scripts were never built, `/` says what to do.
+    Raises taxi.roads.city.UnknownCityError. Where the scripts were never built, `/` says what to do.
     """
     info = load_city(city)
     folder = city_dir(city)
@@ -93,7 +94,7 @@ def _config(info: CityInfo) -> dict[str, Any]:
         "center": info.center,
         "zoom": info.zoom,
         "attribution": info.attribution,
-        "basemap": f"/cities/{info.name}/basemap",
+        "basemap": f"cities/{info.name}/basemap",
     }
 
 
@@ -105,7 +106,7 @@ def _files(files: Assets) -> Endpoint:
     async def serve(request: Request) -> Response:
         file = await files.get(request.path_params["path"])
         if file is None:
-            return PlainTextResponse("no such file", 404)
+            raise HTTPException(404)
         return file.response(request)
 
     return serve

@@ -19,10 +19,11 @@ import psutil
 import uvloop
 from starlette.applications import Starlette
 
-from gateway.stream.hub import Hub, Terms
-from gateway.stream.picture import Area, Box
-from gateway.stream.session import Ends
-from gateway.stream.tokens import Keys
+from gateway.access.tokens import Keys
+from gateway.stream.delta_source import Area, Box
+from gateway.stream.hub import Hub
+from gateway.stream.session import LogEnds
+from gateway.stream.terms import Terms
 from gateway.stream.transport import bind, listening
 from taxi.cursor import Cursor
 from taxi.runtime.env import Env
@@ -62,14 +63,14 @@ class Noise:
 
 
 class Quiet:
-    """Metrics, log and health that nobody reads."""
+    """Metrics, log and health that discard everything."""
 
     def __getattr__(self, _: str) -> Any:
         return lambda *_, **__: None
 
 
 async def main(port: int, size: int, hz: int, seconds: int, clients: int) -> None:
-    """Wait until all have come, then send for so long."""
+    """Wait until all clients are connected, then send for some seconds."""
     quiet: Any = Quiet()
     env: Env[Any] = Env(
         settings=None,
@@ -91,48 +92,48 @@ async def main(port: int, size: int, hz: int, seconds: int, clients: int) -> Non
         drain_per_s=1e6,
         keys=Keys(),
     )
-    hub, picture = Hub(env, terms, ends), Noise(size)
+    hub, source = Hub(env, terms, ends), Noise(size)
     async with listening(bind("127.0.0.1", port, reuse_port=False)) as listener:
         listener.attach(Starlette())
-        hub.show(picture, stale=False)
+        hub.show(source, stale=False)
         hub.publish(beat=False)
         listener.open()
         welcoming = asyncio.create_task(welcome(hub, listener))
-        each_bytes = await beats(hub, picture, hz, clients)
-        figures = await measured(hub, picture, hz, seconds)
+        each_bytes = await beats(hub, source, hz, clients)
+        figures = await measured(hub, source, hz, seconds)
         print(json.dumps(figures | {"bytes_per_client": each_bytes}), flush=True)
         welcoming.cancel()
-        os._exit(0)  # nobody waits for a thousand sockets to close
+        os._exit(0)  # without waiting for a thousand sockets to close
 
 
-async def beats(hub: Hub, picture: Noise, hz: int, clients: int) -> float:
+async def beats(hub: Hub, source: Noise, hz: int, clients: int) -> float:
     """Until everyone is there, and a moment longer; the bytes that each of the last nine tenths took."""
     few, process = 0, psutil.Process()
     while len(hub.clients) < clients:
-        tick(hub, picture)
+        tick(hub, source)
         await asyncio.sleep(1 / hz)
         if not few and len(hub.clients) >= clients // 10:
             gc.collect()
             few, before = len(hub.clients), process.memory_info().rss
     for _ in range(3):
-        tick(hub, picture)
+        tick(hub, source)
         await asyncio.sleep(1 / hz)
     gc.collect()
     return (process.memory_info().rss - before) / (len(hub.clients) - few) if few < clients else 0.0
 
 
-def tick(hub: Hub, picture: Noise) -> None:
+def tick(hub: Hub, source: Noise) -> None:
     """One cut."""
-    picture.close()
-    hub.show(picture, stale=False)
+    source.close()
+    hub.show(source, stale=False)
     hub.publish(beat=False)
 
 
-async def measured(hub: Hub, picture: Noise, hz: int, seconds: int) -> dict[str, float]:
+async def measured(hub: Hub, source: Noise, hz: int, seconds: int) -> dict[str, float]:
     """What the cuts of so many seconds cost."""
     began, cpu, sent, ticks = time.monotonic(), time.process_time(), 0, 0
     while time.monotonic() - began < seconds:
-        tick(hub, picture)
+        tick(hub, source)
         sent += len(hub.clients)
         ticks += 1
         await asyncio.sleep(max(0.0, began + ticks / hz - time.monotonic()))
@@ -142,15 +143,15 @@ async def measured(hub: Hub, picture: Noise, hz: int, seconds: int) -> dict[str,
 
 
 async def welcome(hub: Hub, listener: Any) -> None:
-    """Let everyone in."""
+    """Accept all connections."""
     async with asyncio.TaskGroup() as tasks:
         while True:
             tasks.create_task(hub.serve(await listener.accept()))
 
 
-async def ends() -> Ends:
-    """Nobody comes with a cursor."""
-    return Ends(0, 0)
+async def ends() -> LogEnds:
+    """The ends of the logs; not used, as no client has a cursor."""
+    return LogEnds(0, 0)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from typing import Any
 
 import uvloop
 
-from loadtest.kills import Killer
-from loadtest.shell import Plan, run, socket_url
-from loadtest.swarm.swarm import Swarm
-from taxi.bus.kafka import KafkaBus
-from taxi.local.ports import first_free
+from taxi.bus.kafka.bus import KafkaBus
 from taxi.runtime.settings import Settings
-from tests.live_demo import LiveDemo, live_demo
+from taxistream.local.ports import first_free
+from taxistream.tools.loadtest.kills import Killer
+from taxistream.tools.loadtest.shell import Plan, run, socket_url
+from taxistream.tools.loadtest.swarm.swarm import Swarm
+from testing.live_demo import LiveDemo, live_demo
 
 Act = Callable[[Swarm, Killer], Awaitable[None]]
 
@@ -57,7 +57,7 @@ async def _watched(demo: LiveDemo, clients: int, act: Act) -> dict[str, Any]:
             clients=clients,
             seconds=1,
             data_dir=demo.data_dir,
-            habits=False,
+            behavior=False,
             act=act,
             tell=_tell,
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Positions alone: taxis that drive on and turn now and then, and tell once a second where they are.
+"""Writes positions only: taxis that drive on, turn sometimes, and send their position once a second.
 
     python -m bench.swarm.publisher DRIVERS [BATCHES]      batches a second, 50 if not said
 
@@ -16,10 +16,10 @@ from typing import Any
 
 import uvloop
 
-from taxi import codec, topics
+from taxi import topics
 from taxi.bus import Outgoing
-from taxi.bus.kafka import KafkaBus
-from taxi.messages import BatchClosed, EpochStarted, Fix
+from taxi.bus.kafka.bus import KafkaBus
+from taxi.messages import BatchClosed, EpochStarted, Fix, codec
 from taxi.runtime.settings import Settings
 
 _STEP_DEG = ((9e-5, 0.0), (0.0, 7e-5), (-9e-5, 0.0), (0.0, -7e-5))

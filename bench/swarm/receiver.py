@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many WebSocket clients in one process, as cheap as Python can make them: they read, and note arrivals.
+"""Many WebSocket clients in one process with little CPU time: they read, and record arrival times.
 
     python -m bench.swarm.receiver PORT CLIENTS MODE
 
@@ -76,7 +76,7 @@ class Swarm:
                     self.lose(stream)
 
     def lose(self, stream: Stream) -> None:
-        """It was closed. Nobody comes back here: that is another bench's part."""
+        """Handle a closed connection. Clients do not reconnect here."""
         del self.by_fd[stream.socket.fileno()]
         self.poll.unregister(stream.socket)
         stream.socket.close()
@@ -165,7 +165,7 @@ def main() -> None:
         swarm.frames = swarm.bytes = 0
         swarm.arrivals.clear()
         swarm.read_until(time.monotonic() + float(line))
-        print(json.dumps(told(swarm)), flush=True)
+        print(json.dumps(figures_of(swarm)), flush=True)
 
 
 def read_line(swarm: Swarm) -> str:
@@ -175,8 +175,8 @@ def read_line(swarm: Swarm) -> str:
     return sys.stdin.readline()
 
 
-def told(swarm: Swarm) -> dict[str, Any]:
-    """What came."""
+def figures_of(swarm: Swarm) -> dict[str, Any]:
+    """The arrivals as JSON."""
     arrivals = [[*cut, sorted(at_ms.items())] for cut, at_ms in swarm.arrivals.items()]
     return {"frames": swarm.frames, "bytes": swarm.bytes, "lost": swarm.lost, "arrivals": arrivals}
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Matching policies: plug-ins that pair waiting rides with idle drivers (docs/policies.md).
+"""Matching policies: plug-ins that assign waiting rides to drivers (docs/policies.md).
 
-A policy is a pure function of the market it is given: no clock, no chance but hashes, integers for
-costs, ties by id, and no memory: what it must remember is in the city's state. Then replaying a batch
-gives the same decisions.
+A policy is a pure function of its `Market`: it reads no clock and no random numbers, its costs are integers,
+ties are broken by id, and it keeps no state of its own. Therefore a replay of a batch makes the same
+decisions.
 """
 
 from collections.abc import Iterable
@@ -18,13 +18,19 @@ __all__ = ["POLICIES", "Chain", "Decision", "Drive", "Market", "Offer", "Policy"
 
 
 class Policy(Protocol):
-    """What a plug-in offers."""
+    """The interface of a policy."""
 
     name: str
+    """Its value of TAXI_POLICY."""
 
     def decide(self, market: Market) -> Iterable[Decision]:
-        """What to do now: no ride and no driver twice."""
+        """Decide for one batch.
+
+        Returns:
+            Offers, chains and drives. A ride or driver occurs in at most one of them, and no pair has the
+            travel time FAR_S.
+        """
 
 
 POLICIES: Final[dict[str, Policy]] = {policy.name: policy for policy in (Batched(), Greedy(), Fifo())}
-"""By name, as in TAXI_POLICY."""
+"""Name (the value of TAXI_POLICY) → policy."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`batched`: the cheapest assignment of all, rides matched anew before their pickup, drivers sent ahead."""
+"""`batched`: minimum-cost assignment, re-matching before the pickup, and repositioning of idle drivers."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,12 @@ from dispatcher.policies.reposition import drives
 
 
 class Batched:
-    """The default. What it does and how good it is stands in docs/policies.md."""
+    """The default policy. docs/policies.md describes it and its results."""
 
     name = "batched"
 
     def decide(self, market: Market) -> Iterator[Decision]:
-        """Offers every time, chains and drives in their own rhythm."""
+        """Make offers in every batch, and chains and drives at the intervals in `market.tuning`."""
         taken: set[int] = set()
         for decision in solve(market, rematch=market.is_due(market.tuning.rematch_interval_ms)):
             taken |= _drivers(decision)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`fifo`: the oldest ride first, each to the nearest driver who is still free."""
+"""`fifo`: rides in the order of their requests, each to the nearest driver who is still free."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,17 @@ from dispatcher.policies.market import FAR_S, Market, Offer
 
 
 class Fifo:
-    """Fair in order, costly in kilometres: it chases far-off drivers for old requests."""
+    """Serves the oldest ride first.
+
+    It drives more empty kilometres, because it sends distant drivers to it.
+    """
 
     name = "fifo"
 
     def decide(self, market: Market) -> Iterator[Offer]:
-        """One pass over the rides, oldest first."""
-        eta_s = market.eta_s.copy()
+        """Make one pass over the rides, oldest first. Ties go to the lower driver number."""
+        market = market.for_a_table()
+        eta_s = market.eta_s.copy()  # (n_rides, n_cars); a column is set to FAR_S once its driver is taken
         for ride in range(len(eta_s)):
             if not eta_s.shape[1]:
                 return

@@ -1,41 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a policy can be set to. Stands in `PolicyActivated`, so that a replay decides by the same."""
+"""The parameters of the policies. `PolicyActivated` contains them, so a replay uses the same values."""
 
 from msgspec import Struct
 
 
 class Tuning(Struct, frozen=True, kw_only=True):
-    """For `batched`; on which seeds each number was chosen stands in docs/policies.md."""
+    """Most of them are for `batched`. docs/policies.md says on which seeds each value was chosen."""
+
+    waiting_max: int = 4_000
+    """For every policy: how many waiting rides, the oldest first, take part in one batch. More are waiting
+    only after an outage or under overload."""
+    table_max: int = 10_000_000
+    """For `greedy` and `fifo`: how many pairs of ride and driver one batch computes, from the oldest ride
+    on."""
 
     candidates_min: int = 32
-    """Drivers who are considered for a ride: the nearest, as the crow flies…"""
+    """How many drivers are candidates for a ride: the nearest by straight-line distance."""
     pairs_max: int = 16_000
-    """…and more, while there are no more pairs than this in all: a chain may reach far across the city."""
+    """A ride has more candidates as long as the batch has at most so many pairs: then chains can be
+    longer."""
     ageing_ms_per_s: int = 250
-    """By how much cheaper each second of waiting makes a ride."""
+    """How much each second of waiting reduces a ride's cost."""
     value_permille: int = 500
-    """How much of the difference between two places (drop-off, driver's) counts."""
+    """Weight of the difference between the expected idle times at the drop-off and at the driver's place."""
     trip_permille: int = 100
-    """How much of a ride's own time counts: where drivers are short, short rides set them free sooner."""
+    """Weight of a ride's own duration. If drivers are short, short rides go first, as they free them
+    sooner."""
     rematch_interval_ms: int = 4_000
-    """How often rides before their pickup are matched anew."""
+    """How often rides before their pickup are matched again."""
     rematch_left_ms_min: int = 45_000
-    """A ride whose driver is nearer than this keeps the driver."""
+    """A ride keeps its driver if the driver is nearer to the pickup than this."""
     swap_price_ms: int = 20_000
-    """What a change of drivers must gain…"""
+    """The cost of the first change of a ride's driver."""
     swap_price_growth_permille: int = 500
-    """…and by how much more after each earlier change."""
+    """By which share of itself that cost grows with each earlier change."""
     ahead_ms: int = 30_000
-    """Drivers who should be at their drop-off within this are worth waiting for…"""
+    """Drivers who should reach their drop-off within this time take part in the assignment."""
     ahead_price_ms: int = 20_000
-    """…if they are nearer by this: riders must get out, and nothing is certain."""
+    """The additional cost of such a driver: getting out takes time, and the arrival is not certain."""
     ahead_late_ms_max: int = 60_000
-    """Whoever should have been there so long ago is not waited for."""
+    """A driver who is later than this at the drop-off does not take part."""
     reposition_interval_ms: int = 30_000
+    """How often idle drivers are repositioned."""
     reposition_horizon_ms: int = 600_000
-    """Who becomes free within this counts as there already."""
+    """A driver who becomes free within this time counts as supply of the drop-off's zone."""
     reposition_drive_ms_max: int = 1_300_000
+    """The longest drive that a driver is asked for."""
     reposition_drives_max: int = 300
-    """In one go: what a large fleet still lacks comes with the next one. Bounds the time that it takes."""
+    """The most drives of one batch, which limits its computing time. Later batches send the others."""
     reposition_slack_ms: int = 60_000
-    """So long after a repositioned driver should have arrived, the drive counts as over."""
+    """The drive of a repositioned driver ends this long after the expected arrival, even if not reported."""

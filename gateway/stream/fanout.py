@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who gets which frame of a cut. Clients that stand where the last cut led, with one view, share a frame.
+"""Sends updates to clients: shared ones to clients in sync, individual ones to the others.
 
-All others (slow ones, those who move on, those who just came) get a diff from where they stand alone, and
-are abreast with the others after it.
+A client is in sync if it has been sent the last cut. All clients in sync with the same viewport and the same
+encoding form a group and get the same bytes. Every other client (it reads slowly, changes its viewport, or
+has just joined) is catching up: it gets an update from its own cursor and is in sync afterwards.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.stream.delta_source import Area, DeltaSource
 from gateway.stream.frames import Parcel
-from gateway.stream.picture import Area, Picture
-from gateway.stream.session import Phase, Session
+from gateway.stream.session import Session, SessionPhase
 from taxi.cursor import Cursor
 from taxi.runtime.env import Connection, Metrics
 
@@ -25,42 +26,46 @@ class Client:
     session: Session
     connection: Connection
     address: str | None
-    """What its limits are counted under."""
-    group: "Group | None" = None
-    """Where it is abreast; its session's cursor is not kept meanwhile, for the group's is it."""
+    """The key of its limits per address; None if it has none."""
+    group: "ViewportGroup | None" = None
+    """The group that it is in while it is in sync, or None. While it is set, the client's cursor is
+    `Fanout.cursor`; `session.cursor` is out of date."""
 
     @property
     def is_closed(self) -> bool:
         """Whether its session has ended; the connection may take a moment longer."""
-        return self.session.phase is Phase.CLOSED
+        return self.session.phase is SessionPhase.CLOSED
 
 
 @dataclass(eq=False, slots=True)
-class Group:
-    """Clients with one view and one form of frames, all at the last cut."""
+class ViewportGroup:
+    """Clients in sync with the same viewport and the same encoding. It is never empty."""
 
     area: Area
     form: str
+    """The encoding: `Connection.form` of all members."""
     members: dict[Client, Connection] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a cut came to."""
+    """Counts of one `publish`, for the metrics."""
 
     frames: int = 0
+    """Updates sent."""
     bytes: int = 0
+    """Their bytes, as sent."""
     skipped: int = 0
-    """Clients that have not read the frame before."""
+    """Clients that got no update because they have not read the one before."""
 
 
 class Frames:
-    """Frames that lead to the last cut, each encoded once."""
+    """A cache of the updates that lead to the last cut, so that each is encoded once."""
 
     def __init__(
-        self, picture: Picture, *, stale: bool, metrics: Metrics, now_s: Callable[[], float]
+        self, source: DeltaSource, *, stale: bool, metrics: Metrics, now_s: Callable[[], float]
     ) -> None:
-        self.picture = picture
+        self.source = source
         self._stale = stale
         self._metrics = metrics
         self._now_s = now_s
@@ -68,23 +73,26 @@ class Frames:
         self._diffs: dict[tuple[Cursor | None, Area, Area, int], Parcel] = {}
 
     def step(self, area: Area) -> Parcel:
-        """From the cut before."""
+        """The update from the previous cut to the last one, for clients with this viewport."""
         parcel = self._steps.get(area)
         if parcel is None:
             began_s = self._now_s()
-            parcel = self._steps[area] = Parcel(self.picture.step(area, stale=self._stale))
+            parcel = self._steps[area] = Parcel(self.source.step(area, stale=self._stale))
             self._note("step", parcel, began_s)
         return parcel
 
     def since(self, cursor: Cursor | None, old: Area, new: Area, generation: int = 0) -> Parcel:
-        """From any cursor that is served, and any view; from None the image."""
+        """The update from (`cursor`, `old`) to (last cut, `new`); the image of `new` if `cursor` is None.
+
+        `cursor` must be served by the source. At most `_FRAMES_KEPT_MAX` of them are cached.
+        """
         key = cursor, old, new, generation
         parcel = self._diffs.get(key)
         if parcel is None:
             if len(self._diffs) >= _FRAMES_KEPT_MAX:
                 self._diffs.clear()
             began_s = self._now_s()
-            frame = self.picture.diff(cursor, old, new, stale=self._stale, generation=generation)
+            frame = self.source.diff(cursor, old, new, stale=self._stale, generation=generation)
             parcel = self._diffs[key] = Parcel(frame, is_large=cursor is None)
             self._note(self._kind(cursor, generation), parcel, began_s)
         return parcel
@@ -98,39 +106,39 @@ class Frames:
             return "image"
         if generation:
             return "view"
-        return "beat" if cursor == self.picture.cursor else "diff"
+        return "beat" if cursor == self.source.cursor else "diff"
 
 
 class Fanout:
-    """All live clients."""
+    """All live clients. Each is either in one group (in sync) or in `apart` (catching up)."""
 
     def __init__(self) -> None:
         self.cursor: Cursor | None = None
-        """Where everyone in a group stands."""
+        """The cursor of all clients in groups: the last cut that was published."""
         self.apart: dict[Client, None] = {}
-        """Live, and due a diff of their own."""
-        self._groups: dict[tuple[Area, str], Group] = {}
+        """Live clients that need an update of their own, in the order in which they came."""
+        self._groups: dict[tuple[Area, str], ViewportGroup] = {}
 
-    # --- who stands where -------------------------------------------------------------------------
+    # --- groups -----------------------------------------------------------------------------------
 
     def join(self, client: Client) -> None:
-        """It was sent the last cut: it gets the next ones with the others."""
+        """Add a client to its group: it was sent the last cut, so it is in sync."""
         self.apart.pop(client, None)
         assert client.session.cursor == self.cursor
         key = client.session.area, client.connection.form
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(*key)
+            group = self._groups[key] = ViewportGroup(*key)
         group.members[client] = client.connection
         client.group = group
 
     def set_apart(self, client: Client) -> None:
-        """The next frame is for it alone."""
+        """Take a client out of its group: its next update is for it alone. Sets `session.cursor`."""
         self._part(client)
         self.apart[client] = None
 
     def leave(self, client: Client) -> None:
-        """Nothing more for it."""
+        """Remove a client: it gets no more updates. Sets `session.cursor` if it was in sync."""
         self._part(client)
         self.apart.pop(client, None)
 
@@ -144,20 +152,26 @@ class Fanout:
             del self._groups[group.area, group.form]
 
     def everyone(self) -> Iterator[Client]:
-        """All live clients, in no order to lean on."""
+        """All live clients, in no particular order."""
         for group in self._groups.values():
             yield from group.members
         yield from self.apart
 
     # --- sending ----------------------------------------------------------------------------------
 
-    def abreast(self, frames: Frames, now_s: float, *, beat: bool) -> Tally:
-        """The last cut to everyone in a group; with `beat` also where it has not moved."""
-        tally, picture = Tally(), frames.picture
-        if picture.cursor == self.cursor and not beat:
+    def send_to_groups(self, frames: Frames, now_s: float, *, beat: bool) -> Tally:
+        """Send the last cut to all clients in groups. Those that read slowly are set apart instead.
+
+        Args:
+            frames: The updates to the last cut.
+            now_s: Loop time.
+            beat: Send an empty update if the cut has not changed.
+        """
+        tally, source = Tally(), frames.source
+        if source.cursor == self.cursor and not beat:
             return tally
-        steps = picture.cursor != self.cursor == picture.previous
-        if not steps and self._groups and not (self.cursor and picture.serves(self.cursor)):
+        steps = source.cursor != self.cursor == source.previous
+        if not steps and self._groups and not (self.cursor and source.serves(self.cursor)):
             for client in list(self.everyone()):
                 self.set_apart(client)
         late: list[Client] = []
@@ -165,18 +179,22 @@ class Fanout:
             area = group.area
             parcel = frames.step(area) if steps else frames.since(self.cursor, area, area)
             late += _write(group, parcel, tally)
-        for client in late:  # they stand where everyone stood before
-            self._blocked(client, now_s)
-        self.cursor = picture.cursor
+        for client in late:  # before `self.cursor` changes: they have the cut before
+            self.set_blocked(client, now_s)
+        self.cursor = source.cursor
         return tally
 
-    def _blocked(self, client: Client, now_s: float) -> None:
+    def set_blocked(self, client: Client, now_s: float) -> None:
+        """Set apart a client that has not read an earlier update."""
         self.set_apart(client)
         client.session.blocked(now_s)
 
 
-def _write(group: Group, parcel: Parcel, tally: Tally) -> list[Client]:
-    """To all that have read the frame before; the others. Nothing else may cost anything for each client."""
+def _write(group: ViewportGroup, parcel: Parcel, tally: Tally) -> list[Client]:
+    """Write an update to all members that have read the one before, and return the other members.
+
+    This is the innermost loop of the fan-out, so it does nothing else for each client.
+    """
     late: list[Client] = []
     wire = parcel.wire(group.form, len(group.members))
     for client, connection in group.members.items():

@@ -1,37 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A message as it goes over the wire (RFC 6455, RFC 7692): made once, however many clients get it."""
+"""Encodes messages as WebSocket frames (RFC 6455, RFC 7692), once for all clients that get them."""
 
 import zlib
 from typing import Final
 
 MESSAGE: Final = "message"
-"""As it is: for a connection that frames for itself."""
+"""Form of connections that do the framing themselves: the message is passed on unchanged."""
 PLAIN: Final = "plain"
-"""One WebSocket frame."""
+"""Form of connections without compression: one WebSocket frame."""
 DEFLATE: Final = "deflate"
-"""One WebSocket frame, compressed by itself where that pays."""
+"""Form of connections with permessage-deflate: one frame, compressed without context if that is worth it."""
 
 WINDOW_BITS: Final = 15
 _LEVEL: Final = 1
 _PAYS_BYTES: Final = 200
 _PAYS_RECEIVERS: Final = 4
-"""Deflating a frame costs as much CPU as writing it to a few clients."""
+"""Compressing a frame takes as much CPU time as writing it to this many clients."""
 
 
 class Parcel:
-    """A message, and what it comes to in each form."""
+    """A message with its encodings, each computed at its first use."""
 
     __slots__ = ("_deflated", "_plain", "is_large", "message")
 
     def __init__(self, message: bytes | str, *, is_large: bool = False) -> None:
-        """`is_large`: worth compressing for a single client."""
+        """`is_large`: compress it even for a single client."""
         self.message = message
         self.is_large = is_large
         self._plain: bytes | None = None
         self._deflated: bytes | None = None
 
     def wire(self, form: str, receivers: int) -> bytes | str:
-        """What is handed to connections of this form, of which so many are about to get it."""
+        """The encoded message for connections of this form.
+
+        Args:
+            form: MESSAGE, PLAIN or DEFLATE.
+            receivers: How many connections will get it; with few receivers it is not compressed.
+        """
         if form == MESSAGE:
             return self.message
         if form == DEFLATE and (self._deflated is not None or self._pays(receivers)):
@@ -47,7 +52,7 @@ class Parcel:
 
 
 def framed(message: bytes | str) -> bytes:
-    """One unmasked frame (RFC 6455, 5.2)."""
+    """Encode a message as one unmasked frame (RFC 6455, 5.2): binary for bytes, text for str."""
     if isinstance(message, bytes):
         return _head(0x82, len(message)) + message
     payload = message.encode()
@@ -55,11 +60,11 @@ def framed(message: bytes | str) -> bytes:
 
 
 def deflated(message: bytes | str) -> bytes:
-    """One unmasked frame, compressed with nothing before it (RFC 7692, 7.2.1); RSV1 says so."""
+    """Encode a message as one unmasked, compressed frame without context (RFC 7692, 7.2.1); RSV1 is set."""
     payload, opcode = (message, 0xC2) if isinstance(message, bytes) else (message.encode(), 0xC1)
     deflate = zlib.compressobj(_LEVEL, wbits=-WINDOW_BITS)
     body = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
-    return _head(opcode, len(body) - 4) + body[:-4]  # the four bytes of an empty block are implied
+    return _head(opcode, len(body) - 4) + body[:-4]  # RFC 7692 removes the empty block at the end
 
 
 def _head(opcode: int, length: int) -> bytes:

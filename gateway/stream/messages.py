@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What clients say, decoded; and how a session is refused (docs/protocol.md)."""
+"""Decodes the messages of clients; close codes and refusals (docs/protocol.md)."""
 
 import json
 from dataclasses import dataclass
@@ -9,27 +9,28 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.stream.picture import Box
+from gateway.stream.delta_source import Box
+from gateway.stream.nesting import DEPTH_MAX, is_too_deep
 from taxi.cursor import Cursor
 
 VERSION: Final = 1
 SUBPROTOCOL: Final = "taxi.v1"
 MESSAGE_BYTES_MAX: Final = 4096
 _REASON_BYTES_MAX: Final = 120
-"""The WebSocket protocol allows a close reason 123."""
+"""RFC 6455 permits 123 bytes of close reason."""
 
 Word = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 
 
 class Close(int, Enum):
-    """Close codes (docs/protocol.md). 4400-4499: do not come back."""
+    """Close codes (docs/protocol.md). After 4400-4499 a client must not reconnect."""
 
     AWAY = 4001
-    """Draining, or not caught up: reconnect after the milliseconds in the reason."""
+    """Draining, or the gateway has not caught up: reconnect after the milliseconds in the reason."""
     TOO_SLOW = 4002
     PROTOCOL = 4008
     UNEXPECTED = 4010
-    """A message in the wrong state."""
+    """A message that is not allowed in this state of the session."""
     TOO_MANY = 4029
     """Reconnect after the milliseconds in the reason."""
     BAD_HELLO = 4400
@@ -41,39 +42,40 @@ class Close(int, Enum):
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why a session ends."""
+class SessionRefusal:
+    """Why the gateway ends a session."""
 
     code: Close
     reason: str
-    """At most 123 bytes; where a client is to come back later, its milliseconds stand in its place."""
+    """At most 123 bytes. For AWAY and TOO_MANY it is replaced by the milliseconds to wait."""
     away_ms: int = 0
-    """At least so long; chance adds to it."""
+    """The least time to wait; jitter is added."""
 
 
 @dataclass(frozen=True)
 class Hello:
-    """The first message."""
+    """A client's first message."""
 
     cursor: Cursor | None = None
+    """The cursor to resume from; None for a new client."""
     view: Box | None = None
-    """What the rows at the cursor are of, or what is wanted; None is everything."""
+    """The viewport of the client's rows at the cursor, or the requested one; None for the whole city."""
     token: str | None = None
 
 
-class Move(Struct, frozen=True, tag_field="type", tag="view"):
-    """Another view is wanted."""
+class ViewRequest(Struct, frozen=True, tag_field="type", tag="view"):
+    """The message `view`: the client requests another viewport; None for the whole city."""
 
     generation: Annotated[int, Meta(ge=1, le=0xFFFF)]
     bbox: Box | None
 
 
 class Mismatch(Struct, frozen=True, tag_field="type", tag="mismatch"):
-    """The client's rows hash to something else than it was told."""
+    """The message `mismatch`: the hash of the client's rows differs from the one in the update."""
 
     cursor: str
     own: tuple[Word, Word]
-    told: tuple[Word, Word]
+    received: tuple[Word, Word]
 
 
 class _Type(Struct):
@@ -94,43 +96,56 @@ class _Hello(Struct):
 _TYPE: Final = msgspec.json.Decoder(_Type)
 _VERSION: Final = msgspec.json.Decoder(_Version)
 _HELLO: Final = msgspec.json.Decoder(_Hello)
-_LATER: Final[msgspec.json.Decoder[Move | Mismatch]] = msgspec.json.Decoder(Move | Mismatch)
+_LATER: Final[msgspec.json.Decoder[ViewRequest | Mismatch]] = msgspec.json.Decoder(ViewRequest | Mismatch)
 _LATER_TYPES: Final = frozenset({"view", "mismatch"})
+_TOO_DEEP: Final = f"nested more than {DEPTH_MAX} deep"
 
 
-def read_hello(message: bytes | str, city: str) -> Hello | Refusal:
-    """The first message of a client, or why it is none."""
+def read_hello(message: bytes | str, city: str) -> Hello | SessionRefusal:
+    """Decode a client's first message.
+
+    Args:
+        message: As received; binary messages are refused.
+        city: The city of this gateway.
+
+    Returns:
+        The message, or why it is refused. Never raises.
+    """
     if isinstance(message, bytes):
-        return Refusal(Close.BAD_HELLO, "hello is JSON text")
+        return SessionRefusal(Close.BAD_HELLO, "hello is JSON text")
     if len(message) > MESSAGE_BYTES_MAX:
-        return Refusal(Close.BAD_HELLO, f"more than {MESSAGE_BYTES_MAX} bytes")
+        return SessionRefusal(Close.BAD_HELLO, f"more than {MESSAGE_BYTES_MAX} bytes")
+    if is_too_deep(message):
+        return SessionRefusal(Close.BAD_HELLO, _TOO_DEEP)
     try:
         kind = _TYPE.decode(message).type
         if kind in _LATER_TYPES:
-            return Refusal(Close.UNEXPECTED, f"{kind} before hello")
+            return SessionRefusal(Close.UNEXPECTED, f"{kind} before hello")
         if kind != "hello":
-            return Refusal(Close.BAD_HELLO, "the first message is hello")
+            return SessionRefusal(Close.BAD_HELLO, "the first message is hello")
         if _VERSION.decode(message).v != VERSION:
-            return Refusal(Close.UNSUPPORTED, f"this gateway speaks version {VERSION}")
+            return SessionRefusal(Close.UNSUPPORTED, f"this gateway speaks version {VERSION}")
         return _checked(_HELLO.decode(message), city)
     except (msgspec.DecodeError, UnicodeEncodeError, ValueError) as error:
-        return Refusal(Close.BAD_HELLO, short(str(error)))
+        return SessionRefusal(Close.BAD_HELLO, short(str(error)))
 
 
-def _checked(hello: _Hello, city: str) -> Hello | Refusal:
-    """Raises ValueError where the cursor is none."""
+def _checked(hello: _Hello, city: str) -> Hello | SessionRefusal:
+    """Check the city and parse the cursor. Raises ValueError if the cursor is malformed."""
     if hello.city != city:
-        return Refusal(Close.UNKNOWN_CITY, f"this gateway shows {city}")
+        return SessionRefusal(Close.UNKNOWN_CITY, f"this gateway shows {city}")
     cursor = None if hello.cursor is None else Cursor.parse(hello.cursor)
     return Hello(cursor, hello.view, hello.token)
 
 
-def read_later(message: bytes | str) -> Move | Mismatch | Refusal:
-    """Any message after the first."""
+def read_later(message: bytes | str) -> ViewRequest | Mismatch | SessionRefusal:
+    """Decode a later message of a client, or return why it ends the session. Never raises."""
     if isinstance(message, bytes):
-        return Refusal(Close.PROTOCOL, "messages are JSON text")
+        return SessionRefusal(Close.PROTOCOL, "messages are JSON text")
     if len(message) > MESSAGE_BYTES_MAX:
-        return Refusal(Close.PROTOCOL, f"more than {MESSAGE_BYTES_MAX} bytes")
+        return SessionRefusal(Close.PROTOCOL, f"more than {MESSAGE_BYTES_MAX} bytes")
+    if is_too_deep(message):
+        return SessionRefusal(Close.PROTOCOL, _TOO_DEEP)
     try:
         return _LATER.decode(message)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
@@ -139,14 +154,18 @@ def read_later(message: bytes | str) -> Move | Mismatch | Refusal:
         again = _TYPE.decode(message).type == "hello"
     except (msgspec.DecodeError, UnicodeEncodeError):
         again = False
-    return Refusal(Close.UNEXPECTED, "a second hello") if again else Refusal(Close.PROTOCOL, reason)
+    return (
+        SessionRefusal(Close.UNEXPECTED, "a second hello")
+        if again
+        else SessionRefusal(Close.PROTOCOL, reason)
+    )
 
 
-def told(**message: Any) -> str:
-    """A message to a client."""
+def encode_message(**message: Any) -> str:
+    """A control message to a client, as text."""
     return json.dumps(message, separators=(",", ":"))
 
 
 def short(reason: str) -> str:
-    """As much of it as a close frame takes."""
+    """The reason, cut to the length that a close frame permits, at a character boundary."""
     return reason.encode(errors="replace")[:_REASON_BYTES_MAX].decode(errors="ignore")

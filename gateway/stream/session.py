@@ -1,49 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One client's session as plain data: what it said, where it stands, what is due. No socket, no clock.
+"""The state machine of one client's session. Deterministic: no socket, and callers pass the time.
 
-GREETING ──hello──► HELD ──served──► LIVE
-│                 │  ▲                │
-│                 │  └─rebuilt, wrong─┤
-└──────close──────┴───────close───────┴──► CLOSED
+GREETING ──hello──► PENDING ──served──► LIVE
+│                   │  ▲                │
+│                   │  └─rebuilt, wrong─┤
+└───────close───────┴───────close───────┴──► CLOSED
 """
 
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from gateway.stream.limits import Meter, Rate
-from gateway.stream.messages import Close, Refusal
-from gateway.stream.picture import Area
-from gateway.stream.tokens import EVERYTHING, Grant
+from gateway.access.limits import Gcra, Rate
+from gateway.access.tokens import EVERYTHING, Grant
+from gateway.stream.delta_source import Area
+from gateway.stream.messages import Close, SessionRefusal
 from taxi.cursor import Cursor
 
 HELLO_S_MAX: Final = 5.0
-HELD_S_MAX: Final = 10.0
+PENDING_S_MAX: Final = 10.0
+PENDING_NOTICE_S: Final = 1.0
+"""How often a pending client is sent `pending`: as often as others get at least an empty update."""
 BLOCKED_S_MAX: Final = 30.0
-MESSAGES: Final = Rate(per_s=5.0, burst=10)
-"""Of one connection."""
+MESSAGES: Final = Rate(per_s=6.0, burst=20)
+"""Messages of one connection. The protocol permits 5 a second and a burst of 10. This limit is higher,
+because the network may delay messages by up to two seconds and deliver them together with later ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """What the client gets next: one frame from `since` (an image if None), and why it must forget."""
+    """How to serve a client: with an update that begins at `since`, or with an image if that is None."""
 
     since: Cursor | None
     reset: str | None = None
+    """Why the client must discard its rows; None if it need not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
-    """How far both logs go, read_committed."""
+class LogEnds:
+    """The ends of both logs: their last stable offsets."""
 
     loc: int
+    """Of `taxi.locations`."""
     ev: int
+    """Of `taxi.events`."""
 
 
-def judge(cursor: Cursor | None, now: Cursor, *, in_window: bool, ends: Ends | None) -> Serve | None:
-    """How to go on from `cursor` at a gateway that stands at `now`; None: hold until it has caught up.
+def judge(cursor: Cursor | None, now: Cursor, *, in_window: bool, ends: LogEnds | None) -> Serve | None:
+    """Decide how a client resumes.
 
-    `ends` must have been asked for after the client came; None where they are not known.
+    Args:
+        cursor: The client's; None if it has no rows.
+        now: The gateway's last cut.
+        in_window: Whether the gateway can begin an update at `cursor`.
+        ends: The ends of the logs, asked for after the client connected; None if they are not known.
+
+    Returns:
+        How to serve it, or None if it must wait until the gateway has reached its cursor.
     """
     if cursor is None:
         return Serve(None)
@@ -56,30 +69,34 @@ def judge(cursor: Cursor | None, now: Cursor, *, in_window: bool, ends: Ends | N
     return None
 
 
-class Phase(Enum):
-    """Where a session is in its life."""
+class SessionPhase(Enum):
+    """The state of a session. The module's docstring shows the transitions."""
 
     GREETING = "greeting"
-    HELD = "held"
+    """The client has not sent `hello`."""
+    PENDING = "pending"
+    """It waits until this gateway can send it an update."""
     LIVE = "live"
+    """It was sent `ready` and gets updates."""
     CLOSED = "closed"
+    """The session has ended."""
 
 
-class IllegalTransitionError(RuntimeError):
-    """A session was moved to where it can't go: a bug."""
+class IllegalSessionTransitionError(RuntimeError):
+    """A transition that the table does not permit, which is a bug."""
 
 
 _NEXT: Final = {
-    Phase.GREETING: (Phase.HELD, Phase.CLOSED),
-    Phase.HELD: (Phase.LIVE, Phase.CLOSED),
-    Phase.LIVE: (Phase.HELD, Phase.CLOSED),
-    Phase.CLOSED: (),
+    SessionPhase.GREETING: (SessionPhase.PENDING, SessionPhase.CLOSED),
+    SessionPhase.PENDING: (SessionPhase.LIVE, SessionPhase.CLOSED),
+    SessionPhase.LIVE: (SessionPhase.PENDING, SessionPhase.CLOSED),
+    SessionPhase.CLOSED: (),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A view that was asked for and not served yet."""
+    """A viewport that the client requested and has not got yet."""
 
     area: Area
     generation: int
@@ -87,92 +104,104 @@ class Wish:
 
 @dataclass(slots=True)
 class Session:
-    """Times are seconds of the loop's clock."""
+    """One client's session. All times are those of the event loop, in seconds."""
 
     id: str
     since_s: float
-    """When this phase began."""
-    phase: Phase = Phase.GREETING
+    """When the current phase began."""
+    phase: SessionPhase = SessionPhase.GREETING
     grant: Grant = EVERYTHING
     cursor: Cursor | None = None
-    """Of the last cut sent to it alone, or as it said; None: it has nothing."""
+    """The cursor of its rows, as it sent it or after the last update for it alone; None if it has no rows.
+    Out of date while the client is in a group."""
     area: Area = None
-    """What its rows are of."""
+    """The viewport of its rows."""
     wish: Wish | None = None
-    """The last view asked for; those before it are never served."""
+    """The last viewport that it requested; earlier ones are dropped."""
     reset: str | None = None
-    """Why it must begin anew, wherever it stands."""
-    ends: Ends | None = None
-    """How far the logs went after this client came."""
+    """Why it must get an image, whatever its cursor is; None if it need not."""
+    ends: LogEnds | None = None
+    """The ends of the logs, asked for after this client connected; None if not known."""
     blocked_s: float | None = None
-    """Since when nothing could be sent, because it does not read."""
+    """Since when it has not read what was sent; None if it has."""
     was_ready: bool = False
-    """It was told `ready` before, so it may ask for views, also while it is held again."""
-    messages: Meter | None = None
+    """It was sent `ready` before. So it may request viewports, also while it is pending again."""
+    messages: Gcra | None = None
+    """The limiter of its messages, made with the first one."""
+    noticed_s: float | None = None
+    """When it was last sent `pending`."""
 
     # --- what it says -----------------------------------------------------------------------------
 
     def greet(self, cursor: Cursor | None, area: Area, grant: Grant, now_s: float) -> None:
-        """It said hello: it waits for a frame from its cursor."""
-        self._move(Phase.HELD, now_s)
+        """Handle `hello`: the session becomes pending."""
+        self._move(SessionPhase.PENDING, now_s)
         self.cursor, self.area, self.grant = cursor, area, grant
 
-    def may_speak(self, now_s: float) -> float:
-        """0, or the seconds after which it might have said another thing."""
-        self.messages = self.messages or Meter(MESSAGES)
+    def message_wait_s(self, now_s: float) -> float:
+        """Count a message of this client: 0, or the seconds after which it would have been allowed."""
+        self.messages = self.messages or Gcra(MESSAGES)
         return self.messages.take(now_s)
 
     def want(self, wish: Wish) -> None:
-        """It moves on. Only the last one counts."""
+        """Record a requested viewport; it replaces an earlier one."""
         self.wish = wish
 
-    def know(self, ends: Ends) -> None:
-        """How far the logs went, asked after it came."""
+    def know(self, ends: LogEnds) -> None:
+        """Record the ends of the logs."""
         self.ends = ends
 
     # --- what it gets -----------------------------------------------------------------------------
 
     def live(self, now_s: float) -> None:
-        """It was told `ready`; cuts follow."""
-        self._move(Phase.LIVE, now_s)
+        """Record that `ready` is sent: the session becomes live."""
+        self._move(SessionPhase.LIVE, now_s)
         self.was_ready, self.reset = True, None
 
-    def hold(self, now_s: float, ends: Ends) -> None:
-        """The view was rebuilt: how to go on is to be judged anew."""
-        self._move(Phase.HELD, now_s)
+    def make_pending(self, now_s: float, ends: LogEnds) -> None:
+        """Make a live session pending, because the source of updates was rebuilt."""
+        self._move(SessionPhase.PENDING, now_s)
         self.ends = ends
 
     def begin_anew(self, reason: str, now_s: float) -> None:
-        """Its picture is wrong: an image is due."""
-        self._move(Phase.HELD, now_s)
+        """Make a live session pending until it gets an image, because its rows are wrong."""
+        self._move(SessionPhase.PENDING, now_s)
         self.reset = reason
 
     def sent(self, cursor: Cursor, area: Area) -> None:
-        """A frame that leads there, and to what was wished for, was handed to the transport."""
+        """Record that an update to this cursor and viewport was passed to the transport."""
         self.cursor, self.area, self.wish, self.blocked_s = cursor, area, None, None
 
     def blocked(self, now_s: float) -> None:
-        """Its buffer still holds an earlier frame."""
+        """Record that the client has not read an earlier update yet."""
         if self.blocked_s is None:
             self.blocked_s = now_s
 
     # --- how it ends ------------------------------------------------------------------------------
 
-    def close(self, now_s: float) -> None:
-        """It ended; closing twice is fine."""
-        if self.phase is not Phase.CLOSED:
-            self._move(Phase.CLOSED, now_s)
+    def is_pending_notice_due(self, now_s: float) -> bool:
+        """Whether to send `pending` now. If it returns True, that counts as sent."""
+        told_lately = self.noticed_s is not None and now_s - self.noticed_s < PENDING_NOTICE_S
+        if self.phase is not SessionPhase.PENDING or told_lately:
+            return False
+        self.noticed_s = now_s
+        return True
 
-    def overdue(self, now_s: float) -> Refusal | None:
-        """Whether it has waited, or made wait, for too long."""
-        if self.phase is Phase.HELD and now_s - self.since_s >= HELD_S_MAX:
-            return Refusal(Close.AWAY, "not caught up")
+    def close(self, now_s: float) -> None:
+        """End the session. May be called twice."""
+        if self.phase is not SessionPhase.CLOSED:
+            self._move(SessionPhase.CLOSED, now_s)
+
+    def overdue(self, now_s: float) -> SessionRefusal | None:
+        """The reason to end the session if it has been pending or has not read for too long; else None."""
+        if self.phase is SessionPhase.PENDING and now_s - self.since_s >= PENDING_S_MAX:
+            return SessionRefusal(Close.AWAY, "not caught up")
         if self.blocked_s is not None and now_s - self.blocked_s >= BLOCKED_S_MAX:
-            return Refusal(Close.TOO_SLOW, f"nothing was read for {BLOCKED_S_MAX:g} s")
+            return SessionRefusal(Close.TOO_SLOW, f"nothing was read for {BLOCKED_S_MAX:g} s")
         return None
 
-    def _move(self, phase: Phase, now_s: float) -> None:
+    def _move(self, phase: SessionPhase, now_s: float) -> None:
         if phase not in _NEXT[self.phase]:
             message = f"session {self.id} from {self.phase.value} to {phase.value}"
-            raise IllegalTransitionError(message)
+            raise IllegalSessionTransitionError(message)
         self.phase, self.since_s = phase, now_s

@@ -1,129 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real listener: uvicorn, with sockets that take a frame made once for everyone.
-
-uvicorn's own path frames, and compresses, every message for every client anew. Here the application takes
-the socket over once it is accepted, and each message costs it one `transport.write`. That goes past uvicorn's
-`send`, so closing is looked after here.
-"""
+"""The listener on uvicorn, with WebSocket connections that accept frames encoded once for all clients."""
 
 import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 
-from gateway.stream.frames import DEFLATE, PLAIN, WINDOW_BITS, framed
-from gateway.stream.messages import MESSAGE_BYTES_MAX, SUBPROTOCOL
+from gateway.stream.frames import framed
+from gateway.stream.messages import SUBPROTOCOL
+from gateway.stream.websocket import EXTENSION, FramedProtocol, SocketTerms
+from taxi.runtime.admission import Admission
+from taxi.runtime.entry import EntryRules, RequestEntry, refuse
+from taxi.runtime.http import HttpLimits
 from taxi.runtime.server import Server
 
-EXTENSION: Final = "taxi.socket"
 SOCKET_PATH: Final = "/ws"
-_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-_NOTSENT_BYTES: Final = 16 << 10
-"""What the kernel may hold unsent: more of it would hide a slow client from `backlog`."""
-_CLOSE_S: Final = 2.0
-"""How long the other side may take to answer a close."""
-_BACKLOG: Final = 2048
-_COMPRESSION: Final = [
-    # Without context takeover, on either side, no connection keeps a window: a frame is compressed once.
-    ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
-]
-_log: Final = logging.getLogger("uvicorn.error")
-
-
-class _Unused:
-    """Stands where uvicorn keeps what a socket that was taken over has no use for."""
-
-    def set(self) -> None: ...
-    def clear(self) -> None: ...
-
-
-_UNUSED: Final = _Unused()
-
-
-class FramedProtocol(WebSocketsSansIOProtocol):
-    """Offers itself to the application as an extension of the scope, to be taken over by a connection."""
-
-    taken: "SocketConnection | None" = None
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.conn.available_extensions = _COMPRESSION
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        held: socket.socket | None = transport.get_extra_info("socket")
-        if held is not None and _NOTSENT_LOWAT is not None and held.family != socket.AF_UNIX:
-            held.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _NOTSENT_BYTES)
-
-    async def run_asgi(self) -> None:
-        """As uvicorn's, but that a socket which was taken over outlives the application's call."""
-        self.scope["extensions"][EXTENSION] = {"protocol": self}
-        try:
-            await self.app(self.scope, self.receive, self.send)
-        except ClientDisconnected:
-            pass
-        except Exception:  # noqa: BLE001 - as uvicorn: it ends this request, not the server
-            _log.exception("the application failed")
-            self.send_500_response()
-        if self.taken is None and self.close_timer is None:
-            self.transport.close()
-
-    def take_over(self, connection: "SocketConnection") -> None:
-        """From now on what arrives goes to the connection; what the handshake needed is let go."""
-        self.taken = connection
-        self.queue = connection  # type: ignore[assignment]  # uvicorn only ever puts into it from here on
-        self.writable = _UNUSED  # type: ignore[assignment]
-        self.scope = self.request = self.response = None  # type: ignore[assignment]
-
-    def form(self) -> str:
-        """What the other side can read. A smaller window than ours it could not."""
-        for extension in self.conn.extensions:
-            if isinstance(extension, PerMessageDeflate) and extension.local_max_window_bits == WINDOW_BITS:
-                return DEFLATE
-        return PLAIN
-
-    def is_open(self) -> bool:
-        """Whether anything may still be written."""
-        return not (self.close_sent or self.disconnected or self.transport.is_closing())
-
-    def go_on_reading(self) -> None:
-        """After each message uvicorn stops until it was taken."""
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
-
-    def close_now(self, code: int, reason: str) -> None:
-        """Send a close frame; the socket goes when the other side answers, or after a while without."""
-        self.conn.send_close(code, reason)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self.go_on_reading()
-        # A reader that stopped never takes the close frame, so a mere close would wait for it for ever.
-        self.close_timer = self.loop.call_later(_CLOSE_S, self.transport.abort)
+_BACKLOG: Final = 4096
 
 
 def _nothing(_: bytes) -> None:
-    """Into the void: the socket is closing."""
+    """Discard a write, because the socket is closing."""
 
 
 class SocketConnection:
-    """A client's socket, as `taxi.runtime.env.Connection` has it."""
+    """A client's WebSocket; implements `taxi.runtime.env.Connection`."""
 
     __slots__ = ("_inbox", "_is_over", "_protocol", "_waiting", "backlog", "form", "peer", "write")
 
     def __init__(self, protocol: FramedProtocol, peer: str) -> None:
         self.peer = peer
         self.form = protocol.form()
-        # The transport's own methods: between the hub and the socket there is no line of Python.
+        # The transport's own methods, so that no Python code runs between the hub and the socket.
         self.write: Callable[[bytes], None] = protocol.transport.write
         self.backlog: Callable[[], int] = protocol.transport.get_write_buffer_size
         self._protocol = protocol
@@ -163,7 +77,7 @@ class SocketConnection:
                 self._protocol.close_now(code, reason)
 
     def put_nowait(self, event: Mapping[str, Any]) -> None:
-        """What arrives, as uvicorn hands it on."""
+        """Take an ASGI event of uvicorn: a message, or the end of the connection."""
         if event["type"] == "websocket.disconnect":
             self._end()
         elif not self._is_over:
@@ -181,27 +95,14 @@ class SocketConnection:
             self._waiting.set_result(None)
 
 
-def origin_allowed(headers: list[tuple[bytes, bytes]], allowed: tuple[str, ...]) -> bool:
-    """Whether a page of this origin may open the socket; other programs send none and may."""
-    found = {name.lower(): value.decode("latin-1") for name, value in headers}
-    origin = found.get(b"origin")
-    if origin is None or origin in allowed:
-        return True
-    return bool(urlsplit(origin).netloc) and urlsplit(origin).netloc.lower() == found.get(b"host", "").lower()
-
-
 class SocketDoor:
-    """The ASGI application behind `/ws`: checks the origin, then hands the connection to the gateway."""
+    """The ASGI application of `/ws`: accepts the handshake and passes the connection to the gateway."""
 
-    def __init__(self, arrived: "asyncio.Queue[SocketConnection]", allowed_origins: tuple[str, ...]) -> None:
+    def __init__(self, arrived: "asyncio.Queue[SocketConnection]") -> None:
         self._arrived = arrived
-        self._allowed = allowed_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        if not origin_allowed(scope["headers"], self._allowed):
-            await _forbid(send)
-            return
         chosen = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
         await send({"type": "websocket.accept", "subprotocol": chosen})
         client = scope.get("client")
@@ -209,15 +110,17 @@ class SocketDoor:
         self._arrived.put_nowait(SocketConnection(protocol, client[0] if client else "?"))
 
 
-async def _forbid(send: Send) -> None:
-    headers = [(b"content-type", b"text/plain")]
-    await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
-    body = b"pages of another origin may not open this socket\n"
-    await send({"type": "websocket.http.response.body", "body": body})
-
-
 def bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    """A bound socket that does not listen yet. Raises OSError where the port is taken."""
+    """A bound socket that does not listen yet.
+
+    Args:
+        host: An address or a name.
+        port: 0 for any free port.
+        reuse_port: Set SO_REUSEPORT, so that several gateways can share the port.
+
+    Raises:
+        OSError: The address can't be bound.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -232,38 +135,53 @@ def bind(host: str, port: int, *, reuse_port: bool) -> socket.socket:
     return bound
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """The limits of a listener's clients."""
+
+    http: HttpLimits = field(default_factory=HttpLimits)
+    socket: SocketTerms = field(default_factory=SocketTerms)
+    admission: Admission | None = None
+    """None: limits of `Admission`'s defaults."""
+
+
 class WebListener:
-    """Serves an ASGI application on a bound socket; beside it is `/ws`, which feeds `accept`."""
+    """Serves an ASGI application on a bound socket, and `/ws`, whose connections `accept` returns."""
 
     def __init__(
-        self, bound: socket.socket, allowed_origins: tuple[str, ...] = (), trusted_proxies: str = ""
+        self, bound: socket.socket, rules: EntryRules | None = None, bounds: "Bounds | None" = None
     ) -> None:
-        """`trusted_proxies`: addresses or networks whose X-Forwarded-For is believed, comma-separated."""
         self.port: int = bound.getsockname()[1]
+        self._bounds = bounds or Bounds()
         self._bound = bound
-        self._trusted_proxies = trusted_proxies
+        self._entry = RequestEntry(self._serve, rules or EntryRules())
         self._arrived: asyncio.Queue[SocketConnection] = asyncio.Queue()
-        self._door = SocketDoor(self._arrived, allowed_origins)
+        self._door = SocketDoor(self._arrived)
         self._app: ASGIApp | None = None
         self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
     @property
     def is_listening(self) -> bool:
-        """Whether connections are accepted now: a moment after `open`."""
+        """Whether connections are accepted; that begins a moment after `open`."""
         return self._server is not None and self._server.started
 
     def attach(self, app: ASGIApp) -> None:
-        """What is served beside the socket."""
+        """Set the application that serves everything except `/ws`. Call it before `open`."""
         self._app = app
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A socket goes past the application: when all clients of another gateway come at once, it counts."""
-        if scope["type"] == "websocket" and scope["path"] == SOCKET_PATH:
-            await self._door(scope, receive, send)
-        else:
+        """Route a request.
+
+        WebSockets bypass the application, which saves time when many reconnect at once.
+        """
+        if scope["type"] != "websocket":
             assert self._app is not None
             await self._app(scope, receive, send)
+        elif scope["path"] == SOCKET_PATH:
+            await self._door(scope, receive, send)
+        else:
+            await refuse(HTTPStatus.NOT_FOUND, "no WebSocket is served here", scope, receive, send)
 
     async def accept(self) -> SocketConnection:
         return await self._arrived.get()
@@ -272,7 +190,8 @@ class WebListener:
         if self._app is None or self._serving is not None:
             message = "a listener opens once, with an application attached"
             raise RuntimeError(message)
-        self._server = Server(_config(self._serve, self._trusted_proxies))
+        bounds = self._bounds
+        self._server = Server(_config(self._entry, bounds), bounds.http, bounds.admission)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._bound]))
 
     def close(self) -> None:
@@ -280,7 +199,7 @@ class WebListener:
             server.close()
 
     async def stop(self) -> None:
-        """Close everything, and wait until it is closed."""
+        """Close all connections and wait until they are closed."""
         if self._server is not None and self._serving is not None:
             self._server.stop()
             await self._serving
@@ -289,33 +208,32 @@ class WebListener:
 
 @contextlib.asynccontextmanager
 async def listening(
-    bound: socket.socket, allowed_origins: tuple[str, ...] = (), trusted_proxies: str = ""
+    bound: socket.socket, rules: EntryRules | None = None, bounds: Bounds | None = None
 ) -> AsyncIterator[WebListener]:
-    """A listener on a bound socket: it listens when opened, and is gone afterwards."""
-    listener = WebListener(bound, allowed_origins, trusted_proxies)
+    """A listener on a bound socket for an `async with` block. `open` makes it listen; the end closes it."""
+    listener = WebListener(bound, rules, bounds)
     try:
         yield listener
     finally:
         await listener.stop()
 
 
-def _config(app: ASGIApp, trusted_proxies: str) -> uvicorn.Config:
-    protocol: Callable[..., asyncio.Protocol] = FramedProtocol
+def _config(app: ASGIApp, bounds: Bounds) -> uvicorn.Config:
+    protocol: Callable[..., asyncio.Protocol] = partial(FramedProtocol, bounds.socket)
     return uvicorn.Config(
         app,
-        interface="asgi3",  # a method does not look like one
+        interface="asgi3",  # uvicorn does not detect it for a method
         loop="none",
         http="httptools",
-        ws=protocol,  # type: ignore[arg-type]  # a class is fine, says its documentation
-        ws_max_size=MESSAGE_BYTES_MAX,
-        ws_per_message_deflate=False,  # uvicorn's own keeps a window for each connection
-        ws_ping_interval=None,  # beats go out every second; what does not take them is closed
+        ws=protocol,  # type: ignore[arg-type]  # a factory works, too
+        ws_per_message_deflate=False,  # uvicorn's keeps a compression window for each connection
+        ws_ping_interval=None,  # updates are sent every second, and clients that do not read are closed
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=trusted_proxies,
+        proxy_headers=False,  # `Entry` handles them
         backlog=_BACKLOG,
+        timeout_keep_alive=int(bounds.http.idle_s),
         timeout_graceful_shutdown=2,
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays in a file that comes out the same, byte for byte, whenever and wherever it is made."""
+"""Writes arrays to a file that is equal byte for byte on every run and machine."""
 
 import io
 import zipfile
@@ -14,7 +14,7 @@ _EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
 
 
 def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """An .npz without the clock in it, and little-endian."""
+    """Write an .npz file without time stamps, with little-endian arrays."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
             buffer = io.BytesIO()

@@ -10,7 +10,7 @@ from scripts.city.outputs import Feature
 from scripts.city.planes import to_degrees, to_metres
 from scripts.city.shores import Boundaries, polygons
 from scripts.city.streets import Streets
-from taxi.roads_projection import Floats
+from taxi.roads.projection import Floats
 
 _HALF_WIDTH_M = {"motorway": 11.0, "trunk": 10.0, "primary": 9.0, "secondary": 8.0, "tertiary": 6.5}
 _HALF_WIDTH_M_ELSE = 5.5

@@ -10,7 +10,7 @@ from collections import defaultdict
 import numpy as np
 
 from scripts.city.streets import Arc, Streets
-from taxi.roads_projection import Floats
+from taxi.roads.projection import Floats
 
 _STRAIGHT_RATIO = 1.02
 _STRAIGHT_M = 5.0

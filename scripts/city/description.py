@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`city.json`: what `CityInfo` in taxi/roads_city.py reads."""
+"""`city.json`: what `CityInfo` in taxi/roads/city.py reads."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import msgspec
 
 from scripts.city.outputs import write_json
 from scripts.city.streets import Streets
-from taxi.roads import CityInfo
+from taxi.roads.network import CityInfo
 
 _MARGIN_DEG = 0.003
 """Some 300 m: as far as a point may lie from a junction."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`graph.npz`: the network as arrays (`RoadNetwork` in taxi/roads.py reads it)."""
+"""`graph.npz`: the network as arrays (`RoadNetwork` in taxi/roads/network.py reads it)."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 from scripts.city.arrays import write_npz
 from scripts.city.streets import PLANE, Streets
-from taxi.roads_projection import Floats
+from taxi.roads.projection import Floats
 
 
 def write_graph(path: Path, streets: Streets, shapes: list[Floats]) -> None:

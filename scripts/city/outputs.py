@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that come out the same, byte for byte, whenever and wherever they are made."""
+"""Writes files that are equal byte for byte on every run and machine."""
 
 import hashlib
 import json

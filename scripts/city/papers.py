@@ -32,7 +32,7 @@ def write_licence(path: Path, downloads: Path) -> None:
 
 
 def write_provenance(path: Path, downloads: Path, facts: dict[str, Any]) -> None:
-    """What a reader, a lawyer and the next engineer ask. `facts`: figures of this build."""
+    """Write the origin, licences and changes of the data. `facts`: figures of this build."""
     notices = (
         (HIVE, _HIVE_LICENCE),
         (NYC_GEO, _NYC_GEO_LICENCE),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`places.geojson`: one point for each name on the map. `rank` says who stays when two collide: 1 first."""
+"""`places.geojson`: one point for each name on the map. If two labels collide, the lower `rank` is drawn."""
 
 from collections import defaultdict
 
@@ -15,7 +15,7 @@ _KINDS = {_NEIGHBOURHOOD: "neighbourhood", _PARK: "park"}
 _BOROUGHS = {"Bronx": "The Bronx", "Brooklyn": "Brooklyn", "Queens": "Queens"}
 _ELSEWHERE = {"New Jersey": "New Jersey"}
 _NAMES = {
-    # The largest part of this area is the island, and a label stands on the largest part.
+    # The largest part of this area is the island, and a label is placed on the largest part.
     "The Battery-Governors Island-Ellis Island-Liberty Island": "Governors Island",
 }
 _PRECISION_M = 5.0

@@ -12,7 +12,7 @@ from shapely.ops import linemerge, unary_union
 from scripts.city.outputs import Feature
 from scripts.city.planes import to_degrees
 from scripts.city.streets import Arc, Streets
-from taxi.roads_projection import Floats
+from taxi.roads.projection import Floats
 
 _DRAWN_FROM_BELOW = (
     "living_street",

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from taxi.roads import LocalPlane
-from taxi.roads_projection import Floats
+from taxi.roads.network import LocalPlane
+from taxi.roads.projection import Floats
 
 NETWORK = "nrel/hive/resources/scenarios/manhattan/road_network/manhattan_network.json"
 CENTER = (-73.97, 40.78)
@@ -109,7 +109,7 @@ def _first(value: Any) -> Any:
 
 
 def _missing_reverse(arcs: list[Arc]) -> Iterator[Arc]:
-    """The file was saved as if every street were one-way; its tags know better."""
+    """The arcs that the file lacks: it was saved as if all streets were one-way, unlike its tags."""
     there = {(arc.tail, arc.head) for arc in arcs}
     for arc in arcs:
         back = (arc.head, arc.tail)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.city.arrays import write_npz
-from taxi.roads import RoadNetwork
+from taxi.roads.network import RoadNetwork
 
 REQUESTS = "nrel/hive/resources/scenarios/manhattan/requests/nyc_20k.csv"
 SNAP_M_MAX = 200.0

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy.cluster.vq import kmeans2
 
 from scripts.city.arrays import write_npz
-from taxi.roads import RoadNetwork, TripDemand
-from taxi.roads_zones import MILLION
+from taxi.roads.network import RoadNetwork, TripDemand
+from taxi.roads.zones import MILLION
 
 ZONES: Final = 48
 WAITS: Final = Path(__file__).with_name("zone_waits.json")
@@ -45,7 +45,7 @@ def write_zones(path: Path, network: RoadNetwork, demand: TripDemand) -> None:
 
 
 def _waits() -> npt.NDArray[np.uint16]:
-    """The learned waits; all alike where nobody has learned yet."""
+    """The learned waits; equal for all zones if there are none yet."""
     if not WAITS.is_file():
         return np.full(ZONES, 120, np.uint16)
     return np.array(json.loads(WAITS.read_text())["idle_s"], np.uint16)

@@ -1,69 +1,78 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the bytes of a message to a cut (docs/protocol.md, "The cut, byte by byte").
+"""From the bytes of a message to an update (docs/protocol.md, "The update, byte by byte").
 
-Plain Python on purpose, and no line shared with the gateway's encoder: it is what that is tested against.
+Plain Python on purpose, and no line shared with the gateway's encoder, which is tested against it.
 """
 
 import itertools
+import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from taxi.client.hashing import ride_hash
-from taxi.client.rows import Cut, DriverRow, Moved, RideRow, StreamError, near
+from taxi.client.protocol import (
+    BLOCK_COUNTS,
+    HEADER,
+    MOVED_AT_LESS_MS,
+    RIDE,
+    SET_COLUMNS,
+    STATUS_COLUMNS,
+    VERSION,
+    BlockCounts,
+    RideFields,
+    UpdateHeader,
+)
+from taxi.client.rows import DriverRow, Moved, RideRow, StreamError, Update, near
 
-VERSION: Final = 1
-SUBPROTOCOL: Final = "taxi.v1"
-_HEADER: Final = struct.Struct("<BBH3I5Q6I")
-_STEP_MS: Final = 1_000
-_RIDE: Final = struct.Struct("<BBHI4i5I")
 _WORD: Final = 0xFFFFFFFF
 
 
-def decode_cut(message: bytes) -> Cut:
-    """A binary message as a cut. Raises StreamError."""
+def decode_update(message: bytes) -> Update:
+    """Decode a binary message.
+
+    Raises:
+        StreamError: the bytes are no update of this version, or not as long as they say.
+    """
     try:
         return _decode(message)
-    except (struct.error, IndexError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise StreamError(f"not a cut: {error}") from None
+    except (struct.error, IndexError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise StreamError(f"not an update: {error}") from None
 
 
-def _decode(message: bytes) -> Cut:
-    head = _HEADER.unpack_from(message)
-    version, flags, generation, *sizes = head[:6]
-    loc_before, ev_before, loc, ev, at_ms = head[6:11]
-    if version != VERSION:
-        raise StreamError(f"a cut of version {version}")
-    if len(message) != _HEADER.size + sum(sizes):
-        raise StreamError(f"a cut of {_HEADER.size + sum(sizes)} bytes came with {len(message)}")
-    ends = [_HEADER.size, *(_HEADER.size + sum(sizes[: n + 1]) for n in range(3))]
-    sections = [message[start:end] for start, end in itertools.pairwise(ends)]
-    blocks = list(_blocks(sections[0], at_ms)) if sections[0] else []
-    rides_gone, rides, hashes = _rides(sections[1], at_ms) if sections[1] else ((), (), ())
-    return Cut(
-        flags=flags,
-        generation=generation,
-        loc_before=loc_before,
-        ev_before=ev_before,
-        loc=loc,
-        ev=ev,
-        at_ms=at_ms,
-        epoch_check=head[11],
-        hash=(head[12], head[13]),
-        drivers_held=head[14],
-        rides_held=head[15],
+def _decode(message: bytes) -> Update:
+    head = UpdateHeader(*HEADER.unpack_from(message))
+    if head.version != VERSION:
+        raise StreamError(f"an update of version {head.version}")
+    sizes = (head.drivers_bytes, head.rides_bytes, head.feed_bytes)
+    ends = list(itertools.accumulate(sizes, initial=HEADER.size))
+    if len(message) != ends[-1]:
+        raise StreamError(f"an update of {ends[-1]} bytes came with {len(message)}")
+    drivers, rides, feed = (message[start:end] for start, end in itertools.pairwise(ends))
+    blocks = list(_blocks(drivers, head.at_ms)) if drivers else []
+    rides_gone, ride_rows, hashes = _rides(rides, head.at_ms) if rides else ((), (), ())
+    return Update(
+        flags=head.flags,
+        generation=head.generation,
+        loc_before=head.loc_before,
+        ev_before=head.ev_before,
+        loc=head.loc,
+        ev=head.ev,
+        at_ms=head.at_ms,
+        epoch_check=head.epoch_check,
+        hash=(head.hash_a, head.hash_b),
+        drivers_held=head.drivers_held,
+        rides_held=head.rides_held,
         blocks=len(blocks),
         gone=tuple(driver for block in blocks for driver in block.gone),
         drivers=tuple(row for block in blocks for row in block.drivers),
         status=tuple(pair for block in blocks for pair in block.status),
         moved=tuple(one for block in blocks for one in block.moved),
         rides_gone=rides_gone,
-        rides=rides,
+        rides=ride_rows,
         ride_hashes=hashes,
-        feed=_feed(sections[2]) if sections[2] else (),
+        feed=_feed(feed) if feed else (),
     )
 
 
@@ -76,7 +85,7 @@ class _Block:
 
 
 class _Reader:
-    """Columns out of a section, one after the other."""
+    """Takes columns from a section, one after the other."""
 
     def __init__(self, section: bytes) -> None:
         self._section = section
@@ -114,7 +123,7 @@ def _blocks(section: bytes, cut_ms: int) -> Iterator[_Block]:
     reader = _Reader(section)
     (count,) = reader.take("I", 1)
     if not count:
-        raise StreamError("a drivers section that says nothing")
+        raise StreamError("a drivers section without a block")
     for _ in range(count):
         yield _block(reader, cut_ms)
     if reader.at != len(section):
@@ -122,15 +131,15 @@ def _blocks(section: bytes, cut_ms: int) -> Iterator[_Block]:
 
 
 def _block(reader: _Reader, cut_ms: int) -> _Block:
-    n_gone, n_set, n_status, n_moved, moved_bytes = reader.take("I", 5)
-    gone = reader.take("I", n_gone)
-    columns = [reader.take(code, n_set) for code in "IiiIBBB"]
+    counts = BlockCounts(*reader.take("I", BLOCK_COUNTS.size // 4))
+    gone = reader.take("I", counts.n_gone)
+    columns = [reader.take(code, counts.n_set) for code in SET_COLUMNS]
     reader.align()
     drivers = [DriverRow(d, x, y, near(t, cut_ms), *rest) for d, x, y, t, *rest in zip(*columns, strict=True)]
-    status = [reader.take(code, n_status) for code in "IB"]
+    status = [reader.take(code, counts.n_status) for code in STATUS_COLUMNS]
     reader.align()
-    end = reader.at + moved_bytes
-    moved = _moved(reader, n_moved)
+    end = reader.at + counts.moved_bytes
+    moved = _moved(reader, counts.n_moved)
     reader.align()
     if reader.at != end:
         raise StreamError("the moved part is not as long as it says")
@@ -141,16 +150,25 @@ def _moved(reader: _Reader, n: int) -> list[Moved]:
     headings, speeds = reader.take("B", n), reader.take("B", n)
     numbers = list(itertools.accumulate(reader.varint() for _ in range(n)))
     lngs, lats, ats = ([reader.zigzag() for _ in range(n)] for _ in range(3))
-    grown = [at + _STEP_MS for at in ats]
+    grown = [at + MOVED_AT_LESS_MS for at in ats]
     return [Moved(*row) for row in zip(numbers, lngs, lats, grown, headings, speeds, strict=True)]
 
 
 def _feed(section: bytes) -> tuple[tuple[int, int, str, dict[str, Any]], ...]:
     (count,) = struct.unpack_from("<I", section)
-    feed = msgspec.json.decode(section[4:])
+    feed: Any = json.loads(section[4:].decode())
+    if not isinstance(feed, list) or not all(map(_is_feed_event, feed)):
+        raise StreamError("the feed is no list of events")
     if len(feed) != count:
         raise StreamError(f"{len(feed)} feed events, {count} announced")
     return tuple((offset, ms, name, body) for offset, ms, name, body in feed)
+
+
+def _is_feed_event(event: object) -> bool:
+    if not isinstance(event, list) or len(event) != 4:
+        return False
+    offset, ms, name, ids = event
+    return isinstance(offset, int) and isinstance(ms, int) and isinstance(name, str) and isinstance(ids, dict)
 
 
 def _rides(
@@ -164,7 +182,7 @@ def _rides(
         at = end
     at += -at % 4
     for _ in range(n):
-        size = _RIDE.size + section[at]
+        size = RIDE.size + section[at]
         size += -size % 4
         record = section[at : at + size]
         rows.append(_ride(record, cut_ms))
@@ -176,9 +194,14 @@ def _rides(
 
 
 def _ride(record: bytes, cut_ms: int) -> RideRow:
-    length, state, attempt, driver, a, b, c, d, *times = _RIDE.unpack_from(record)
-    requested, assigned, arrived, started, ended = (near(t, cut_ms) if t else None for t in times)
-    ride = record[_RIDE.size : _RIDE.size + length].decode("ascii")
+    row = RideFields(*RIDE.unpack_from(record))
+    times = (row.requested_ms, row.assigned_ms, row.arrived_ms, row.started_ms, row.ended_ms)
     return RideRow(
-        ride, state, attempt, driver or None, (a, b), (c, d), requested, assigned, arrived, started, ended
+        record[RIDE.size : RIDE.size + row.id_bytes].decode("ascii"),
+        row.state,
+        row.attempt,
+        row.driver or None,
+        (row.pickup_lng_e5, row.pickup_lat_e5),
+        (row.dropoff_lng_e5, row.dropoff_lat_e5),
+        *(near(low, cut_ms) if low else None for low in times),
     )

@@ -18,7 +18,7 @@ def _fmix(h: int) -> int:
 
 
 def driver_hash(row: DriverRow) -> tuple[int, int]:
-    """What a driver row adds to the two lanes."""
+    """The two lanes that a driver row adds to the state hash, 32 bits each. A row that goes is subtracted."""
     x, y, t = row.lng_e5 & _WORD, row.lat_e5 & _WORD, row.at_ms & _WORD
     s = row.status | row.heading << 8 | row.speed << 16
     k = _fmix(row.driver * 0x9E3779B1 + s * 0x27D4EB2F + t * 0x165667B1 + 1 & _WORD)
@@ -26,7 +26,11 @@ def driver_hash(row: DriverRow) -> tuple[int, int]:
 
 
 def ride_hash(record: bytes) -> tuple[int, int]:
-    """What a ride row adds to the two lanes; over the words of its record."""
+    """The two lanes that a ride row adds to the state hash.
+
+    Args:
+        record: the ride's record as it was received, its padding included: a multiple of four bytes.
+    """
     a, b = 0x9747B28C, 0x5BD1E995
     for (word,) in struct.iter_unpack("<I", record):
         a = _fmix((a ^ word) * 0x85EBCA77 + 0x165667B1 & _WORD)

@@ -1,259 +1,341 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life of the line to a gateway, as a table: state × what happened → what to do and where that leads.
+"""The state machine of the connection to a gateway: how each event changes it, and what the client then does.
 
-                     ┌────────────────────── next lost, retry ──┐
-                     ▼                                          │
-WAITING ► CONNECTING ► GREETING ► LIVE ──drain──► LEAVING ──► SEEKING
-   ▲           │           │        ▲ ▲             │ next opened
-   └───lost, closed, silent┴────────┘ └─next ready─ MOVING
+                                      ┌──────── retry ─────────┐
+                                      ▼                        │
+ waiting ► connecting ► greeting ► live ─drain► handover_connecting ─lost► handover_waiting
+    ▲          │           │         │ ▲             │ next_opened
+    └──────────┴── lost ───┴─────────┘ └─next_ready─ handover_greeting
 
-Pure: sockets, timers and chance are `city.py`'s. The fault scripts in tests/golden/scripts hold it.
+The table of states, events and rules is protocol.toml's (`TRANSITIONS`), the same as the TypeScript client's;
+this module says what each rule does. In a handover there are two connections: the present one, which still
+serves, and the next one. A connection is *doubted* if nothing came on it for half the time that means loss:
+the client opens another one as if the gateway had sent `drain`, and an update on the old one ends the doubt.
+
+Deterministic: sockets, timers and chance are stream.py's. The fault scripts in tests/golden/scripts play it.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-FIRST_RETRY_MS: Final = 100.0
-PROMPT_MS: Final = (100.0, 200.0)
-BACKOFF_MS: Final = 200.0
-BACKOFF_MS_MAX: Final = 30_000.0
-PROMPT_RETRIES: Final = 100
-"""So many are made before the pauses grow: a gateway that starts within ten seconds has everyone at once."""
-OPENED_COUNTS: Final = 5
-"""A line that had opened counts as so many of them: it costs a gateway more than a refusal does."""
-SILENCE_MS: Final = 3_000.0
-"""A gateway beats once a second: this long without a word is a fault, whatever TCP thinks."""
-TOKEN: Final = 4401
-_TOLD: Final = (4001, 4029)
-"""Codes whose reason says how many milliseconds to stay away."""
-_JITTER: Final = (4002, 4008, 4010)
-"""Codes after which even the first retry is not at once."""
-_WRONG: Final = (4008, 4010)
-"""Codes that say that this client is wrong: it comes back with nothing in hand."""
-
-
-class State(Enum):
-    """Where the line is in its life."""
-
-    WAITING = "waiting"
-    CONNECTING = "connecting"
-    GREETING = "greeting"
-    LIVE = "live"
-    LEAVING = "leaving"
-    """The gateway goes away; the old line still serves while another one is being opened."""
-    MOVING = "moving"
-    """Hello was said on the other line: what the old one brings is kept, and applied only if that fails."""
-    SEEKING = "seeking"
-    """The old line still serves; another one is to be tried in a moment."""
-    LAST = "last"
-    """The old line serves to its end: no gateway wants this client any more."""
-    REFUSED = "refused"
-
-
-SERVED: Final = frozenset({State.LIVE, State.LEAVING, State.MOVING, State.SEEKING, State.LAST})
-"""States in which a line serves."""
-
-
-class What(Enum):
-    """What may happen. `NEXT_*`: to the line opened beside the present one."""
-
-    RETRY = "retry"
-    OPENED = "opened"
-    READY = "ready"
-    VERIFIED = "verified"
-    """A cut was applied, and the picture is right."""
-    DRAIN = "drain"
-    BROKEN = "broken"
-    """A cut is missing, bytes make no sense, or nothing came for three seconds."""
-    CLOSED = "closed"
-    NEXT_OPENED = "next opened"
-    NEXT_READY = "next ready"
-    NEXT_LOST = "next lost"
+from taxi.client.protocol import (
+    BACKOFF_MS,
+    BACKOFF_MS_MAX,
+    FIRST_RETRY_MS,
+    OPEN_LATER_ATTEMPTS,
+    OPEN_LATER_MS,
+    OPEN_MS_MAX,
+    OPEN_SOON_ATTEMPTS,
+    OPEN_SOON_MS,
+    OPENED_COUNTS,
+    PROMPT_MS_MAX,
+    PROMPT_MS_MIN,
+    PROMPT_RETRIES,
+    REASON_MS_MAX,
+    TRANSITIONS,
+    CloseAction,
+    EffectType,
+    EventType,
+    LinkState,
+    Rule,
+    close_action,
+)
 
 
 @dataclass(frozen=True)
-class Event:
-    """Something that happened."""
+class LinkEvent:
+    """Something that happened to the connection, or that the application did."""
 
-    what: What
+    type: EventType
     forget: bool = False
-    """Of BROKEN: what is held can't be gone on from."""
-    wrong: bool = False
-    """Of BROKEN: even an image was wrong, so hurrying back won't help."""
+    """Of BROKEN: the rows cannot be continued, so the client comes back without a cursor."""
     code: int = 1006
-    """Of CLOSED and NEXT_LOST."""
+    """Of CLOSED and NEXT_CLOSED."""
     reason: str = ""
-    renewed: bool = False
-    """Of CLOSED with 4401: there is another token now."""
-
-
-class Do(Enum):
-    """What the shell has to do."""
-
-    OPEN = "open"
-    HELLO = "hello"
-    CLOSE = "close"
-    """Every line."""
-    FORGET = "forget"
-    RETRY = "retry"
-    """`RETRY` is to happen after `in_ms`; it replaces one that is due."""
-    OPEN_NEXT = "open next"
-    """Another line beside the present one."""
-    HELLO_NEXT = "hello next"
-    CLOSE_NEXT = "close next"
-    ADOPT = "adopt"
-    """The next line is the present one from now on; the old one is closed, with what was kept of it."""
-    CATCH_UP = "catch up"
-    """Apply what was kept of the old line."""
+    is_new: bool = False
+    """Of TOKEN: it is another one than the last that was used."""
+    was_answered: bool = False
+    """Of CLOSED while connecting: a server answered, but opened no WebSocket."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One thing to do."""
+    """One thing that the client has to do."""
 
-    do: Do
+    type: EffectType
     in_ms: float = 0.0
+    """Of RETRY."""
+
+
+class Refusal(NamedTuple):
+    """The close code and reason with which a gateway said not to come back."""
+
+    code: int
+    reason: str
 
 
 @dataclass(frozen=True)
 class Link:
-    """The line."""
+    """The state of the connection to a gateway.
 
-    state: State = State.WAITING
+    Invariant: there are as many connections as the state says (none, one, or two in `handover_connecting` and
+    `handover_greeting`), provided that all effects were carried out in order.
+    """
+
+    state: LinkState = LinkState.WAITING
     failures: int = 0
-    """Since the last verified cut, weighed."""
+    """Since the last verified update; a connection that had opened counts as several."""
+    wants_token: bool = False
+    """The application has to be asked for a token before the next attempt."""
+    has_asked: bool = False
+    """Another token was asked for since the last verified update: it is not asked for twice."""
+    is_doubted: bool = False
+    """The other connection is opened only because this one was quiet."""
+    refusal: Refusal | None = None
+    """Why the last token, or this client, was refused."""
 
 
 Outcome: TypeAlias = tuple[Link, tuple[Effect, ...]]
-Step: TypeAlias = Callable[[Link, Event, float], Outcome]
+_Step: TypeAlias = Callable[[Link, LinkEvent, float], Outcome]
+
+
+def step(link: Link, event: LinkEvent, chance: float) -> Outcome:
+    """The state after an event, and what the client has to do, in this order.
+
+    An event that the table does not name in the present state changes nothing.
+
+    Args:
+        link: the state before.
+        event: what happened.
+        chance: drawn evenly from [0, 1); it spreads the pauses of many clients.
+    """
+    rule = TRANSITIONS[link.state].get(event.type)
+    return (link, ()) if rule is None else _RULES[rule](link, event, chance)
 
 
 def backoff_ms(failures: int, chance: float) -> float:
-    """Soon the first time, spread so that a thousand don't come together; then steadily; late doubling."""
-    if failures == 0:
+    """The pause after a loss with so many failures before it: short at once, then steady, then doubling."""
+    if failures <= 0:
         return chance * FIRST_RETRY_MS
     if failures < PROMPT_RETRIES:
-        shortest_ms, longest_ms = PROMPT_MS
-        return shortest_ms + chance * (longest_ms - shortest_ms)
+        return PROMPT_MS_MIN + chance * (PROMPT_MS_MAX - PROMPT_MS_MIN)
     return chance * min(BACKOFF_MS * 2.0 ** min(failures - PROMPT_RETRIES, 30), BACKOFF_MS_MAX)
 
 
-def refuses(event: Event) -> bool:
-    """Whether this close says: do not come back."""
-    return 4400 <= event.code < 4500 and not (event.code == TOKEN and event.renewed)
+def open_ms(link: Link) -> float:
+    """The time limit for opening a connection now."""
+    limit_ms = OPEN_MS_MAX
+    if link.failures < OPEN_SOON_ATTEMPTS:
+        limit_ms = OPEN_SOON_MS
+    elif link.failures < OPEN_LATER_ATTEMPTS:
+        limit_ms = OPEN_LATER_MS
+    is_handover = link.state is LinkState.HANDOVER_CONNECTING and not link.is_doubted
+    return max(limit_ms, OPEN_LATER_MS) if is_handover else limit_ms
 
 
-def _stay(link: Link, _: Event, __: float) -> Outcome:
-    return link, ()
+# --- the rules, in the order of protocol.toml ------------------------------------------------------
 
 
-def _to(state: State, *do: Do) -> Step:
-    """Go there, do that."""
+def _to(state: LinkState, *effects: EffectType) -> _Step:
+    def go(link: Link, _: LinkEvent, __: float) -> Outcome:
+        return replace(link, state=state), tuple(map(Effect, effects))
 
-    def step(link: Link, _: Event, __: float) -> Outcome:
-        return replace(link, state=state), tuple(Effect(each) for each in do)
-
-    return step
+    return go
 
 
-def _settle(link: Link, _: Event, __: float) -> Outcome:
-    """The picture was checked on this line: the next loss begins to count anew."""
-    return replace(link, failures=0), ()
+def _connect(link: Link, _: LinkEvent, __: float) -> Outcome:
+    if link.wants_token:
+        return replace(link, state=LinkState.ASKING), (Effect(EffectType.ASK),)
+    return replace(link, state=LinkState.CONNECTING), (Effect(EffectType.OPEN),)
 
 
-def _counted(link: Link) -> int:
-    """The failures, with this loss."""
-    if link.state is State.CONNECTING or link.failures >= PROMPT_RETRIES:
-        return link.failures + 1
-    return min(link.failures + OPENED_COUNTS, PROMPT_RETRIES)
+def _use_token(link: Link, event: LinkEvent, chance: float) -> Outcome:
+    """The first token is for an attempt that is due; one in place of a refused one waits as after a loss."""
+    has_token = replace(link, wants_token=False, refusal=None)
+    if link.refusal is None:
+        return replace(has_token, state=LinkState.CONNECTING), (Effect(EffectType.OPEN),)
+    if not event.is_new:
+        return replace(link, state=LinkState.REFUSED), ()
+    return replace(has_token, state=LinkState.WAITING), (_retry(backoff_ms(link.failures - 1, chance)),)
 
 
-def _away(link: Link, in_ms: float, *, forget: bool) -> Outcome:
-    forgetting = (Effect(Do.FORGET),) if forget else ()
-    return Link(State.WAITING, _counted(link)), (Effect(Do.CLOSE), *forgetting, Effect(Do.RETRY, in_ms))
+def _ask_later(link: Link, _: LinkEvent, chance: float) -> Outcome:
+    return _lost(link), (_retry(backoff_ms(link.failures, chance)),)
 
 
-def _lose(link: Link, event: Event, chance: float) -> Outcome:
-    if event.wrong:
-        link = replace(link, failures=max(link.failures, PROMPT_RETRIES))
-    return _away(link, backoff_ms(link.failures, chance), forget=event.forget)
+def _settle(link: Link, _: LinkEvent, __: float) -> Outcome:
+    return replace(link, failures=0, has_asked=False), ()
 
 
-def _ended(link: Link, event: Event, chance: float) -> Outcome:
-    """The other side closed: the code says whether, when and with what to come back."""
-    if refuses(event):
-        return replace(link, state=State.REFUSED), (Effect(Do.CLOSE),)
-    told = event.code in _TOLD and event.reason.isdecimal()
-    failures = max(link.failures, 1) if event.code in _JITTER else link.failures
-    in_ms = float(event.reason) if told else backoff_ms(failures, chance)
-    return _away(link, in_ms, forget=event.code in _WRONG)
+def _reconnect(link: Link, event: LinkEvent, chance: float) -> Outcome:
+    return _come_back(link, backoff_ms(link.failures, chance), forget=event.forget)
 
 
-def _adopt(state: State) -> Step:
-    """The old line ended before the move did: the next one is all there is."""
-
-    def step(link: Link, event: Event, _: float) -> Outcome:
-        forgetting = (Effect(Do.FORGET),) if event.forget else ()
-        return replace(link, state=state), (Effect(Do.ADOPT), *forgetting)
-
-    return step
+def _reconnect_slowly(link: Link, _: LinkEvent, chance: float) -> Outcome:
+    """A gateway that sends wrong images should not be asked for another one in a hurry."""
+    slow = replace(link, failures=max(link.failures, PROMPT_RETRIES))
+    return _come_back(slow, backoff_ms(slow.failures, chance), forget=True)
 
 
-def _try_another(link: Link, event: Event, chance: float) -> Outcome:
-    """The successor can't be had: the old line serves while it lasts."""
-    left = (Effect(Do.CLOSE_NEXT), Effect(Do.CATCH_UP))
-    if refuses(event):
-        return replace(link, state=State.LAST), left
-    retry = Effect(Do.RETRY, backoff_ms(link.failures, chance))
-    return Link(State.SEEKING, link.failures + 1), (*left, retry)
+def _reconnect_by_code(link: Link, event: LinkEvent, chance: float) -> Outcome:
+    close = Effect(EffectType.CLOSE)
+    if _asks_again(link, event):
+        return replace(_asked(link, event), state=LinkState.ASKING), (close, Effect(EffectType.ASK))
+    if _refuses(event):
+        refusal = Refusal(event.code, event.reason)
+        return replace(link, state=LinkState.REFUSED, refusal=refusal), (close,)
+    action = close_action(event.code)
+    is_slow = action in {CloseAction.SLOWLY, CloseAction.WITHOUT_CURSOR}
+    in_ms = _reason_ms(event)
+    if in_ms is None:
+        in_ms = backoff_ms(max(link.failures, 1) if is_slow else link.failures, chance)
+    forget = action is CloseAction.WITHOUT_CURSOR
+    return _come_back(link, in_ms, forget=forget, was_answered=event.was_answered)
 
 
-TABLE: Final[Mapping[State, Mapping[What, Step]]] = {
-    State.WAITING: {What.RETRY: _to(State.CONNECTING, Do.OPEN)},
-    State.CONNECTING: {
-        What.OPENED: _to(State.GREETING, Do.HELLO),
-        What.CLOSED: _ended,
-        What.BROKEN: _lose,
-    },
-    State.GREETING: {
-        What.READY: _to(State.LIVE),
-        What.DRAIN: _lose,
-        What.CLOSED: _ended,
-        What.BROKEN: _lose,
-    },
-    State.LIVE: {
-        What.VERIFIED: _settle,
-        What.DRAIN: _to(State.LEAVING, Do.OPEN_NEXT),
-        What.CLOSED: _ended,
-        What.BROKEN: _lose,
-    },
-    State.LEAVING: {
-        What.NEXT_OPENED: _to(State.MOVING, Do.HELLO_NEXT),
-        What.NEXT_LOST: _try_another,
-        What.CLOSED: _adopt(State.CONNECTING),
-        What.BROKEN: _adopt(State.CONNECTING),
-    },
-    State.MOVING: {
-        What.NEXT_READY: _to(State.LIVE, Do.ADOPT),
-        What.NEXT_LOST: _try_another,
-        What.CLOSED: _adopt(State.GREETING),
-        What.BROKEN: _adopt(State.GREETING),
-    },
-    State.SEEKING: {
-        What.RETRY: _to(State.LEAVING, Do.OPEN_NEXT),
-        What.CLOSED: _ended,
-        What.BROKEN: _lose,
-    },
-    State.LAST: {
-        What.CLOSED: _to(State.REFUSED, Do.CLOSE),
-        What.BROKEN: _to(State.REFUSED, Do.CLOSE),
-    },
-    State.REFUSED: {},
+def _hand_over(link: Link, _: LinkEvent, __: float) -> Outcome:
+    handover = replace(link, state=LinkState.HANDOVER_CONNECTING, is_doubted=False)
+    return handover, (Effect(EffectType.OPEN_NEXT),)
+
+
+def _doubt(link: Link, _: LinkEvent, __: float) -> Outcome:
+    handover = replace(link, state=LinkState.HANDOVER_CONNECTING, is_doubted=True)
+    return handover, (Effect(EffectType.OPEN_NEXT),)
+
+
+def _reassure(link: Link, _: LinkEvent, __: float) -> Outcome:
+    if not link.is_doubted:
+        return link, ()
+    live = replace(link, state=LinkState.LIVE, failures=0, has_asked=False, is_doubted=False)
+    return live, (Effect(EffectType.CLOSE_NEXT),)
+
+
+def _confirm(link: Link, _: LinkEvent, __: float) -> Outcome:
+    return replace(link, is_doubted=False), ()
+
+
+def _connect_next(link: Link, _: LinkEvent, __: float) -> Outcome:
+    if link.wants_token:
+        return link, (Effect(EffectType.ASK),)
+    return replace(link, state=LinkState.HANDOVER_CONNECTING), (Effect(EffectType.OPEN_NEXT),)
+
+
+def _use_token_for_next(link: Link, event: LinkEvent, __: float) -> Outcome:
+    if not event.is_new:
+        return replace(link, state=LinkState.ENDING), ()
+    handover = replace(link, state=LinkState.HANDOVER_CONNECTING, wants_token=False, refusal=None)
+    return handover, (Effect(EffectType.OPEN_NEXT),)
+
+
+def _ask_later_for_next(link: Link, _: LinkEvent, chance: float) -> Outcome:
+    return replace(link, failures=link.failures + 1), (_retry(backoff_ms(link.failures, chance)),)
+
+
+def _retry_next(link: Link, event: LinkEvent, chance: float) -> Outcome:
+    in_ms = _reason_ms(event)
+    retry = _retry(backoff_ms(link.failures, chance) if in_ms is None else in_ms)
+    waiting = replace(link, state=LinkState.HANDOVER_WAITING, failures=link.failures + 1)
+    return waiting, (*_KEEP_PRESENT, retry)
+
+
+def _retry_next_by_code(link: Link, event: LinkEvent, chance: float) -> Outcome:
+    if _asks_again(link, event):
+        waiting = replace(_asked(link, event), state=LinkState.HANDOVER_WAITING)
+        return waiting, (*_KEEP_PRESENT, Effect(EffectType.ASK))
+    if _refuses(event):
+        refusal = Refusal(event.code, event.reason)
+        return replace(link, state=LinkState.ENDING, refusal=refusal), _KEEP_PRESENT
+    return _retry_next(link, event, chance)
+
+
+def _move(link: Link, _: LinkEvent, __: float) -> Outcome:
+    return replace(link, state=LinkState.LIVE, is_doubted=False), (Effect(EffectType.ADOPT_NEXT),)
+
+
+def _adopt(state: LinkState) -> _Step:
+    def adopt(link: Link, event: LinkEvent, _: float) -> Outcome:
+        forget = event.forget or event.type is EventType.WRONG_IMAGE
+        forgetting = (Effect(EffectType.FORGET),) if forget else ()
+        return replace(link, state=state, is_doubted=False), (*forgetting, Effect(EffectType.ADOPT_NEXT))
+
+    return adopt
+
+
+def _give_up(link: Link, _: LinkEvent, __: float) -> Outcome:
+    return replace(link, state=LinkState.UNREACHABLE, is_doubted=False), _CLOSE_ALL
+
+
+_CLOSE_ALL: Final = (Effect(EffectType.CLOSE), Effect(EffectType.CLOSE_NEXT))
+_KEEP_PRESENT: Final = (Effect(EffectType.CLOSE_NEXT), Effect(EffectType.APPLY_KEPT))
+
+_RULES: Final[Mapping[Rule, _Step]] = {
+    Rule.CONNECT: _connect,
+    Rule.USE_TOKEN: _use_token,
+    Rule.ASK_LATER: _ask_later,
+    Rule.GREET: _to(LinkState.GREETING, EffectType.HELLO),
+    Rule.SERVE: _to(LinkState.LIVE),
+    Rule.SETTLE: _settle,
+    Rule.RECONNECT: _reconnect,
+    Rule.RECONNECT_SLOWLY: _reconnect_slowly,
+    Rule.RECONNECT_BY_CODE: _reconnect_by_code,
+    Rule.HAND_OVER: _hand_over,
+    Rule.DOUBT: _doubt,
+    Rule.REASSURE: _reassure,
+    Rule.CONFIRM: _confirm,
+    Rule.CONNECT_NEXT: _connect_next,
+    Rule.USE_TOKEN_FOR_NEXT: _use_token_for_next,
+    Rule.ASK_LATER_FOR_NEXT: _ask_later_for_next,
+    Rule.GREET_NEXT: _to(LinkState.HANDOVER_GREETING, EffectType.HELLO_NEXT),
+    Rule.RETRY_NEXT: _retry_next,
+    Rule.RETRY_NEXT_BY_CODE: _retry_next_by_code,
+    Rule.MOVE: _move,
+    Rule.ADOPT_CONNECTING: _adopt(LinkState.CONNECTING),
+    Rule.ADOPT_GREETING: _adopt(LinkState.GREETING),
+    Rule.REFUSE: _to(LinkState.REFUSED, EffectType.CLOSE),
+    Rule.GIVE_UP: _give_up,
+    Rule.STOP: _to(LinkState.STOPPED, EffectType.CLOSE, EffectType.CLOSE_NEXT),
 }
 
 
-def step(link: Link, event: Event, chance: float) -> Outcome:
-    """What an event means in a state; one that means nothing there changes nothing. `chance` in [0, 1)."""
-    return TABLE[link.state].get(event.what, _stay)(link, event, chance)
+def _retry(in_ms: float) -> Effect:
+    return Effect(EffectType.RETRY, in_ms)
+
+
+def _come_back(link: Link, in_ms: float, *, forget: bool, was_answered: bool = False) -> Outcome:
+    forgetting = (Effect(EffectType.FORGET),) if forget else ()
+    lost = _lost(link, was_answered=was_answered)
+    return lost, (Effect(EffectType.CLOSE), *forgetting, _retry(in_ms))
+
+
+def _lost(link: Link, *, was_answered: bool = False) -> Link:
+    """Waiting, with this loss counted. One that cost the gateway a handshake counts as several."""
+    is_cheap = link.state is LinkState.CONNECTING and not was_answered
+    if is_cheap or link.failures >= PROMPT_RETRIES:
+        failures = link.failures + 1
+    else:
+        failures = min(link.failures + OPENED_COUNTS, PROMPT_RETRIES)
+    return replace(link, state=LinkState.WAITING, failures=failures, is_doubted=False)
+
+
+def _asks_again(link: Link, event: LinkEvent) -> bool:
+    """Whether the close asks for another token, and the application was not asked for one since."""
+    return close_action(event.code) is CloseAction.TOKEN and not link.has_asked
+
+
+def _asked(link: Link, event: LinkEvent) -> Link:
+    refusal = Refusal(event.code, event.reason)
+    return replace(
+        link, failures=link.failures + 1, wants_token=True, has_asked=True, is_doubted=False, refusal=refusal
+    )
+
+
+def _refuses(event: LinkEvent) -> bool:
+    return close_action(event.code) in {CloseAction.REFUSED, CloseAction.TOKEN}
+
+
+def _reason_ms(event: LinkEvent) -> float | None:
+    """The milliseconds after which a gateway wants this client back; None if its close does not say."""
+    says_when = close_action(event.code) is CloseAction.AFTER_REASON
+    is_number = event.reason.isascii() and event.reason.isdecimal()
+    return min(float(event.reason), REASON_MS_MAX) if says_when and is_number else None

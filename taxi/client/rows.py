@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cut tells, as plain data: rows of drivers and rides, and how they change (docs/protocol.md)."""
+"""What an update holds, as plain data: rows of drivers and rides, and how they change (docs/protocol.md)."""
 
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-IMAGE: Final = 1
-STALE: Final = 2
+from taxi.client.protocol import IMAGE_FLAG, STALE_FLAG
+
 _WORD: Final = 0xFFFFFFFF
 
 
 class StreamError(ValueError):
-    """What arrived is no cut, or not the one that had to come next."""
+    """A message that is no update, or not the one that has to come next."""
 
 
 class DriverRow(NamedTuple):
@@ -47,7 +47,7 @@ class RideRow(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """A driver row held, told by what it differs in. Heading and speed are as they are now."""
+    """How a driver row that the client holds moved. Heading and speed are as they are now."""
 
     driver: int
     lng_by_e5: int
@@ -59,19 +59,26 @@ class Moved(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cut:
-    """One decoded binary message."""
+class Update:
+    """One decoded binary message: the difference between two cuts, or an image.
+
+    To be applied whole, in this order: `gone` and `rides_gone`, then the rest (`Replica.apply`).
+    """
 
     flags: int
     generation: int
+    """Of the view that was requested, in its first update; else 0."""
     loc_before: int
+    """With `ev_before`, the cursor at which it begins; both 0 in an image."""
     ev_before: int
     loc: int
+    """With `ev`, the cursor after it."""
     ev: int
     at_ms: int
     """Cut time: log time."""
     epoch_check: int
     hash: tuple[int, int]
+    """The gateway's hash over the rows that a client holds after it."""
     drivers_held: int
     rides_held: int
     blocks: int
@@ -85,16 +92,17 @@ class Cut:
     rides: tuple[RideRow, ...]
     ride_hashes: tuple[tuple[int, int], ...]
     feed: tuple[tuple[int, int, str, dict[str, Any]], ...]
+    """(offset, at_ms, type, ids) of each event between the two cuts, in offset order. Empty in an image."""
 
     @property
     def is_image(self) -> bool:
-        """Whether all rows held before are to be forgotten first."""
-        return bool(self.flags & IMAGE)
+        """Whether it holds the full state, so that all rows held before are removed first."""
+        return bool(self.flags & IMAGE_FLAG)
 
     @property
     def is_stale(self) -> bool:
         """Whether the log has not moved for 5 s."""
-        return bool(self.flags & STALE)
+        return bool(self.flags & STALE_FLAG)
 
 
 def near(low: int, cut_ms: int) -> int:

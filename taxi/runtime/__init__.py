@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every service stands on: settings, environment, logging, metrics, the admin port."""
+"""The infrastructure of every service: settings, environment, HTTP server, logging, metrics, admin port."""

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -13,33 +14,54 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from taxi.runtime.admission import Admission, ConnectionLimits
+from taxi.runtime.entry import EntryRules, RequestEntry, own_names
+from taxi.runtime.faults import Faults
 from taxi.runtime.metrics import PrometheusMetrics
 from taxi.runtime.server import Server
 
+_PLACES: Final = ConnectionLimits(idle=64)
+"""Enough for health probes and metrics scrapers."""
+
 
 class Readiness:
-    """What /readyz says: not ready, and why, until the service says otherwise."""
+    """The state behind /readyz: not ready until the service calls `ready` and no fault blocks it."""
 
     def __init__(self) -> None:
-        self.reason: str | None = "starting"
+        self.faults = Faults()
+        self._reason: str | None = "starting"
+
+    @property
+    def reason(self) -> str | None:
+        """Why the process is not ready; None if it is."""
+        return self._reason or self.faults.blocking
 
     def ready(self) -> None:
-        self.reason = None
+        self._reason = None
 
     def not_ready(self, reason: str) -> None:
-        self.reason = reason
+        self._reason = reason
 
 
 def routes(name: str, readiness: Readiness, metrics: PrometheusMetrics) -> list[Route]:
-    """The three endpoints, also for mounting beside others."""
+    """The routes of /healthz, /readyz and /metrics.
+
+    Args:
+        name: The process's name, in the answers.
+        readiness: Its state.
+        metrics: Its metrics.
+    """
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok", "part": name})
 
     async def readyz(_: Request) -> Response:
-        ready = readiness.reason is None
+        reason = readiness.reason
+        ready = reason is None
         body = {"ready": ready, "part": name, "pid": os.getpid()}
-        body |= {} if ready else {"reason": readiness.reason}
+        body |= {} if ready else {"reason": reason}
+        if faults := readiness.faults.current:
+            body["faults"] = [{"code": fault.code, "text": fault.text} for fault in faults]
         return JSONResponse(body, 200 if ready else 503)
 
     async def exposition(_: Request) -> Response:
@@ -50,14 +72,29 @@ def routes(name: str, readiness: Readiness, metrics: PrometheusMetrics) -> list[
 
 @asynccontextmanager
 async def serving(host: str, port: int, app_routes: list[Route]) -> AsyncIterator[None]:
-    """Serve `app_routes` while the block runs; nothing where `port` is 0. Raises OSError: it is taken."""
+    """Serve `app_routes` while the block runs; nothing if `port` is 0.
+
+    Raises:
+        OSError: The address can't be bound.
+    """
     if not port:
         yield
         return
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family)
-    config = uvicorn.Config(Starlette(routes=app_routes), log_config=None, access_log=False, lifespan="off")
-    server = Server(config)
+    app = Starlette(routes=app_routes)
+    app.router.redirect_slashes = False  # a redirect would go to the host in the Host header
+    config = uvicorn.Config(
+        RequestEntry(app, EntryRules(names=own_names(host))),
+        interface="asgi3",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+    )
+    server = Server(config, admission=Admission(_PLACES))
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:
         yield

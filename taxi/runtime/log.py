@@ -1,36 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Structured logging: lines for people, or JSON for machines."""
+"""Structured logging, as text lines or JSON."""
 
 import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TextIO
+from contextlib import contextmanager, suppress
+from typing import TextIO, cast
 
 from taxi.runtime.env import Log
 
 
 @contextmanager
 def _hidden(package: str) -> Iterator[None]:
-    """Whoever tries to import it meanwhile does without."""
+    """Make imports of `package` fail with ImportError within the block, unless it is already imported."""
     if package in sys.modules:
         yield
         return
-    sys.modules[package] = None  # type: ignore[assignment]  # what import takes for "there is none"
+    sys.modules[package] = None  # type: ignore[assignment]  # import treats it as not installed
     try:
         yield
     finally:
         del sys.modules[package]
 
 
-# It loads rich wherever that is installed, for tracebacks as we don't print them: an eighth of a start.
+# structlog imports rich if it is installed, for tracebacks that are not printed here. That takes an eighth of
+# a service's start.
 with _hidden("rich"):
     import structlog
 
 
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A log filter: an unreachable collector of spans is logged without its traceback."""
+    if record.name.startswith("opentelemetry"):
+        record.exc_info = None
+    return True
+
+
+class _Lossy:
+    """Drops lines that can't be written, because a full disk must not end a service."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
+
+
 def configure(*, name: str, form: str, level: str, file: TextIO | None = None) -> Log:
-    """Set up logging, to standard error or a file, once for the process. `form` is `text` or `json`."""
+    """Set up logging. Call it once in a process.
+
+    Args:
+        name: The process's name, in every line.
+        form: `text` or `json`.
+        level: The lowest level to log, `debug` to `error`.
+        file: Where to write; standard error if None.
+    """
     file = file or sys.stderr
     colours = file.isatty() and "NO_COLOR" not in os.environ
     renderer = (
@@ -47,11 +78,13 @@ def configure(*, name: str, form: str, level: str, file: TextIO | None = None) -
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=file),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Lossy(file))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(number, logging.WARNING), stream=file, format="%(name)s: %(message)s")
-    # aiokafka logs each retry of an unreachable broker as an error; the bus says it once, with what it does.
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_without_traceback)
+    # aiokafka logs each retry of an unreachable broker as an error; the bus logs it once, with what it does.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     log: Log = structlog.get_logger().bind(part=name)
     return log

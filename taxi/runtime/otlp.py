@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spans to an OpenTelemetry collector, with the ids that already stand on the log."""
+"""Exports spans to an OpenTelemetry collector, with the ids that are already on the log."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from taxi.runtime.tracing import NoTracer, Trace, Tracer
 
 
 class _GivenIds(IdGenerator):
-    """Hands out the ids of the span about to be started."""
+    """An id generator that returns the ids of the span that is about to be started."""
 
     def __init__(self) -> None:
         self.next = Trace("0" * 31 + "1", "0" * 15 + "1")
@@ -28,7 +28,7 @@ class _GivenIds(IdGenerator):
 
 
 class OtlpTracer:
-    """Exports in the background; never holds up a service."""
+    """Exports spans in the background; `record` does not wait."""
 
     def __init__(self, service: str, exporter: SpanExporter | None = None) -> None:
         self._ids = _GivenIds()
@@ -40,7 +40,7 @@ class OtlpTracer:
     def record(
         self, name: str, trace: Trace, parent: Trace | None, start_ms: int, end_ms: int, **attributes: Any
     ) -> None:
-        """A finished span. `parent` None: the first of its trace."""
+        """Export a finished span, with times in epoch milliseconds. `parent` None: it is its trace's root."""
         self._ids.next = trace
         context = api.set_span_in_context(api.NonRecordingSpan(_context(parent))) if parent else None
         span = self._tracer.start_span(
@@ -49,7 +49,7 @@ class OtlpTracer:
         span.end(end_time=end_ms * 1_000_000)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Export the spans that are left, then stop."""
         self._provider.shutdown()
 
 
@@ -59,8 +59,15 @@ def _context(trace: Trace) -> api.SpanContext:
 
 
 def tracer(service: str, environ: Mapping[str, str]) -> Tracer:
-    """An exporter where the environment asks for one, by OpenTelemetry's own variables."""
+    """An exporter if OpenTelemetry's own variables in `environ` ask for one, otherwise a `NoTracer`.
+
+    Raises:
+        ValueError: A variable has an unusable value; the text names it.
+    """
     wanted = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     if not wanted or environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return NoTracer()
+    if not wanted.lower().startswith(("http://", "https://")):
+        message = f"OTEL_EXPORTER_OTLP_ENDPOINT={wanted!r}: http://host:port is wanted"
+        raise ValueError(message)
     return OtlpTracer(service)

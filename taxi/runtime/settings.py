@@ -1,30 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings come from environment variables, once, into a frozen struct. A bad key names itself.
+"""Settings: read once from environment variables into a frozen struct.
 
-A field `cut_interval_ms` is the variable TAXI_CUT_INTERVAL_MS; a field that starts with `kafka_` is
-that name in capitals. One environment may serve all services, so a key is unknown only when no service
-knows it. msgspec converts and checks: bounds stand in the annotations.
+The field `cut_interval_ms` is the variable TAXI_CUT_INTERVAL_MS; a field that begins with `kafka_` is the
+variable of that name in capitals. An empty variable counts as not set. One environment may contain the
+variables of all services and of other programs (`taxi.runtime.environment`). msgspec converts values and
+checks types and bounds; `Settings.problems` checks everything else. An error names the variable and says what
+to write.
+
+A service of your own declares its settings as fields of a subclass:
+
+    class Settings(taxi.runtime.settings.Settings, frozen=True, kw_only=True):
+        surge: float = 1.0          # TAXI_SURGE
+
+    settings = read_or_exit(Settings, "surge")
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
 
-from taxi.cities import City, parse
+from taxi.bus.kafka.config import ConfigError
+from taxi.cities import CityPartition, parse
+from taxi.roads.city import city_names
+from taxi.runtime import checks
+from taxi.runtime.environment import OTHERS, Note, UnknownVariableError, pick
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Positive = Annotated[int, Meta(ge=1)]
+Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+WRONG_SETTING: Final = 2
+"""The exit code of a process with a wrong setting: a restart does not help."""
+_SHOWN_CHARS_MAX: Final = 80
+T = TypeVar("T", bound="Settings")
 
 
-class SettingsError(ValueError):
-    """A setting is unknown or bad. The process ends with exit code 2; the text says what to do."""
+class SettingsError(ConfigError):
+    """A setting is unknown or wrong. The process exits with code 2; the text says what to do."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every service needs."""
+    """The settings of every service."""
 
     kafka_bootstrap_servers: Annotated[str, Meta(min_length=1)] = "127.0.0.1:9092"
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -35,66 +54,167 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kafka_ssl_certfile: str = ""
     kafka_ssl_keyfile: str = ""
     prefix: str = ""
-    """Before every topic, group and transactional id, for a cluster shared with others."""
+    """Prefix of every topic, group and transactional id, for a cluster shared with others."""
     city: str = "manhattan"
-    """Which city a gateway shows or a simulator fills: a folder in `cities/`, or one of TAXI_CITIES."""
+    """The city of a gateway or simulator: a folder in `taxi/cities/`, or one of TAXI_CITIES."""
     cities: str = ""
     """All cities of the log, in the order of their partitions: `manhattan,uptown=manhattan` puts two cities
     on the same streets. Empty: TAXI_CITY alone."""
     name: str = ""
-    """What this process is called in logs, metrics and to clients. Empty: its kind."""
+    """The name of this process in logs, metrics and for clients. Empty: its kind."""
     admin_host: str = "127.0.0.1"
     admin_port: Port = 0
-    """/healthz, /readyz and /metrics. 0: none."""
+    """The port of /healthz, /readyz and /metrics. 0: none."""
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str], *, also: Iterable[str] = ()) -> Self:
-        """Read this service's fields. `also`: variables of other services that may stand beside them.
+    def from_env(cls, environ: Mapping[str, str], *, note: Callable[[Note], object] | None = None) -> Self:
+        """Read this service's settings.
 
-        Raises SettingsError, naming the variable.
+        Args:
+            environ: The environment variables, perhaps with those of other programs.
+            note: Called for each group of variables that is ignored, for the log.
+
+        Raises:
+            SettingsError: A value is wrong. The text names the variable and says what to write instead.
         """
         fields = {variable(name): name for name in cls.__struct_fields__}
-        known = {*fields, *also}
-        for key in sorted(environ):
-            if key.startswith("TAXI_") and key not in known:
-                near = difflib.get_close_matches(key, sorted(known), 1)
-                hint = f" Did you mean {near[0]}?" if near else " `taxi --help` lists the settings."
-                raise SettingsError(f"{key}: unknown setting.{hint}")
-        given = {field: environ[key] for key, field in fields.items() if key in environ}
+        try:
+            picked = pick(environ, fields.keys(), KNOWN)
+        except UnknownVariableError as error:
+            raise SettingsError(str(error)) from None
+        given = {fields[key]: value for key, value in picked.values.items()}
+        for field, value in given.items():
+            _check_type(cls, field, value)
         if given.get("cities") and "city" not in given:
             given["city"] = given["cities"].partition(",")[0].partition("=")[0].strip()
-        for field, value in given.items():
-            try:
-                msgspec.convert({field: value}, cls, strict=False)
-            except msgspec.ValidationError as error:
-                why = _choices(cls, field) or str(error).split(" - at ")[0]
-                shown = "…" if field.endswith(("secret", "password")) else repr(value)
-                raise SettingsError(f"{variable(field)}={shown}: {why}.") from None
         settings = msgspec.convert(given, cls, strict=False)
-        try:
-            settings.own()
-        except ValueError as error:
-            raise SettingsError(f"TAXI_CITIES: {error}.") from None
+        for field, why in settings.problems():
+            raise _error(field, str(getattr(settings, field)), why)
+        if note is not None:
+            for each in picked.notes:
+                note(each)
         return settings
 
-    def served(self) -> tuple[City, ...]:
-        """All cities of the log."""
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Yield (field, what is wrong) for values that have the right type but can't be used.
+
+        A subclass yields its own after `yield from super().problems()`. Defaults must not yield anything.
+        """
+        simple: dict[str, Callable[[str], str | None]] = {
+            "kafka_bootstrap_servers": checks.servers,
+            "kafka_ssl_cafile": checks.file,
+            "kafka_ssl_certfile": checks.file,
+            "kafka_ssl_keyfile": checks.file,
+            "prefix": checks.prefix,
+            "name": checks.name,
+            "admin_host": checks.host,
+        }
+        for field, check in simple.items():
+            if why := check(getattr(self, field)):
+                yield field, why
+        if self.kafka_ssl_keyfile and not self.kafka_ssl_certfile:
+            yield "kafka_ssl_keyfile", "KAFKA_SSL_CERTFILE is wanted, too: the certificate of this key"
+        if self.kafka_security_protocol.startswith("SASL") and not self.kafka_sasl_username:
+            yield "kafka_security_protocol", "KAFKA_SASL_USERNAME is wanted, too"
+        yield from self._wrong_cities()
+
+    def _wrong_cities(self) -> Iterator[tuple[str, str]]:
+        field = "cities" if self.cities else "city"
+        if not self.cities and {",", "="} & set(self.city):
+            yield field, "the name of one city is wanted; several belong in TAXI_CITIES"
+            return
+        try:
+            cities = self.served()
+        except ValueError as error:
+            yield field, str(error)
+            return
+        if self.city not in {city.name for city in cities}:
+            yield "city", f"TAXI_CITIES holds {', '.join(city.name for city in cities)}"
+        known = city_names()
+        for city in cities:
+            if city.folder not in known:
+                yield field, f"no city {city.folder!r}; there are: {', '.join(known)}"
+
+    def served(self) -> tuple[CityPartition, ...]:
+        """All cities of the log, in the order of their partitions. Raises ValueError."""
         return parse(self.cities or self.city)
 
-    def own(self) -> City:
-        """The city of a process that has one. Raises ValueError where the log holds no such city."""
+    def own(self) -> CityPartition:
+        """The city `self.city`, for a process that has one. Raises ValueError if the log has no such city."""
         for city in self.served():
             if city.name == self.city:
                 return city
         raise ValueError(f"{self.cities!r} holds no {self.city!r} (TAXI_CITY)")
 
 
-def _choices(settings: type[Settings], field: str) -> str:
-    """What a field may be, where that can be listed; else nothing."""
+def read_or_exit(settings: type[T], program: str, *, note: Callable[[Note], object] | None = None) -> T:
+    """Read the settings of a program from its environment.
+
+    If one is wrong, the process writes a line to standard error and exits with code 2.
+
+    Args:
+        settings: The type of the settings.
+        program: Its name, the beginning of each line.
+        note: Called for each group of variables that is ignored. None: they are written to standard error.
+    """
+    try:
+        return settings.from_env(os.environ, note=note or (lambda each: _say(program, each)))
+    except SettingsError as error:
+        exit_because(program, error)
+
+
+def exit_because(program: str, error: SettingsError) -> NoReturn:
+    """Write the error to standard error and exit with code 2."""
+    _say(program, error)
+    sys.exit(WRONG_SETTING)
+
+
+def _say(program: str, what: object) -> None:
+    # backslashreplace, because the terminal may support ASCII only, and a value may not be UTF-8.
+    encoding = sys.stderr.encoding or "ascii"
+    line = f"{program}: {what}\n".encode(encoding, "backslashreplace").decode(encoding)
+    sys.stderr.write(line)
+
+
+def _check_type(settings: type[Settings], field: str, value: str) -> None:
+    """Raise SettingsError if this value can't be converted to the field's type or is out of bounds."""
+    if why := checks.text(value):
+        raise _error(field, value, why)
+    kind = _kind(settings, field)
+    try:
+        converted = msgspec.convert({field: value}, settings, strict=False)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise _error(field, value, _wanted(kind) or str(error).split(" - at ")[0]) from None
+    number = getattr(converted, field)
+    if isinstance(number, float) and not math.isfinite(number):
+        raise _error(field, value, _wanted(kind))
+
+
+def _error(field: str, value: str, why: str) -> SettingsError:
+    shown = value if len(value) <= _SHOWN_CHARS_MAX else value[:_SHOWN_CHARS_MAX] + "…"
+    shown = "…" if field.endswith(("secret", "password")) else repr(shown)
+    return SettingsError(f"{variable(field)}={shown}: {why}.")
+
+
+def _kind(settings: type[Settings], field: str) -> Any:
     [kind] = (known.type for known in msgspec.structs.fields(settings) if known.name == field)
-    return f"one of {', '.join(get_args(kind))} is wanted" if get_origin(kind) is Literal else ""
+    return kind
+
+
+def _wanted(kind: Any) -> str:
+    """The permitted values of a field with this type, as a text. Empty if the annotation has no bounds."""
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(get_args(kind))} is wanted"
+    plain, *limits = get_args(kind) if get_origin(kind) is Annotated else [kind]
+    words = {int: "a whole number", float: "a number", bool: "true or false"}.get(plain)
+    if words is None:
+        return ""
+    low = next((limit.ge for limit in limits if limit.ge is not None), None)
+    high = next((limit.le for limit in limits if limit.le is not None), None)
+    between = "" if low is None else f" from {low}" + ("" if high is None else f" to {high}")
+    return f"{words}{between} is wanted"
 
 
 def variable(field: str) -> str:
@@ -103,14 +223,14 @@ def variable(field: str) -> str:
 
 
 def defaults(settings: type[Settings]) -> dict[str, Any]:
-    """Variable → default, in the order of the fields: what the documentation's table is held against."""
+    """Variable → default, in the order of the fields, for a test of the table in the documentation."""
     return {variable(f.name): f.default for f in msgspec.structs.fields(settings)}
 
 
 KNOWN: frozenset[str] = frozenset(
     {
         # the command line and the local broker
-        *("TAXI_CACHE_DIR", "TAXI_DATA_DIR", "TAXI_SKIP_WEB"),
+        *("TAXI_CACHE_DIR", "TAXI_DATA_DIR", "TAXI_SKIP_WEB", "TAXI_TOKEN", OTHERS),
         # the simulator
         *("TAXI_DRIVERS", "TAXI_SEED", "TAXI_LOAD"),
         # the dispatcher
@@ -123,4 +243,4 @@ KNOWN: frozenset[str] = frozenset(
         *("TAXI_ADDRESS_CLIENTS_MAX", "TAXI_ADDRESS_RIDES_PER_MINUTE"),
     }
 )
-"""Variables of one service that may stand in the environment of another. A test holds this complete."""
+"""Variables of one service that may be set for another one, too. A test checks that the list is complete."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """W3C trace context on the log: a `traceparent` header on every command and every event it causes.
 
-Ids are hashes of what they name, never drawn: replaying a batch gives the same headers byte for byte.
-Spans are exported over OTLP only where OTEL_EXPORTER_OTLP_ENDPOINT (or its traces variant) is set.
+Ids are hashes of names, not random numbers, so a replay of a batch writes the same headers byte for byte.
+Spans are exported over OTLP only if OTEL_EXPORTER_OTLP_ENDPOINT (or its traces variant) is set.
 Source: https://www.w3.org/TR/trace-context/ (version 00).
 """
 
@@ -19,31 +19,31 @@ _ZERO: Final = ("0" * 32, "0" * 16)
 
 
 class Trace(NamedTuple):
-    """Where a message stands in its trace. Lower-case hex, 32 and 16 digits."""
+    """The trace and span of a message, in lower-case hex: 32 and 16 digits."""
 
     trace_id: str
     span_id: str
 
     def headers(self) -> Headers:
-        """As record headers."""
+        """The record headers with this trace."""
         return ((HEADER, self.text().encode()),)
 
     def text(self) -> str:
-        """As the header's value."""
+        """The value of a `traceparent` header."""
         return f"00-{self.trace_id}-{self.span_id}-01"
 
     def child(self, *name: object) -> "Trace":
-        """The span that `name` stands for, in the same trace."""
+        """The span with the hash of `name` as its id, in the same trace."""
         return Trace(self.trace_id, _hash(8, self.trace_id, *name))
 
 
 def root(*name: object) -> Trace:
-    """The trace that begins with what `name` stands for (a command id, say)."""
+    """The first span of a new trace, with ids hashed from `name` (for example a command id)."""
     return Trace(_hash(16, "trace", *name), _hash(8, "span", *name))
 
 
 def parse(headers: Headers | Mapping[str, str]) -> Trace | None:
-    """The trace in record or HTTP headers; None where there is none or it is malformed."""
+    """The trace in record or HTTP headers; None if there is none or it is malformed."""
     found = dict(headers).get(HEADER)
     text = found.decode("ascii", "replace") if isinstance(found, bytes) else found
     match = _FORM.fullmatch(text or "")
@@ -58,7 +58,7 @@ def _hash(size: int, *name: object) -> str:
 
 
 class Tracer(Protocol):
-    """Takes note of finished spans."""
+    """Exports finished spans."""
 
     def record(
         self, name: str, trace: Trace, parent: Trace | None, start_ms: int, end_ms: int, **attributes: Any
@@ -66,9 +66,9 @@ class Tracer(Protocol):
 
 
 class NoTracer:
-    """Nobody collects."""
+    """A tracer that discards spans."""
 
     def record(
         self, name: str, trace: Trace, parent: Trace | None, start_ms: int, end_ms: int, **attributes: Any
     ) -> None:
-        """Nothing to do."""
+        """Discard the span."""

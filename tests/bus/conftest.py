@@ -3,17 +3,17 @@
 
 import pytest
 
-from tests.bus.lab import Lab
-from tests.bus.lab_kafka import KafkaLab
-from tests.bus.lab_memory import CalmLab, HarshLabs
+from tests.bus.harness import BusHarness
+from tests.bus.harness_kafka import KafkaHarness
+from tests.bus.harness_memory import CalmHarness, HarshHarnesses
 
 ON_KAFKA = pytest.param("kafka", marks=pytest.mark.kafka)
 
 
 @pytest.fixture(params=["memory", "harsh memory", ON_KAFKA])
-def lab(request: pytest.FixtureRequest) -> Lab | HarshLabs:
+def harness(request: pytest.FixtureRequest) -> BusHarness | HarshHarnesses:
     if request.param == "memory":
-        return CalmLab()
+        return CalmHarness()
     if request.param == "harsh memory":
-        return HarshLabs()
-    return KafkaLab(request.getfixturevalue("kafka_server"))
+        return HarshHarnesses()
+    return KafkaHarness(request.getfixturevalue("kafka_server"))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Groups: who has which cities, and that a change is always told."""
+"""Groups: which member has which cities, and that each change is delivered."""
 
 import asyncio
 
 import pytest
 
 from taxi.bus import Assignment, Fenced, Membership, Write
-from tests.bus.lab import Lab, outgoing, read_until, values, written
+from tests.bus.harness import BusHarness, outgoing, read_until, values, written
 
 
 async def settled(*members: Membership, partitions: int) -> list[Assignment]:
@@ -33,16 +33,16 @@ async def settled(*members: Membership, partitions: int) -> list[Assignment]:
     return newest
 
 
-async def test_the_only_member_gets_all_partitions(lab: Lab) -> None:
-    topic, bus = await lab.topic(partitions=3), await lab.bus()
+async def test_the_only_member_gets_all_partitions(harness: BusHarness) -> None:
+    topic, bus = await harness.topic(partitions=3), await harness.bus()
     member = await bus.join(f"g-{topic}", topic)
     assignment = await member.next()
     assert assignment.partitions == (0, 1, 2)
     assert assignment.generation > 0
 
 
-async def test_a_second_member_takes_its_share_and_gives_it_back_when_it_leaves(lab: Lab) -> None:
-    topic, bus, other = await lab.topic(partitions=2), await lab.bus(), await lab.bus()
+async def test_a_second_member_takes_its_share_and_gives_it_back_when_it_leaves(harness: BusHarness) -> None:
+    topic, bus, other = await harness.topic(partitions=2), await harness.bus(), await harness.bus()
     first = await bus.join(f"g-{topic}", topic)
     alone = await first.next()
     second = await other.join(f"g-{topic}", topic)
@@ -53,8 +53,10 @@ async def test_a_second_member_takes_its_share_and_gives_it_back_when_it_leaves(
     assert alone.generation < both[0].generation < again.generation
 
 
-async def test_the_standby_of_a_single_partition_has_nothing_until_the_owner_leaves(lab: Lab) -> None:
-    topic, bus, other = await lab.topic(), await lab.bus(), await lab.bus()
+async def test_the_standby_of_a_single_partition_has_nothing_until_the_owner_leaves(
+    harness: BusHarness,
+) -> None:
+    topic, bus, other = await harness.topic(), await harness.bus(), await harness.bus()
     owner = await bus.join(f"g-{topic}", topic)
     assert (await owner.next()).partitions == (0,)
     standby = await other.join(f"g-{topic}", topic)
@@ -65,8 +67,8 @@ async def test_the_standby_of_a_single_partition_has_nothing_until_the_owner_lea
     assert inherited.partitions == (0,)
 
 
-async def test_a_claim_holds_for_a_while_after_the_group_has_confirmed_it(lab: Lab) -> None:
-    topic, bus = await lab.topic(), await lab.bus()
+async def test_a_claim_holds_for_a_while_after_the_group_has_confirmed_it(harness: BusHarness) -> None:
+    topic, bus = await harness.topic(), await harness.bus()
     member = await bus.join(f"g-{topic}", topic)
     claim = member.claim(await member.next())
     assert not claim.holds(), "not confirmed yet"
@@ -76,8 +78,8 @@ async def test_a_claim_holds_for_a_while_after_the_group_has_confirmed_it(lab: L
     assert len(await producer.transact([Write(topic, 0, record) for record in outgoing(b"mine")])) == 1
 
 
-async def test_whoever_has_left_can_not_start_a_producer_by_what_it_had(lab: Lab) -> None:
-    topic, bus = await lab.topic(), await lab.bus()
+async def test_whoever_has_left_can_not_start_a_producer_by_what_it_had(harness: BusHarness) -> None:
+    topic, bus = await harness.topic(), await harness.bus()
     member = await bus.join(f"g-{topic}", topic)
     claim = member.claim(await member.next())
     await claim.confirm()
@@ -87,8 +89,8 @@ async def test_whoever_has_left_can_not_start_a_producer_by_what_it_had(lab: Lab
         await bus.transactional_producer(f"t-{topic}", claim)
 
 
-async def test_a_claim_ends_with_its_assignment_and_never_fences_who_has_it_now(lab: Lab) -> None:
-    topic, bus, other = await lab.topic(), await lab.bus(), await lab.bus()
+async def test_a_claim_ends_with_its_assignment_and_never_fences_who_has_it_now(harness: BusHarness) -> None:
+    topic, bus, other = await harness.topic(), await harness.bus(), await harness.bus()
     first = await bus.join(f"g-{topic}", topic)
     old = first.claim(await first.next())
     second = await other.join(f"g-{topic}", topic)
@@ -101,11 +103,11 @@ async def test_a_claim_ends_with_its_assignment_and_never_fences_who_has_it_now(
     assert len(await producer.transact([Write(topic, 0, record) for record in outgoing(b"mine")])) == 1
 
 
-async def test_a_prefix_keeps_topics_and_groups_apart(lab: Lab) -> None:
-    topic, bus = await lab.topic(), await lab.bus()
+async def test_a_prefix_keeps_topics_and_groups_apart(harness: BusHarness) -> None:
+    topic, bus = await harness.topic(), await harness.bus()
     await written(bus, topic, b"plain")
     head, tail = topic[:3], topic[3:]
-    prefixed = await lab.bus(prefix=head)
+    prefixed = await harness.bus(prefix=head)
     reader = await prefixed.reader(tail, 0, 0)
     assert values(await read_until(reader, 1)) == [b"plain"], "prefix + name is the topic"
     producer = await prefixed.transactional_producer("t")

@@ -9,26 +9,26 @@ import pytest
 
 from taxi import topics
 from taxi.bus import BusError, Unavailable, Unknown
-from taxi.bus.kafka import KafkaBus
-from taxi.bus.kafka_admin import KafkaAdmin
-from taxi.bus.kafka_link import Limits
+from taxi.bus.kafka.admin import KafkaAdmin
+from taxi.bus.kafka.bus import KafkaBus
+from taxi.bus.kafka.limits import KafkaLimits
 from taxi.runtime.settings import Settings
-from tests.bus.lab import outgoing, read_until, values
-from tests.bus.lab_kafka import KafkaLab
-from tests.kafka_server import KafkaServer
+from testing.kafka_server import KafkaServer
+from tests.bus.harness import outgoing, read_until, values
+from tests.bus.harness_kafka import KafkaHarness
 
 pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture
-def lab(kafka_server: KafkaServer) -> KafkaLab:
-    return KafkaLab(kafka_server)
+def harness(kafka_server: KafkaServer) -> KafkaHarness:
+    return KafkaHarness(kafka_server)
 
 
 async def test_nothing_acknowledged_is_lost_or_doubled_over_kill_9(
-    lab: KafkaLab, kafka_server: KafkaServer
+    harness: KafkaHarness, kafka_server: KafkaServer
 ) -> None:
-    topic, bus = await lab.topic(), await lab.bus()
+    topic, bus = await harness.topic(), await harness.bus()
     acknowledged: list[bytes] = []
     one_more = asyncio.Event()
     stop = asyncio.Event()
@@ -67,9 +67,9 @@ async def test_nothing_acknowledged_is_lost_or_doubled_over_kill_9(
 
 
 async def test_a_reader_goes_on_where_it_was_after_the_broker_came_back(
-    lab: KafkaLab, kafka_server: KafkaServer
+    harness: KafkaHarness, kafka_server: KafkaServer
 ) -> None:
-    topic, bus = await lab.topic(), await lab.bus()
+    topic, bus = await harness.topic(), await harness.bus()
     producer = await bus.producer()
     await producer.send(topic, 0, outgoing(b"a"))
     reader = await bus.reader(topic, 0, 0)
@@ -99,28 +99,30 @@ async def test_topics_are_made_once_and_as_they_were_asked_for(kafka_server: Kaf
         assert found[spec.name].config.items() >= spec.config.items()
 
 
-async def test_a_topic_made_after_a_member_joined_is_given_to_it(lab: KafkaLab) -> None:
+async def test_a_topic_made_after_a_member_joined_is_given_to_it(harness: KafkaHarness) -> None:
     """A dispatcher that starts a moment before a broker knows its topic must not stand by for minutes."""
-    topic, bus = f"late{uuid.uuid4().hex[:8]}", await lab.bus()
+    topic, bus = f"late{uuid.uuid4().hex[:8]}", await harness.bus()
     member = await bus.join(f"g-{topic}", topic)
-    await lab.make(topic)
+    await harness.make(topic)
     async with asyncio.timeout(30):
         while (await member.next()).partitions != (0,):
             pass
 
 
-async def test_where_the_cluster_allows_no_short_session_a_longer_one_is_asked_for(lab: KafkaLab) -> None:
+async def test_where_the_cluster_allows_no_short_session_a_longer_one_is_asked_for(
+    harness: KafkaHarness,
+) -> None:
     """Kafka's own default is a minimum of 6 s; the local broker's is 1 s."""
-    topic = await lab.topic()
-    bus = await lab.bus(session_ms=500)
+    topic = await harness.topic()
+    bus = await harness.bus(session_ms=500)
     member = await bus.join(f"g-{topic}", topic)
     async with asyncio.timeout(20):
         assert (await member.next()).partitions == (0,)
 
 
-async def test_a_session_that_is_refused_for_good_is_an_error_not_a_silence(lab: KafkaLab) -> None:
-    topic = await lab.topic()
-    bus = await lab.bus(session_ms=500, session_ms_min=500)
+async def test_a_session_that_is_refused_for_good_is_an_error_not_a_silence(harness: KafkaHarness) -> None:
+    topic = await harness.topic()
+    bus = await harness.bus(session_ms=500, session_ms_min=500)
     member = await bus.join(f"g-{topic}", topic)
     async with asyncio.timeout(20):
         with pytest.raises(BusError, match="InvalidSessionTimeout"):
@@ -131,12 +133,12 @@ async def test_an_absent_broker_is_unavailable_within_the_bound() -> None:
     settings = Settings(kafka_bootstrap_servers="127.0.0.1:1")
     began = time.monotonic()
     with pytest.raises(Unavailable):
-        await KafkaBus.connect(settings, client_id="test", limits=Limits(give_up_s=1.0))
+        await KafkaBus.connect(settings, client_id="test", limits=KafkaLimits(give_up_s=1.0))
     assert time.monotonic() - began < 5
 
 
-async def test_a_refused_record_is_an_error_not_a_retry(lab: KafkaLab) -> None:
-    topic, bus = await lab.topic(), await lab.bus()
+async def test_a_refused_record_is_an_error_not_a_retry(harness: KafkaHarness) -> None:
+    topic, bus = await harness.topic(), await harness.bus()
     producer = await bus.producer()
     with pytest.raises(BusError) as refused:
         await producer.send(topic, 0, outgoing(b"x" * (2 << 20)))

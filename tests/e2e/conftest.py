@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from scripts.ensure_browser import find_browser
-from taxi.local.errors import LocalError
-from taxi.local.java import find as find_java
-from taxi.local.ports import PortPool
-from tests.live_demo import LiveDemo, live_demo
+from taxi.runtime.machine_errors import LocalError
+from taxistream.local.java import find as find_java
+from taxistream.local.ports import PortPool
+from testing.live_demo import LiveDemo, live_demo
 
 # The browser ends with its module: Playwright holds the thread's event loop while it is open.
 SOFTWARE_GL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox")
@@ -42,6 +42,14 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=executable, args=options)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def memory_demo(tmp_path_factory: pytest.TempPathFactory, ports: PortPool) -> Iterator[LiveDemo]:
+    """A city in one process, for tests of the page alone: no Java is needed."""
+    home = tmp_path_factory.mktemp("memory") / "data"
+    with live_demo(home, ports.take(), "--bus", "memory", "--drivers", "600") as running:
+        yield running
 
 
 @pytest.fixture(scope="package")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands between clients and a gateway, and spoils now and then what the gateway says."""
+"""A proxy between clients and a gateway that sometimes corrupts what the gateway sends."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
-from tests.unit.loadtest.sights import sections, told, with_sections
+from testing.loadtest_observations import sections, with_header, with_sections
 
 Lie = Callable[[bytes, int], list[bytes]]
 """What is passed on instead of the n-th cut of a connection."""
@@ -58,17 +58,17 @@ def flipped(message: bytes, n: int) -> list[bytes]:
 
 def wrong_hash(message: bytes, n: int) -> list[bytes]:
     (lane,) = struct.unpack_from("<I", message, 60)
-    return [told(message, lane_a=lane ^ 1)] if n % _EVERY == 3 else [message]
+    return [with_header(message, lane_a=lane ^ 1)] if n % _EVERY == 3 else [message]
 
 
 def wrong_epoch(message: bytes, n: int) -> list[bytes]:
-    return [told(message, epoch_check=7)] if n % _EVERY == 3 else [message]
+    return [with_header(message, epoch_check=7)] if n % _EVERY == 3 else [message]
 
 
 def half_a_batch(message: bytes, n: int) -> list[bytes]:
     del n
     flags, ev_before, _, ev = header(message)
-    return [message if flags & 1 or ev == ev_before else told(message, ev=ev - 2)]
+    return [message if flags & 1 or ev == ev_before else with_header(message, ev=ev - 2)]
 
 
 def skipped_event(message: bytes, n: int) -> list[bytes]:
@@ -82,13 +82,13 @@ def skipped_event(message: bytes, n: int) -> list[bytes]:
 
 
 def beyond_the_log(message: bytes, n: int) -> list[bytes]:
-    """Told before it is on the log."""
+    """A position that is not on the log yet."""
     loc = header(message)[2]
-    return [told(message, loc=loc + 5_000_000)] if n % _EVERY == 3 else [message]
+    return [with_header(message, loc=loc + 5_000_000)] if n % _EVERY == 3 else [message]
 
 
 def image_for_a_diff(message: bytes, n: int) -> list[bytes]:
-    spoiled = told(message, flags=1, loc_before=0, ev_before=0)
+    spoiled = with_header(message, flags=1, loc_before=0, ev_before=0)
     return [spoiled] if n % _EVERY == 3 and not message[1] & 1 else [message]
 
 

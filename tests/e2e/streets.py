@@ -7,7 +7,7 @@ import numpy as np
 
 from simulator.streets import Streets
 from taxi.messages import Place
-from taxi.roads import RoadNetwork, TripDemand
+from taxi.roads.network import RoadNetwork, TripDemand
 
 AHEAD_M = (50.0, 130.0)
 """So far a taxi still has to drive to the corner at which it is hailed: it is taken before it gets there."""

@@ -10,13 +10,13 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
-from tests.live_demo import LiveDemo, until
+from testing.live_demo import LiveDemo, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser, pytest.mark.slow]
 
 DRIVERS: Final = 600
 DARK_MS: Final = 1_500
-"""A beat comes every second: with less than this nobody was without a picture."""
+"""An update comes at least every second. With less than this, no client was without its rows."""
 HALF_TILE: Final = 256e-5
 """Degrees: a view that the page asks for ends in the middle of its outermost tiles."""
 HASH_AT: Final = 60
@@ -57,7 +57,7 @@ def snapshot(page: Page) -> dict[str, Any]:
 
 
 class Lie:
-    """Stands between page and gateway, and turns one bit of one cut's hash."""
+    """A proxy between page and gateway that flips one bit of one update's hash."""
 
     def __init__(self) -> None:
         self.wanted = False
@@ -66,13 +66,13 @@ class Lie:
         """Pass everything on but what is wanted."""
         gateway_side = page_side.connect_to_server()
 
-        def told(message: str | bytes) -> None:
+        def forward(message: str | bytes) -> None:
             if isinstance(message, bytes) and self.wanted:
                 self.wanted = False
                 message = message[:HASH_AT] + bytes([message[HASH_AT] ^ 1]) + message[HASH_AT + 1 :]
             page_side.send(message)
 
-        gateway_side.on_message(told)
+        gateway_side.on_message(forward)
 
 
 def test_a_rolling_restart_shows_no_banner_and_costs_nothing(browser: Browser, demo: LiveDemo) -> None:
@@ -87,7 +87,7 @@ def test_a_rolling_restart_shows_no_banner_and_costs_nothing(browser: Browser, d
         # It stood on one of them when that was asked to end, and went over to the other.
         assert after["resumes"] > before["resumes"]
         assert (after["resets"], after["hashMismatches"]) == (0, 0)
-        assert (after["missed"], after["repeated"], after["story"]) == (0, 0, None)
+        assert (after["missed"], after["repeated"], after["outage"]) == (0, 0, None)
         assert [change for change in after["healths"] if change["at"] > begun] == []
         assert page.evaluate("since => window.taxistream.longestPause(since)", begun) < DARK_MS
 
@@ -111,7 +111,7 @@ def test_a_hash_that_differs_is_reported_and_heals_on_the_screen(browser: Browse
 def test_a_map_that_asks_for_what_it_shows_settles_wherever_it_is_taken(
     browser: Browser, demo: LiveDemo
 ) -> None:
-    with a_page(browser, f"{demo.url}/?view=map") as page:
+    with a_page(browser, f"{demo.url}/?view=map#at=-73.9785,40.7527/12.9") as page:
         until(lambda: snapshot(page)["mapReady"], 60, "a drawn map")
         for _ in range(3):
             page.get_by_role("button", name="Zoom in").click()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from taxi.local import jars, java
-from taxi.local.errors import LocalError
+from taxi.runtime.machine_errors import LocalError
+from taxistream.local import jars, java
 
 TAXI = str(Path(sys.executable).with_name("taxi"))
 STAND_INS = Path(__file__).parent / "stand_ins"

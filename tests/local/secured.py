@@ -9,9 +9,9 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from taxi.local.broker import BrokerPlan
-from taxi.local.broker_files import BrokerFiles
 from taxi.topics import specs
+from taxistream.local.broker import BrokerPlan
+from taxistream.local.broker_files import BrokerFiles
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 USERS = ("simulator", "dispatcher", "gateway", "topics")

@@ -10,14 +10,16 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
-from taxi.local import jars
-from taxi.local.broker import LocalBroker, answers, local_broker, prepare, serves
-from taxi.local.broker_files import BrokerFiles
-from taxi.local.errors import WRONG_USE, LocalError
-from taxi.local.ports import PortPool
-from taxi.local.topics import ensure
+from taxi.runtime.machine_errors import WRONG_USE, LocalError
 from taxi.topics import COMMANDS
-from tests.live_demo import until
+from taxistream.local import jars
+from taxistream.local.broker import LocalBroker, answers, local_broker, prepare, serves
+from taxistream.local.broker_files import BrokerFiles
+from taxistream.local.data_dir import DataDir
+from taxistream.local.doctor import examine
+from taxistream.local.ports import PortPool
+from taxistream.local.topics import ensure
+from testing.live_demo import until
 from tests.local.conftest import NEEDS_KAFKA
 
 pytestmark = NEEDS_KAFKA
@@ -132,6 +134,51 @@ def test_a_directory_that_no_broker_of_ours_made_is_refused(
     with pytest.raises(LocalError, match=why):
         prepare(tmp_path / "kafka", port=ports.take())
     assert {path.name for path in data.iterdir()} == files.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("cluster-id", b"\xff\xfe", "cluster-id is not text"),
+        ("cluster-id", None, "cluster-id: Is a directory"),
+        ("data/meta.properties", b"\xe9", "its meta.properties is not text"),
+        ("data/meta.properties", b"", "its cluster is unnamed"),
+        ("data/meta.properties", None, "meta.properties: Is a directory"),
+    ],
+)
+def test_a_damaged_identity_is_named_and_fresh_mends_it(
+    tmp_path: Path, ports: PortPool, name: str, content: bytes | None, why: str
+) -> None:
+    home = DataDir(tmp_path / "taxi")
+    with home.held():
+        prepare(home.kafka, port=ports.take())
+        (home.kafka / name).unlink()
+        if content is None:
+            (home.kafka / name).mkdir()
+        else:
+            (home.kafka / name).write_bytes(content)
+        with pytest.raises(LocalError, match=why) as caught:
+            prepare(home.kafka, port=ports.take())
+        assert "--fresh" in caught.value.do
+        [finding] = [found for found in examine(home.path, 1) if found.name == "data"]
+        assert finding.state == "problem"
+        assert why.rpartition(" ")[2] in finding.text
+        home.start_over()
+        prepare(home.kafka, port=ports.take())
+
+
+def test_an_identity_that_a_power_cut_emptied_is_no_other_cluster(tmp_path: Path, ports: PortPool) -> None:
+    before = prepare(tmp_path / "kafka", port=ports.take())
+    BrokerFiles(tmp_path / "kafka").identity.write_bytes(b"")
+    assert prepare(tmp_path / "kafka", port=ports.take()).cluster_id == before.cluster_id
+
+
+def test_a_file_in_the_place_of_the_log_is_named(tmp_path: Path, ports: PortPool) -> None:
+    (tmp_path / "kafka").mkdir()
+    (tmp_path / "kafka" / "data").write_text("")
+    with pytest.raises(LocalError, match="Not a directory") as caught:
+        prepare(tmp_path / "kafka", port=ports.take())
+    assert "--fresh" in caught.value.do
 
 
 def test_a_data_directory_that_was_half_made_is_made_anew(tmp_path: Path, ports: PortPool) -> None:

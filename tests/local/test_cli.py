@@ -5,13 +5,18 @@ import importlib.util
 import json
 import os
 import re
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from gateway.stream.tokens import Keys, Role
+from gateway.access.tokens import Keys, Role
 from taxi import __version__
+from taxi.runtime import parts
+from taxi.runtime.parts import Demo, DemoFault, Part, Parts, State
 from tests.local.conftest import Taxi
 from tests.local.test_java import fake_java
 
@@ -72,6 +77,32 @@ def test_ps_without_a_demo_is_an_empty_list(taxi: Taxi) -> None:
     done = taxi("ps", "--json")
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
     assert "No demo runs in .taxi" in done.stderr
+
+
+def test_ps_shows_why_a_part_is_as_it_is_and_what_is_wrong_as_a_whole(taxi: Taxi, tmp_path: Path) -> None:
+    demo = Demo(
+        pid=os.getpid(), created=parts.born(os.getpid()), started_ms=1, url="http://x", bootstrap_servers=""
+    )
+    paused = Part(
+        name="simulator",
+        pid=0,
+        created=0,
+        port=None,
+        admin_port=None,
+        state=State.PAUSED,
+        restarts=0,
+        reason="Only 3 MB are free.",
+    )
+    fault = DemoFault(code="disk_full", text="The city is paused until there is room.")
+    (tmp_path / ".taxi").mkdir()
+    parts.write(tmp_path / ".taxi", Parts(demo=demo, parts=[paused], faults=[fault]))
+    shown = taxi("ps")
+    assert re.search(r"simulator .* paused .* Only 3 MB are free\.", shown.stdout)
+    assert shown.stderr == "The city is paused until there is room.\n"
+    asked = taxi("ps", "--json")
+    [part] = json.loads(asked.stdout)
+    assert (part["state"], part["reason"], part["pid"]) == ("paused", "Only 3 MB are free.", None)
+    assert asked.stderr == shown.stderr
 
 
 @pytest.mark.parametrize("command", [["kill", "gateway-1"], ["status", "--json"]])
@@ -158,6 +189,47 @@ def test_each_services_help_lists_its_settings(taxi: Taxi, kind: str) -> None:
     assert "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092" in done.stdout
     own = {"simulator": "TAXI_DRIVERS=2000", "dispatcher": "TAXI_POLICY=", "gateway": "TAXI_PORT=8000"}
     assert own[kind] in done.stdout
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """Has a status for who shows the token."""
+
+    def do_GET(self) -> None:
+        may = self.headers["Authorization"] == "Bearer secret"
+        self.send_response(200 if may else 401)
+        self.end_headers()
+        self.wfile.write(b'{"city": "manhattan"}' if may else b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def running_demo(tmp_path: Path) -> Iterator[None]:
+    """As much of a demo as `taxi status` asks."""
+    with HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        (tmp_path / ".taxi").mkdir()
+        demo = parts.Demo(pid=1, created=0, started_ms=0, url=url, bootstrap_servers="")
+        parts.write(tmp_path / ".taxi", parts.Parts(demo=demo, parts=[]))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("running_demo")
+def test_the_status_of_this_machine_is_asked_past_every_proxy(taxi: Taxi) -> None:
+    nowhere = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9")
+    done = taxi("status", "--json", TAXI_TOKEN="secret", NO_PROXY="", no_proxy="", **nowhere)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"city": "manhattan"})
+
+
+@pytest.mark.usefixtures("running_demo")
+def test_a_status_that_takes_a_token_says_so(taxi: Taxi) -> None:
+    done = taxi("status", "--json")
+    assert done.returncode == 1
+    assert "401" in done.stderr
+    assert "TAXI_TOKEN" in done.stderr
 
 
 # --- tokens ---------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from taxi.local.ports import PortPool
-from tests.live_demo import until
+from taxistream.local.ports import PortPool
+from testing.live_demo import until
 from tests.local.conftest import NEEDS_KAFKA, STAND_INS, TAXI, Taxi
 
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]

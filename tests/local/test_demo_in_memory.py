@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from taxi.local.ports import PortPool
-from tests.live_demo import LiveDemo, live_demo, until
+from taxistream.local.ports import PortPool
+from testing.live_demo import LiveDemo, live_demo, until
 from tests.local.conftest import Taxi
 
 DRIVERS = 150
@@ -47,7 +47,7 @@ def test_a_city_lives_in_one_process_without_java_and_says_what_it_cannot_show(
         with pytest.raises(urllib.error.HTTPError, match="404"):
             city.get("/api/parts")  # no kill button: there is nothing to kill
         assert city.stop() == 0
-        for words in ("one process, no Kafka", "nothing outlives this process", "nothing was kept"):
+        for words in ("one process, no Kafka", "no data outlives this process", "nothing was kept"):
             assert words in city.printed()
     assert {path.name for path in (tmp_path / "city").iterdir()} == {"taxistream", "lock", "logs"}
 

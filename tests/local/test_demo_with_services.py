@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
-from taxi.local.ports import PortPool
-from tests.live_demo import LiveDemo, live_demo, until
+from taxistream.local.ports import PortPool
+from testing.live_demo import LiveDemo, live_demo, until
 from tests.local.conftest import NEEDS_KAFKA, Taxi
 
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from taxi.local.ports import PortPool
-from tests.dispatcher_kills import kill_again_and_again
-from tests.kafka_server import KafkaServer
+from taxistream.local.ports import PortPool
+from testing.dispatcher_kills import kill_again_and_again
+from testing.kafka_server import KafkaServer
+from testing.real_city import real_city
 from tests.local.conftest import NEEDS_KAFKA
-from tests.real_city import real_city
 
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
 

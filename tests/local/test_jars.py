@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from taxi.local import jars
-from taxi.local.errors import LocalError
-from taxi.local.jars import Jar
+from taxi.runtime.machine_errors import LocalError
+from taxistream.local import jars
+from taxistream.local.jars import Jar
 
 
 @dataclass
@@ -116,8 +116,8 @@ def test_an_interrupted_download_goes_on_where_it_was(
     repository.cut_short.add(last)
     with pytest.raises(LocalError, match="could not be fetched") as caught:
         jars.ensure(tmp_path / "kafka", console(), repository=repository.url)
-    assert "what is finished stays" in caught.value.do
-    assert not jars.are_ready(tmp_path / "kafka")
+    assert "finished jars are kept" in caught.value.do
+    assert jars.missing(tmp_path / "kafka")
     finished = {path.name for path in (tmp_path / "kafka").glob("*.jar")}
     assert three_jars[-1].name not in finished
 
@@ -125,7 +125,7 @@ def test_an_interrupted_download_goes_on_where_it_was(
     repository.asked.clear()
     jars.ensure(tmp_path / "kafka", console(), repository=repository.url)
     assert set(repository.asked) == {jar.path for jar in three_jars if jar.name not in finished}
-    assert jars.are_ready(tmp_path / "kafka")
+    assert not jars.missing(tmp_path / "kafka")
     assert not list((tmp_path / "kafka").glob(".downloading-*"))
 
 

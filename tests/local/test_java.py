@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from taxi.local import java
-from taxi.local.errors import WRONG_USE, LocalError
+from taxi.runtime.machine_errors import WRONG_USE, LocalError
+from taxistream.local import java
 
 
 def fake_java(folder: Path, version: str, *, exit_code: int = 0) -> Path:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from taxi.cli.settings_table import settings
-from taxi.local import disk
 from taxi.runtime.settings import KNOWN, Settings, defaults
 from taxi.topics import specs
+from taxistream.cli.settings_table import settings
+from taxistream.local import disk
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
 SERVICES = ("simulator", "dispatcher", "gateway")

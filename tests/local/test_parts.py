@@ -6,16 +6,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
 
-from taxi.local import parts
-from taxi.local.errors import WRONG_USE, LocalError
-from taxi.local.parts import Demo, Part, Parts, State
+from taxi.runtime import parts
+from taxi.runtime.machine_errors import WRONG_USE, LocalError
+from taxi.runtime.parts import Demo, DemoFault, Part, Parts, State
 
 
 @pytest.fixture
@@ -103,3 +103,86 @@ def test_the_file_has_the_fields_that_others_read(tmp_path: Path) -> None:
     assert raw["demo"].keys() >= {"pid", "started_ms", "url", "bootstrap_servers"}
     wanted = {"name", "pid", "created", "port", "admin_port", "state", "restarts"}
     assert raw["parts"][0].keys() >= wanted
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'{"demo": {"pid": 1', b"\xff\xfe", b"null", b'{"demo": {"pid": -1}}']
+)
+def test_a_file_that_a_power_cut_damaged_is_named_and_does_not_keep_a_demo_from_starting(
+    tmp_path: Path, content: bytes
+) -> None:
+    parts.path(tmp_path).write_bytes(content)
+    with pytest.raises(LocalError, match=r"parts\.json is not readable"):
+        parts.read(tmp_path)
+    assert parts.clear_leftovers(tmp_path) == []
+    file_with(tmp_path, 1, 2.0)
+    assert parts.read(tmp_path) is not None
+
+
+def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
+    parts.path(tmp_path).mkdir()
+    for use in (parts.read, parts.look, parts.faults):
+        with pytest.raises(LocalError, match=r"parts\.json: Is a directory"):
+            use(tmp_path)
+
+
+def test_the_file_is_on_the_disk_before_it_takes_the_place_of_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut leaves an empty file under the new name."""
+    happened: list[str] = []
+    replace, fsync = Path.replace, os.fsync
+
+    def noted(name: str, call: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object) -> object:
+            happened.append(name)
+            return call(*arguments)
+
+        return wrapped
+
+    monkeypatch.setattr(os, "fsync", noted("fsync", fsync))
+    monkeypatch.setattr(Path, "replace", noted("replace", replace))
+    file_with(tmp_path, 1, 2.0)
+    assert happened == ["fsync", "replace"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file without room")
+def test_a_write_without_room_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
+    file_with(tmp_path, 1, 2.0)
+    before = parts.path(tmp_path).read_bytes()
+    (tmp_path / "parts.new").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        file_with(tmp_path, 5, 6.0)
+    assert parts.path(tmp_path).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["parts.json"]
+
+
+def test_the_file_stays_while_a_part_still_runs(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
+    """After a stop that was cut short the next start has to find what is left."""
+    file_with(tmp_path, sleeper.pid, parts.born(sleeper.pid))
+    parts.remove(tmp_path)
+    assert parts.path(tmp_path).exists()
+    assert parts.clear_leftovers(tmp_path) == ["gateway-1"]
+    parts.remove(tmp_path)
+    assert not parts.path(tmp_path).exists()
+
+
+def test_faults_are_those_of_a_demo_that_runs(tmp_path: Path) -> None:
+    file_with(tmp_path, 1, 2.0)
+    known = parts.read(tmp_path)
+    assert known is not None
+    full = DemoFault(code="disk_full", text="Only 3 MB are free.")
+    parts.write(tmp_path, msgspec.structs.replace(known, faults=[full]))
+    assert parts.faults(tmp_path) == [full]
+    gone = msgspec.structs.replace(known.demo, created=1.0)
+    parts.write(tmp_path, Parts(demo=gone, parts=[], faults=[full]))
+    assert parts.faults(tmp_path) == []
+
+
+def test_a_part_whose_process_has_ended_is_not_ready_whatever_the_file_says(tmp_path: Path) -> None:
+    """On a full disk the file may be old."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    file_with(tmp_path, gone.pid, time.time())
+    [part] = parts.look(tmp_path)
+    assert (part.state, part.reason) == (State.RESTARTING, "its process has ended")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from taxi.local.demo import is_ready
-from taxi.local.supervisor import PartSpec, Running
+from taxistream.local.demo import ask
+from taxistream.local.running import PartSpec, ReadinessAnswer, Running
 
 
 @asynccontextmanager
@@ -32,7 +32,7 @@ async def answering(status: str, body: bytes) -> AsyncIterator[int]:
 @asynccontextmanager
 async def running(admin_port: int) -> AsyncIterator[Running]:
     """A part that is somewhere in its start."""
-    spec = PartSpec(name="gateway-1", command=lambda _: (), env=lambda _: os.environ, ready=is_ready)
+    spec = PartSpec(name="gateway-1", command=lambda _: (), env=lambda _: os.environ, ready=ask)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE
     )
@@ -41,20 +41,44 @@ async def running(admin_port: int) -> AsyncIterator[Running]:
     await process.wait()
 
 
-@pytest.mark.parametrize(("status", "ready"), [("200 OK", True), ("503 Service Unavailable", False)])
-async def test_a_part_is_ready_when_it_says_200_itself(status: str, ready: bool) -> None:
+@pytest.mark.parametrize(
+    ("status", "said", "answer"),
+    [
+        ("200 OK", {}, ReadinessAnswer(is_ready=True)),
+        ("503 Service Unavailable", {}, ReadinessAnswer(is_ready=False)),
+        (
+            "503 Service Unavailable",
+            {"reason": "no broker"},
+            ReadinessAnswer(is_ready=False, reason="no broker"),
+        ),
+        (
+            "503 Service Unavailable",
+            {"reason": "starting", "faults": [{"code": "open_transaction", "text": "shop-7 holds it up"}]},
+            ReadinessAnswer(is_ready=False, reason="shop-7 holds it up"),
+        ),
+        (
+            "503 Service Unavailable",
+            {"reason": "starting"},
+            ReadinessAnswer(is_ready=False, reason="starting"),
+        ),
+    ],
+)
+async def test_a_part_is_what_it_says_itself(
+    status: str, said: dict[str, object], answer: ReadinessAnswer
+) -> None:
     async with running(0) as part:
         assert part.process is not None
-        async with answering(status, json.dumps({"pid": part.process.pid}).encode()) as part.admin_port:
-            assert await is_ready(part) is ready
+        body = json.dumps({"pid": part.process.pid, **said}).encode()
+        async with answering(status, body) as part.admin_port:
+            assert await ask(part) == answer
 
 
 @pytest.mark.parametrize("body", [json.dumps({"pid": 1}).encode(), b"[]", b"<html>", b""])
 async def test_what_another_says_on_its_port_does_not_count(body: bytes) -> None:
     async with answering("200 OK", body) as port, running(port) as part:
-        assert not await is_ready(part)
+        assert await ask(part) is None
 
 
-async def test_a_closed_port_is_not_ready() -> None:
+async def test_a_closed_port_is_no_answer() -> None:
     async with running(1) as part:
-        assert not await is_ready(part)
+        assert await ask(part) is None

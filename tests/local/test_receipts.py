@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from taxi import codec
 from taxi import messages as m
 from taxi.bus import Outgoing, Write
-from taxi.bus.kafka import KafkaBus
-from taxi.bus.kafka_admin import KafkaAdmin
-from taxi.local.ports import PortPool
+from taxi.bus.kafka.admin import KafkaAdmin
+from taxi.bus.kafka.bus import KafkaBus
+from taxi.messages import codec
 from taxi.runtime.settings import Settings
 from taxi.topics import EVENTS, specs
-from tests.kafka_server import KafkaServer
+from taxistream.local.ports import PortPool
+from testing.kafka_server import KafkaServer
+from testing.real_city import wait_for
 from tests.local.conftest import NEEDS_KAFKA
-from tests.real_city import wait_for
 
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
 
@@ -95,7 +95,7 @@ def test_no_receipt_is_missing_after_kill_9_and_a_repeat_is_the_same_mail(
         **{key: value for key, value in os.environ.items() if not key.startswith(("KAFKA_", "TAXI_"))},
         "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "TAXI_PREFIX": settings.prefix,
-        "SMTP_PORT": str(port),
+        "SMTP_AT": f"127.0.0.1:{port}",
     }
 
     def started() -> "subprocess.Popen[bytes]":

@@ -13,10 +13,10 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiosmtpd.controller import Controller
 
-from taxi import codec
 from taxi import messages as m
-from taxi.local.ports import PortPool
+from taxi.messages import codec
 from taxi.topics import EVENTS
+from taxistream.local.ports import PortPool
 
 RECEIPTS = Path(__file__).parents[2] / "examples" / "receipts.py"
 TRIP = m.TripCompleted(batch=1, at_ms=1_750_000_000_000, ride="r1", driver=7, attempt=1, trip_s=600)
@@ -56,7 +56,7 @@ def server(ports: PortPool) -> Iterator[tuple[Server, Any]]:
     receipts: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(receipts)
     says, port = Server(), ports.take()
-    receipts.SMTP_AT = "127.0.0.1", port
+    receipts.SMTP_AT = f"127.0.0.1:{port}"
     controller = Controller(says, hostname="127.0.0.1", port=port)
     controller.start()
     yield says, receipts
@@ -91,7 +91,7 @@ def test_a_mail_server_that_is_away_is_waited_for_and_that_is_said(
     _, receipts = server
     with socket.socket() as nobody:  # bound, and listens to nobody
         nobody.bind(("127.0.0.1", 0))
-        receipts.SMTP_AT = nobody.getsockname()
+        receipts.SMTP_AT = ":".join(map(str, nobody.getsockname()))
         assert receipts.deliver(receipts.receipt(TRIP)) is False
     assert "ConnectionRefusedError" in capsys.readouterr().out
 

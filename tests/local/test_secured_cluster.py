@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from taxi.local.broker import LocalBroker, prepare
-from taxi.local.ports import PortPool
-from tests.live_demo import until
+from taxistream.local.broker import LocalBroker, prepare
+from taxistream.local.ports import PortPool
+from testing.live_demo import until
 from tests.local.conftest import NEEDS_KAFKA, Taxi
 from tests.local.secured import PASSWORD, documented_rights, grant, lock
 
@@ -44,6 +44,12 @@ def status(url: str) -> Any:
             return json.load(answer)
     except OSError:
         return None
+
+
+def on_shift(status: Any) -> int:
+    """Drivers who are online, with a ride or without."""
+    drivers = status["drivers"]
+    return int(drivers["total"] - drivers["offline"] - drivers["lost"])
 
 
 async def test_a_city_lives_on_a_cluster_with_tls_passwords_and_the_documented_rights_alone(
@@ -84,7 +90,7 @@ async def test_a_city_lives_on_a_cluster_with_tls_passwords_and_the_documented_r
             for kind in ("dispatcher", "simulator", "gateway"):
                 stack.enter_context(service(kind, as_user(kind), tmp_path / f"{kind}.log"))
             url = f"http://127.0.0.1:{page_port}"
-            until(lambda: (s := status(url)) and s["drivers"]["idle"] >= DRIVERS - 10, 90, "drivers on shift")
+            until(lambda: (s := status(url)) and on_shift(s) >= DRIVERS - 10, 90, "drivers on shift")
             for kind in ("dispatcher", "simulator", "gateway"):
                 said = (tmp_path / f"{kind}.log").read_text()
                 assert "AuthorizationFailed" not in said, said

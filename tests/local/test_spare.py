@@ -12,11 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from taxi.local import parts as parts_file
-from taxi.local import spare as spares_module
-from taxi.local import supervisor as module
-from taxi.local.spare import Spares
-from taxi.local.supervisor import PartSpec, Stage
+from taxi.runtime import parts as parts_file
+from taxistream.local import spare as spares_module
+from taxistream.local import supervisor as module
+from taxistream.local.running import PartSpec
+from taxistream.local.spare import Spares
+from taxistream.local.supervisor import StartStage
 from tests.local.test_supervisor import at_work, spec, until
 
 LOADED = """
@@ -61,7 +62,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_loaded_process_takes_the_place_of_a_killed_one_and_another_follows(
     tmp_path: Path, children: Children
 ) -> None:
-    async with at_work(tmp_path, Stage((spared(tmp_path, "one"), spared(tmp_path, "two")))) as scene:
+    async with at_work(tmp_path, StartStage((spared(tmp_path, "one"), spared(tmp_path, "two")))) as scene:
         parts = {scene.part(name).pid for name in ("one", "two")}
         for restarts in (1, 2):
             await until(lambda: scene.supervisor.spare_pids, "a spare")
@@ -80,7 +81,7 @@ async def test_a_loaded_process_takes_the_place_of_a_killed_one_and_another_foll
 
 async def test_without_a_spare_a_part_starts_from_nothing(tmp_path: Path, children: Children) -> None:
     part = replace(spared(tmp_path, "one"), spare_env=None)
-    async with at_work(tmp_path, Stage((part,))) as scene:
+    async with at_work(tmp_path, StartStage((part,))) as scene:
         before = parts_file.kill(tmp_path, "one")
         await until(lambda: scene.is_ready("one", restarts=1), "one is back")
         assert children() == {scene.part("one").pid} != {before.pid}
@@ -125,3 +126,19 @@ async def test_a_spare_ends_when_nobody_can_need_it_any_more() -> None:
     process.stdin.close()
     async with asyncio.timeout(20):
         assert await process.wait() == 0
+
+
+async def test_a_spare_takes_variables_and_a_log_that_are_not_utf_8(tmp_path: Path) -> None:
+    """The system hands such bytes on, so they must neither end the supervisor nor be changed."""
+    odd = os.fsdecode(b"caf\xe9")
+    log, there = tmp_path / odd, tmp_path / "there"
+    spares = Spares()
+    await spares.prepare(COMMAND, os.environ)
+    environ = {**os.environ, "WHO": odd, "THERE": str(there), odd: "x"}
+    process = spares.take(COMMAND, environ, log)
+    assert process is not None
+    await until(there.exists, "it has its place")
+    assert b"out caf" in log.read_bytes()
+
+    process.kill()
+    await process.wait()

@@ -13,11 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from taxi.local import parts as parts_file
-from taxi.local import supervisor as module
-from taxi.local.errors import FAILED, WRONG_USE, LocalError
-from taxi.local.parts import Demo, Part, State
-from taxi.local.supervisor import PartSpec, Running, Stage, Supervisor
+from taxi.runtime import parts as parts_file
+from taxi.runtime.machine_errors import FAILED, WRONG_USE, LocalError
+from taxi.runtime.parts import Demo, DemoFault, Part, State
+from taxistream.local import supervisor as module
+from taxistream.local.running import PartSpec, ReadinessAnswer, Running
+from taxistream.local.supervisor import StartStage, Supervisor
 
 OBEDIENT = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(0)); {0}time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); {0}time.sleep(60)"
@@ -37,6 +38,18 @@ class Diary:
         assert again_in_s < 5
         self.lines.append((part.name, how))
 
+    def waits(self, part: Part) -> None:
+        self.lines.append((part.name, f"waits: {part.reason}"))
+
+    def paused(self, part: Part) -> None:
+        self.lines.append((part.name, "paused"))
+
+    def fault(self, fault: DemoFault) -> None:
+        self.lines.append((fault.code, fault.text))
+
+    def cleared(self, fault: DemoFault) -> None:
+        self.lines.append((fault.code, "cleared"))
+
     def stopping(self) -> None:
         self.lines.append(("", "stopping"))
 
@@ -45,8 +58,8 @@ def spec(name: str, folder: Path, code: str = OBEDIENT, *, stop_s_max: float = 5
     """A part that is ready once its file is there; it writes that file itself."""
     program = code.format(f"open({str(folder / name)!r}, 'w').close(); ")
 
-    async def is_there(_: Running) -> bool:
-        return (folder / name).exists()
+    async def is_there(_: Running) -> ReadinessAnswer | None:
+        return ReadinessAnswer(is_ready=True) if (folder / name).exists() else None
 
     return PartSpec(
         name=name,
@@ -88,7 +101,7 @@ class Scene:
         await self.task
 
 
-def supervisor(folder: Path, *stages: Stage, diary: Diary | None = None) -> Supervisor:
+def supervisor(folder: Path, *stages: StartStage, diary: Diary | None = None) -> Supervisor:
     demo = Demo(
         pid=os.getpid(), created=parts_file.born(os.getpid()), started_ms=1, url="", bootstrap_servers=""
     )
@@ -96,7 +109,7 @@ def supervisor(folder: Path, *stages: Stage, diary: Diary | None = None) -> Supe
 
 
 @asynccontextmanager
-async def at_work(folder: Path, *stages: Stage) -> AsyncIterator[Scene]:
+async def at_work(folder: Path, *stages: StartStage) -> AsyncIterator[Scene]:
     diary = Diary()
     boss = supervisor(folder, *stages, diary=diary)
     task = asyncio.create_task(boss.run())
@@ -118,14 +131,14 @@ async def test_stages_start_one_after_the_other_with_what_lies_between(tmp_path:
         assert not (tmp_path / "service").exists()
         happened.append("between")
 
-    first = Stage((spec("broker", tmp_path),), then=between)
-    async with at_work(tmp_path, first, Stage((spec("service", tmp_path),))) as scene:
+    first = StartStage((spec("broker", tmp_path),), then=between)
+    async with at_work(tmp_path, first, StartStage((spec("service", tmp_path),))) as scene:
         assert happened == ["between"]
         assert scene.diary.lines == [("broker", "ready"), ("service", "ready")]
 
 
 async def test_a_killed_part_is_started_again(tmp_path: Path) -> None:
-    async with at_work(tmp_path, Stage((spec("one", tmp_path), spec("two", tmp_path)))) as scene:
+    async with at_work(tmp_path, StartStage((spec("one", tmp_path), spec("two", tmp_path)))) as scene:
         before = parts_file.kill(tmp_path, "one")
         await until(lambda: scene.is_ready("one", restarts=1), "one runs again")
         assert scene.part("one").pid != before.pid
@@ -138,7 +151,7 @@ async def test_a_part_that_crashes_again_and_again_is_given_more_time(
 ) -> None:
     monkeypatch.setattr(module, "BACKOFF_S", (0.0, 0.01, 0.02))
     pauses: list[float] = []
-    async with at_work(tmp_path, Stage((spec("one", tmp_path),))) as scene:
+    async with at_work(tmp_path, StartStage((spec("one", tmp_path),))) as scene:
         scene.diary.died = lambda part, how, again_in_s: pauses.append(again_in_s)  # type: ignore[method-assign]
         for crash in range(4):
             await until(lambda n=crash: scene.is_ready("one", restarts=n), "ready")  # type: ignore[misc]
@@ -160,7 +173,8 @@ async def test_all_stop_in_reverse_order_and_none_is_left(tmp_path: Path) -> Non
         "{0}time.sleep(60)"
     )
     stages = [
-        Stage((spec(name, tmp_path, code.replace("NAME", name)),)) for name in ("first", "second", "third")
+        StartStage((spec(name, tmp_path, code.replace("NAME", name)),))
+        for name in ("first", "second", "third")
     ]
     async with at_work(tmp_path, *stages) as scene:
         pids = [part.pid for part in parts_file.look(tmp_path)]
@@ -170,7 +184,7 @@ async def test_all_stop_in_reverse_order_and_none_is_left(tmp_path: Path) -> Non
 
 
 async def test_a_part_that_ignores_sigterm_is_killed_after_its_time(tmp_path: Path) -> None:
-    async with at_work(tmp_path, Stage((spec("deaf", tmp_path, STUBBORN, stop_s_max=0.2),))) as scene:
+    async with at_work(tmp_path, StartStage((spec("deaf", tmp_path, STUBBORN, stop_s_max=0.2),))) as scene:
         pid = scene.part("deaf").pid
         await scene.end()
     assert pid is not None
@@ -178,7 +192,7 @@ async def test_a_part_that_ignores_sigterm_is_killed_after_its_time(tmp_path: Pa
 
 
 async def test_asked_twice_it_does_not_wait(tmp_path: Path) -> None:
-    async with at_work(tmp_path, Stage((spec("deaf", tmp_path, STUBBORN, stop_s_max=600),))) as scene:
+    async with at_work(tmp_path, StartStage((spec("deaf", tmp_path, STUBBORN, stop_s_max=600),))) as scene:
         scene.supervisor.stop()
         scene.supervisor.stop()
         async with asyncio.timeout(10):
@@ -186,7 +200,7 @@ async def test_asked_twice_it_does_not_wait(tmp_path: Path) -> None:
 
 
 async def test_a_frozen_part_still_stops(tmp_path: Path) -> None:
-    async with at_work(tmp_path, Stage((spec("frozen", tmp_path),))) as scene:
+    async with at_work(tmp_path, StartStage((spec("frozen", tmp_path),))) as scene:
         pid = scene.part("frozen").pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
@@ -202,7 +216,7 @@ async def test_a_part_that_never_starts_ends_the_demo_with_the_end_of_its_log(
     broken = f"import sys; print('no such policy', flush=True); sys.exit({code})"
     good, bad = spec("good", tmp_path), spec("bad", tmp_path, broken)
     with pytest.raises(LocalError, match=f"bad ended with exit code {code} while starting") as caught:
-        await supervisor(tmp_path, Stage((good,)), Stage((bad,))).run()
+        await supervisor(tmp_path, StartStage((good,)), StartStage((bad,))).run()
     assert caught.value.code == expected
     assert caught.value.details.count("no such policy") == starts
     assert "bad.log" in caught.value.do
@@ -220,14 +234,14 @@ async def test_an_error_between_stages_stops_everything(tmp_path: Path) -> None:
         await refuse()
 
     with pytest.raises(LocalError, match="The cluster refuses"):
-        await supervisor(tmp_path, Stage((spec("broker", tmp_path),), then=note)).run()
+        await supervisor(tmp_path, StartStage((spec("broker", tmp_path),), then=note)).run()
     assert pids[0] is not None
     assert not psutil.pid_exists(pids[0])
 
 
 async def test_a_part_that_is_never_ready_is_ended_after_its_time(tmp_path: Path) -> None:
-    async def never(_: Running) -> bool:
-        return False
+    async def never(_: Running) -> None:
+        return None
 
     slow = PartSpec(
         name="slow",
@@ -237,22 +251,23 @@ async def test_a_part_that_is_never_ready_is_ended_after_its_time(tmp_path: Path
         start_s_max=0.2,
     )
     with pytest.raises(LocalError, match="slow was not ready within 0 s while starting"):
-        await supervisor(tmp_path, Stage((slow,))).run()
+        await supervisor(tmp_path, StartStage((slow,))).run()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent is gone")
 async def test_no_part_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     child = tmp_path / "child"
     program = (
-        "import os, subprocess, sys, time; from taxi.local.child import on_a_leash; "
-        "p = subprocess.Popen(on_a_leash([sys.executable, '-c', 'import time; time.sleep(60)'])); "
+        "import os, subprocess, sys, time; from taxistream.local.child import with_parent_death_signal; "
+        "p = subprocess.Popen(with_parent_death_signal([sys.executable, "
+        "'-c', 'import time; time.sleep(60)'])); "
         f"name = {str(child)!r}; open(name + '.new', 'w').write(str(p.pid)); os.rename(name + '.new', name); "
         "time.sleep(60)"
     )
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
     await until(child.exists, "the child runs")
     process = psutil.Process(int(child.read_text()))
-    await until(lambda: "leash.py" not in " ".join(process.cmdline()), "the leash is on")
+    await until(lambda: "parent_death.py" not in " ".join(process.cmdline()), "the leash is on")
     parent.kill()
     await parent.wait()
     await until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "gone too")

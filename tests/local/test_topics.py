@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from taxi.bus.kafka_admin import KafkaAdmin, Topic
-from taxi.local.broker import local_broker
-from taxi.local.ports import PortPool
-from taxi.local.topics import Difference, differences
+from taxi.bus.kafka.admin import KafkaAdmin, TopicDescription
 from taxi.runtime.settings import Settings
 from taxi.topics import COMMANDS, EVENTS, LOCATIONS, TopicSpec, specs
+from taxistream.local.broker import local_broker
+from taxistream.local.ports import PortPool
+from taxistream.local.topics import TopicDifference, differences
 from tests.local.conftest import Taxi
 
 SPEC = TopicSpec("t", {"cleanup.policy": "delete", "retention.ms": "5"})
@@ -19,14 +19,16 @@ SPEC = TopicSpec("t", {"cleanup.policy": "delete", "retention.ms": "5"})
 
 def test_a_topic_as_wanted_has_no_difference() -> None:
     extra = {**SPEC.config, "compression.type": "zstd"}
-    assert differences(SPEC, Topic("t", 3, 1, extra), 3) == []
+    assert differences(SPEC, TopicDescription("t", 3, 1, extra), 3) == []
 
 
 def test_settings_and_partitions_that_differ_are_named() -> None:
-    assert differences(SPEC, Topic("t", 1, 1, {"retention.ms": "6"}), 2) == [
-        Difference("t", "cleanup.policy", "delete", "the cluster's default"),
-        Difference("t", "retention.ms", "5", "6"),
-        Difference("t", "partitions", "2", "1"),
+    assert differences(
+        SPEC, TopicDescription("t", 1, 1, {"cleanup.policy": "compact", "retention.ms": "6"}), 2
+    ) == [
+        TopicDifference("t", "cleanup.policy", "delete", "compact", essential=True),
+        TopicDifference("t", "retention.ms", "5", "6", essential=True),
+        TopicDifference("t", "partitions", "2", "1", essential=True),
     ]
 
 
@@ -51,7 +53,7 @@ async def test_topics_are_made_once_and_checked_ever_after(
         assert taxi("topics", "--check", **cluster).returncode == 0
         bounded = taxi("topics", "--check", "--bounded", **cluster)
         assert bounded.returncode == 1
-        assert f"{LOCATIONS:<20} retention.bytes: the cluster's default, not" in bounded.stdout
+        assert f"{LOCATIONS:<20} retention.bytes: -1, not" in bounded.stdout
 
         async with KafkaAdmin.connect(Settings.from_env(cluster)) as admin:
             assert set(await admin.describe_topics([COMMANDS, EVENTS])) == {COMMANDS, EVENTS}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from taxi.local.ports import PortPool
-from tests.kafka_server import KafkaServer
+from taxistream.local.ports import PortPool
+from testing.kafka_server import KafkaServer
+from testing.real_city import RealPart, real_city, wait_for
 from tests.local.conftest import NEEDS_KAFKA
-from tests.real_city import RealPart, real_city, wait_for
 
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A dispatcher that slept past its session: it is fenced, says so, joins again, and fences nobody."""
+"""A dispatcher suspended past its session: it is fenced, logs it, joins again, and fences no other."""
 
 import uuid
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from taxi.local.ports import PortPool
-from tests.kafka_server import KafkaServer
+from taxistream.local.ports import PortPool
+from testing.kafka_server import KafkaServer
+from testing.real_city import RealCity, RealPart, real_city, wait_for
 from tests.local.conftest import NEEDS_KAFKA
-from tests.real_city import RealCity, RealPart, real_city, wait_for
 
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
 

@@ -10,15 +10,15 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from dispatcher.core import decide
-from dispatcher.limits import Limits
+from dispatcher.limits import DecisionLimits
 from dispatcher.policies.tuning import Tuning
-from taxi import codec
 from taxi import messages as m
-from taxi.city import CityState
-from taxi.newest import NewestFixes
-from taxi.states import DriverStatus, RideState
+from taxi.messages import codec
+from taxi.messages.states import DriverStatus, RideState
+from taxi.positions.newest import NewestFixes
+from taxi.state import NOT_YET, CityState
 from taxi.topics import EVENTS
-from tests.unit.dispatcher.town import GRID, Town, corner
+from testing.core_harness import GRID, CoreHarness, corner
 
 DRIVERS = st.integers(1, 4)
 RIDES = st.sampled_from("abcdefghijkl")
@@ -29,7 +29,7 @@ STAGES = {
     RideState.ARRIVED: "picked_up",
     RideState.ON_TRIP: "dropped_off",
 }
-LIMITS = Limits(
+LIMITS = DecisionLimits(
     patience_ms=40_000, no_show_ms=20_000, lost_on_trip_ms=30_000, pickup_ms_max=60_000, trip_ms_max=90_000
 )
 
@@ -43,15 +43,20 @@ RESTLESS = Tuning(
 """Everything that may happen before a pickup happens often."""
 
 
+def put_off(event: m.AnyEvent) -> bool:
+    """Whether the command that this event answers may be decided when it comes again."""
+    return isinstance(event, m.CommandRejected) and event.reason in NOT_YET
+
+
 class Life(RuleBasedStateMachine):
     """People who say anything at all; a clock that moves in uneven steps."""
 
     @initialize(policy=st.sampled_from(["greedy", "fifo", "batched", "batched"]))
     def begin(self, policy: str) -> None:
-        self.town = Town(policy=policy, limits=LIMITS, tuning=RESTLESS)
+        self.core = CoreHarness(policy=policy, limits=LIMITS, tuning=RESTLESS)
         self.said: list[m.AnyCommand] = []
         self.serial = 0
-        self.town.drivers(d1=0, d2=20)
+        self.core.drivers(d1=0, d2=20)
         self.told = {"1:online", "2:online"}
         self.reader = CityState()
         self.read = 0
@@ -80,32 +85,32 @@ class Life(RuleBasedStateMachine):
 
     @rule(accept=st.booleans())
     def answer_what_is_offered(self, accept: bool) -> None:
-        for ride in self.town.city.rides.values():
+        for ride in self.core.city.rides.values():
             if ride.state is RideState.OFFERED:
                 fields = {"driver": ride.driver, "ride": ride.ride, "attempt": ride.attempt}
                 self.say(m.AnswerOffer, accept=accept, **fields)
 
     @rule()
     def refuse_what_was_ordered(self) -> None:
-        for ride in self.town.city.rides.values():
+        for ride in self.core.city.rides.values():
             if ride.ordered and ride.state is RideState.ASSIGNED:
                 fields = {"driver": ride.driver, "ride": ride.ride, "attempt": ride.attempt}
                 self.say(m.AnswerOffer, accept=False, **fields)
 
     @rule(stage=st.sampled_from(["arrived", "picked_up", "dropped_off", "no_show", "nonsense"]))
     def report(self, stage: str) -> None:
-        for ride in self.town.city.rides.values():
+        for ride in self.core.city.rides.values():
             if ride.state in BUSY:
                 fields = {"driver": ride.driver, "ride": ride.ride, "attempt": ride.attempt}
                 self.say(m.ReportProgress, stage=stage, **fields)
 
     @rule(driver=DRIVERS, node=NODES)
     def appear(self, driver: int, node: int) -> None:
-        self.town.where[driver] = node
+        self.core.where[driver] = node
 
     @rule(driver=DRIVERS)
     def vanish(self, driver: int) -> None:
-        self.town.where.pop(driver, None)
+        self.core.where.pop(driver, None)
 
     @rule(rounds=st.integers(1, 5), ride=RIDES, pickup=NODES)
     def everybody_does_as_told(self, rounds: int, ride: str, pickup: int) -> None:
@@ -113,7 +118,7 @@ class Life(RuleBasedStateMachine):
         self.request(ride, pickup, 35)
         for _ in range(rounds):
             self.answer_what_is_offered(accept=True)
-            for held in self.town.city.rides.values():
+            for held in self.core.city.rides.values():
                 if (stage := STAGES.get(held.state)) is not None:
                     fields = {"driver": held.driver, "ride": held.ride, "attempt": held.attempt}
                     self.say(m.ReportProgress, stage=stage, **fields)
@@ -122,9 +127,9 @@ class Life(RuleBasedStateMachine):
     @rule(times=st.integers(1, 12))
     def whoever_has_a_ride_falls_silent(self, times: int) -> None:
         """While others are heard: driver 7 has no shift, but a transmitter."""
-        self.town.where[7] = 0
-        for driver in [ride.driver for ride in self.town.city.rides.values() if ride.state in BUSY]:
-            self.town.where.pop(driver or 0, None)
+        self.core.where[7] = 0
+        for driver in [ride.driver for ride in self.core.city.rides.values() if ride.state in BUSY]:
+            self.core.where.pop(driver or 0, None)
         for _ in range(times):
             self.pass_time(4_000, repeat=False)
 
@@ -135,15 +140,17 @@ class Life(RuleBasedStateMachine):
 
     @rule(after_ms=st.sampled_from([100, 2_000, 4_000, 16_000]), repeat=st.booleans())
     def pass_time(self, after_ms: int, repeat: bool) -> None:
-        """Decide; every command is answered by its id exactly once, a repeat never."""
+        """Decide; every command is answered, and decided once: a repeat only if it was put off before."""
         commands = self.said + (self.said if repeat else [])
-        before = self.town.city.to_bytes(), msgspec.json.encode(self.town.newest)
-        events = self.town.step(*commands, after_ms=after_ms)
+        before = self.core.city.to_bytes(), msgspec.json.encode(self.core.newest)
+        events = self.core.step(*commands, after_ms=after_ms)
         self.decide_again(*before)
         self.follow()
         answered = Counter(event.command_id for event in events if event.command_id is not None)
         assert set(answered) == {command.command_id for command in self.said}
-        assert all(count == 1 for count in answered.values())
+        decided = Counter(event.command_id for event in events if event.command_id and not put_off(event))
+        assert all(count == 1 for count in decided.values())
+        assert repeat or all(count == 1 for count in answered.values())
         assert not set(answered) & self.told
         self.told |= set(answered)
         self.said = []
@@ -151,26 +158,26 @@ class Life(RuleBasedStateMachine):
     def decide_again(self, city: bytes, newest: bytes) -> None:
         """From the bytes of the state before, the same cut gives the same events byte for byte."""
         known = msgspec.json.decode(newest, type=NewestFixes)
-        cut = self.town.cuts[-1]
-        again = decide(CityState.from_bytes(city), known, cut, GRID, self.town.mandate)
-        made = self.town.log[-len(again) :]
+        cut = self.core.cuts[-1]
+        again = decide(CityState.from_bytes(city), known, cut, GRID, self.core.decision_config)
+        made = self.core.log[-len(again) :]
         assert [codec.encode(one.event) for one in again] == [codec.encode(one.event) for one in made]
         assert [one.trace for one in again] == [one.trace for one in made]
 
     def follow(self) -> None:
         """Whoever reads the JSON of the log, and forgets all but a snapshot now and then, holds the same."""
-        for record in self.town.records()[self.read :]:
+        for record in self.core.records()[self.read :]:
             self.reader.apply(codec.decode(EVENTS, record))
-        self.read = len(self.town.log)
-        assert self.reader.to_bytes() == self.town.city.to_bytes()
+        self.read = len(self.core.log)
+        assert self.reader.to_bytes() == self.core.city.to_bytes()
         self.reader = CityState.from_bytes(self.reader.to_bytes())
-        assert self.reader == self.town.city
+        assert self.reader == self.core.city
 
     @invariant()
     def nobody_is_on_two_rides(self) -> None:
-        if not hasattr(self, "town"):
+        if not hasattr(self, "core"):
             return
-        city = self.town.city
+        city = self.core.city
         held = [ride.driver for ride in city.rides.values() if ride.state in BUSY]
         assert None not in held
         assert len(set(held)) == len(held)
@@ -183,31 +190,31 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def every_ride_stands_where_it_is_looked_for(self) -> None:
-        if not hasattr(self, "town"):
+        if not hasattr(self, "core"):
             return
-        city = self.town.city
+        city = self.core.city
         assert city.by_state == CityState.from_bytes(city.to_bytes()).by_state
 
     def teardown(self) -> None:
         """Left alone, every ride ends; and the whole story is decided alike again."""
-        if not hasattr(self, "town"):
+        if not hasattr(self, "core"):
             return
-        self.town.step(*self.said)
-        self.town.where = {7: 0}
+        self.core.step(*self.said)
+        self.core.where = {7: 0}
         for _ in range(16):
-            self.town.step(after_ms=12_000)
-        assert all(ride.ended_ms for ride in self.town.city.rides.values())
+            self.core.step(after_ms=12_000)
+        assert all(ride.ended_ms for ride in self.core.city.rides.values())
         city, newest = CityState(), NewestFixes()
         again = [
             codec.encode(one.event)
-            for cut in self.town.cuts
-            for one in decide(city, newest, cut, GRID, self.town.mandate)
+            for cut in self.core.cuts
+            for one in decide(city, newest, cut, GRID, self.core.decision_config)
         ]
-        assert again == [codec.encode(one.event) for one in self.town.log]
+        assert again == [codec.encode(one.event) for one in self.core.log]
         folded = CityState()
-        for one in self.town.log:
+        for one in self.core.log:
             folded.apply(one.event)
-        assert folded.to_bytes() == self.town.city.to_bytes()
+        assert folded.to_bytes() == self.core.city.to_bytes()
 
 
 Life.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Matching against brute force: the cheapest there is, chains whole, nobody twice."""
+"""Matching compared with brute force: it is the cheapest, chains are complete, no driver occurs twice."""
 
 from itertools import permutations
 from typing import Any
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dispatcher.policies import POLICIES, Chain, Offer
 from dispatcher.policies.assignment import UNSERVED_MS, Pairs, cheapest, nearest
 from dispatcher.policies.market import FAR_S, Market
-from tests.unit.dispatcher.markets import FIRST_DRIVER, market
+from testing.dispatcher_markets import FIRST_DRIVER, market
 
 NEVER = int(FAR_S)
 PLAIN: dict[str, Any] = {"ageing_ms_per_s": 0, "value_permille": 0}

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from dispatcher.trips import Trips
 from taxi import messages as m
-from taxi.city import EVENTS_LOST, CityState
-from taxi.roads_grid import grid_city
-from taxi.states import RideState
+from taxi.messages.states import RideState
+from taxi.roads.grid import grid_city
+from taxi.state import EVENTS_LOST, CityState
 
 GRID = grid_city(5, 5).prepare()
 RIDES = 3
@@ -23,7 +23,7 @@ STEP = st.one_of(LOOK, LOOK, BEGIN, BEGIN, END, LOSE)
 STEPS = st.lists(st.tuples(st.integers(0, 100_000), STEP), min_size=5, max_size=30)
 
 
-class Story:
+class Scenario:
     """Trips that begin and end; driver n has ride n, again and again under the same name."""
 
     def __init__(self) -> None:
@@ -78,17 +78,17 @@ class Story:
 def test_a_look_at_what_is_due_is_as_good_as_a_look_at_everything(
     steps: list[tuple[int, tuple[Any, ...]]],
 ) -> None:
-    story = Story()
+    scenario = Scenario()
     for pause_ms, (name, *fields) in steps:
-        story.now_ms += pause_ms
-        getattr(story, name)(*fields)
-    story.look(100, 600_000)
+        scenario.now_ms += pause_ms
+        getattr(scenario, name)(*fields)
+    scenario.look(100, 600_000)
 
 
 def test_what_is_remembered_is_no_part_of_the_state() -> None:
-    looked_at, left_alone = Story(), Story()
-    for story in (looked_at, left_alone):
-        story.begin(1, 0, 7)
+    looked_at, left_alone = Scenario(), Scenario()
+    for scenario in (looked_at, left_alone):
+        scenario.begin(1, 0, 7)
     looked_at.look(100, 600_000)
     assert looked_at.city == left_alone.city
     assert looked_at.city.to_bytes() == left_alone.city.to_bytes()
@@ -96,29 +96,29 @@ def test_what_is_remembered_is_no_part_of_the_state() -> None:
 
 
 def test_of_trips_that_are_over_nothing_stays() -> None:
-    story = Story()
+    scenario = Scenario()
     for n in range(1, RIDES + 1):
-        story.begin(n, 0, n)
-    story.look(100, 600_000)
+        scenario.begin(n, 0, n)
+    scenario.look(100, 600_000)
     for n in range(1, RIDES + 1):
-        story.end(n, is_forgotten=True)
-    story.look(100, 600_000)
-    assert Trips.of(story.city).remembered == 0
+        scenario.end(n, is_forgotten=True)
+    scenario.look(100, 600_000)
+    assert Trips.of(scenario.city).remembered == 0
 
 
 def test_who_was_there_sooner_than_expected_is_not_waited_for() -> None:
-    story = Story()
-    story.begin(1, 0, 24)
-    story.look(100, 600_000)
-    story.end(1, is_forgotten=False)
-    story.look(100, 600_000)
+    scenario = Scenario()
+    scenario.begin(1, 0, 24)
+    scenario.look(100, 600_000)
+    scenario.end(1, is_forgotten=False)
+    scenario.look(100, 600_000)
 
 
 def test_a_name_that_comes_again_is_another_ride() -> None:
-    story = Story()
-    story.begin(1, 0, 24)
-    story.look(100, 600_000)
-    story.lose()
-    story.now_ms += 5_000
-    story.begin(1, 3, 17)
-    story.look(100, 600_000)
+    scenario = Scenario()
+    scenario.begin(1, 0, 24)
+    scenario.look(100, 600_000)
+    scenario.lose()
+    scenario.now_ms += 5_000
+    scenario.begin(1, 3, 17)
+    scenario.look(100, 600_000)

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taxi import codec
 from taxi.bus import Record
-from taxi.codec import DecodeError
-from taxi.fix_columns import FixColumns, read_fixes
-from taxi.messages import Fix
+from taxi.messages import Fix, codec
+from taxi.messages.codec import DecodeError
+from taxi.positions.columns import FixColumns, read_fixes
 from taxi.topics import LOCATIONS
 
 GOOD = b'{"type":"Fix","driver":7,"at_ms":5,"lng":-73.9,"lat":40.7}'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drivers who fall silent while a client is away and gateways come and go: nobody may stay as a ghost.
+"""Drivers who fall silent while a client is disconnected and gateways restart: none may stay as a ghost.
 
 The state that shows this bug is rare in a living city: a driver must expire before a new gateway's window
 begins, and a client must still hold him. Here a machine looks for it step by step.
@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from gateway.city.view import View
-from taxi import codec
+from gateway.view.city_view import CityView
 from taxi import messages as m
-from taxi.client.decode import decode_cut
+from taxi.client.decode import decode_update
+from taxi.client.replica import Replica
 from taxi.client.rows import StreamError
-from taxi.client.state import ClientState
 from taxi.cursor import Cursor
-from tests.property.gateway_log import EPOCH, T0, Box, Log, Oracle, advance, booted
+from taxi.messages import codec
+from testing.gateway_log import EPOCH, T0, Box, Log, Oracle, advance, booted
 from tests.property.test_gateway_replay import window_equal_to_expiry
 
 A, B = (-73.979, 40.751), (-73.969, 40.751)
@@ -33,16 +33,16 @@ class Ghosts(RuleBasedStateMachine):
         self.log = Log()
         self.now_ms = T0
         self.batches = 0
-        self.view: View | None = None
-        self.clients: list[tuple[Box | None, ClientState]] = []
+        self.view: CityView | None = None
+        self.clients: list[tuple[Box | None, Replica]] = []
 
     @initialize()
     def a_city_is_born(self) -> None:
         self.batch(m.EpochStarted(batch=1, at_ms=self.now_ms, epoch=EPOCH, city="grid"))
         self.view = booted(Oracle(self.log), 0, self.ev)
         for box in BOXES:
-            client = ClientState(epoch=EPOCH)
-            client.apply(decode_cut(self.view.diff(None, None, self.view.area(box))))
+            client = Replica(epoch=EPOCH)
+            client.apply(decode_update(self.view.diff(None, None, self.view.area(box))))
             self.clients.append((box, client))
 
     @property
@@ -82,7 +82,7 @@ class Ghosts(RuleBasedStateMachine):
             return
         area = self.view.area(box)
         served = client.cursor is not None and self.view.serves(client.cursor)
-        client.apply(decode_cut(self.view.diff(client.cursor if served else None, area, area)))
+        client.apply(decode_update(self.view.diff(client.cursor if served else None, area, area)))
         Oracle(self.log).assert_right(client, box)
 
     @property

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where cars can turn is the same whatever was asked before, and whoever of them stands where they stood."""
+"""The result for a car does not depend on earlier calls, or on which cars have not moved."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taxi.roads_grid import grid_city
-from taxi.roads_places import Places
+from taxi.roads.grid import grid_city
+from taxi.roads.places import Places
 
 GRID = grid_city(4, 4)
 STREETS = np.array([GRID.place(node) for node in range(GRID.n_nodes)])

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from simulator.drivers import BREAK, Drivers
 from simulator.outbox import Outbox
-from simulator.settings import Habits
+from simulator.settings import CityBehavior
 from simulator.streets import Streets
-from simulator.world import Stage, World
+from simulator.world import RideStage, World
 from taxi import messages as m
-from taxi.roads import TripDemand
-from taxi.roads_grid import grid_city
-from taxi.states import RideState
-from tests.unit.simulator.obliging import Obliging
-from tests.unit.simulator.worlds import QUICK, START_MS, world_of
+from taxi.messages.states import RideState
+from taxi.roads.grid import grid_city
+from taxi.roads.network import TripDemand
+from testing.simulator_obliging import Obliging
+from testing.simulator_worlds import QUICK, START_MS, world_of
 
 ROADS = grid_city(4, 3, block_m=100.0)
 STREETS = Streets(ROADS, TripDemand.uniform(ROADS.n_nodes))
-HABITS = msgspec.structs.replace(
+BEHAVIOR = msgspec.structs.replace(
     QUICK,
     no_show_share=0.2,
     no_show_s=5.0,
@@ -36,7 +36,7 @@ HABITS = msgspec.structs.replace(
 HELD = (RideState.OFFERED, RideState.ASSIGNED, RideState.ARRIVED)
 
 
-class Story:
+class Scenario:
     """A world, a dispatcher that does as fate tells it, and a network that loses and repeats."""
 
     def __init__(self, seed: int) -> None:
@@ -57,7 +57,7 @@ class Story:
             6,
             seed=self.seed,
             rate_per_s=0.3,
-            habits=HABITS,
+            behavior=BEHAVIOR,
             state=self.dispatcher.state,
             now_ms=self.now_ms,
         )
@@ -104,9 +104,9 @@ class Story:
                 assert job is not None
                 assert (job.ride, job.attempt) == (ride.ride, ride.attempt)
                 assert job.stage >= {
-                    RideState.ARRIVED: Stage.BOARDING,
-                    RideState.ON_TRIP: Stage.TO_DROPOFF,
-                }.get(ride.state, Stage.TO_PICKUP)
+                    RideState.ARRIVED: RideStage.BOARDING,
+                    RideState.ON_TRIP: RideStage.TO_DROPOFF,
+                }.get(ride.state, RideStage.TO_PICKUP)
         assert np.isfinite(self.world.fleet.see(np.arange(6)).points).all()
 
 
@@ -162,52 +162,52 @@ ACTIONS = st.one_of(
 )
 
 
-def act(story: Story, name: str, what: Any) -> None:
+def act(scenario: Scenario, name: str, what: Any) -> None:
     match name:
         case "live":
-            story.live(what)
+            scenario.live(what)
         case "sleep":
-            story.sleep(what)
+            scenario.sleep(what)
         case "batch":
             lose, repeat, offers = what
-            story.batch(lose=lose, repeat=repeat, offers=offers)
+            scenario.batch(lose=lose, repeat=repeat, offers=offers)
         case "strike":
-            story.strike(*what)
+            scenario.strike(*what)
         case _:
-            story.restart()
+            scenario.restart()
 
 
 @settings(deadline=None, max_examples=120)
 @given(st.integers(0, 99), st.lists(ACTIONS, max_size=60))
-def test_any_story_leaves_every_driver_on_the_one_ride_of_the_log(
+def test_any_scenario_leaves_every_driver_on_the_one_ride_of_the_log(
     seed: int, actions: list[tuple[str, Any]]
 ) -> None:
-    story = Story(seed)
+    scenario = Scenario(seed)
     for name, what in actions:
-        act(story, name, what)
-        story.check()
+        act(scenario, name, what)
+        scenario.check()
 
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 99), st.lists(ACTIONS, max_size=40))
-def test_after_any_story_a_calm_city_finishes_its_rides(seed: int, actions: list[tuple[str, Any]]) -> None:
-    story = Story(seed)
+def test_after_any_scenario_a_calm_city_finishes_its_rides(seed: int, actions: list[tuple[str, Any]]) -> None:
+    scenario = Scenario(seed)
     for name, what in actions:
-        act(story, name, what)
-    for driver in sorted(story.dispatcher.state.drivers):
-        if story.dispatcher.state.drivers[driver].lost_ms:
-            story.strike(find, driver)
-    begun = {r.ride for r in story.dispatcher.rides(*HELD, RideState.ON_TRIP)}
+        act(scenario, name, what)
+    for driver in sorted(scenario.dispatcher.state.drivers):
+        if scenario.dispatcher.state.drivers[driver].lost_ms:
+            scenario.strike(find, driver)
+    begun = {r.ride for r in scenario.dispatcher.rides(*HELD, RideState.ON_TRIP)}
     for _ in range(400):
-        story.live(10)
-        story.batch(lose=False, repeat=False, offers=False)
-    left = {r.ride for r in story.dispatcher.rides(*HELD, RideState.ON_TRIP)}
+        scenario.live(10)
+        scenario.batch(lose=False, repeat=False, offers=False)
+    left = {r.ride for r in scenario.dispatcher.rides(*HELD, RideState.ON_TRIP)}
     assert not begun & left
 
 
 @given(st.integers(0, 10**6), st.integers(1, 500), st.floats(0, 1), st.integers(0, 10**9))
 def test_nobody_rests_twice_in_an_hour(seed: int, n: int, share: float, minute: int) -> None:
-    drivers = Drivers(Habits(break_share=share), seed, n)
+    drivers = Drivers(CityBehavior(break_share=share), seed, n)
     hour_ms = minute * 60_000 // 3_600_000 * 3_600_000
     rows = np.arange(n)
     parts = [drivers.shift_part(rows, hour_ms + m * 60_000) for m in range(0, 60, 5)]

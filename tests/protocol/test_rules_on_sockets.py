@@ -20,14 +20,15 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from gateway.access.tokens import Grant, Keys, Role
 from gateway.stream.drain import drain
-from gateway.stream.hub import Hub, Terms
-from gateway.stream.session import Ends
-from gateway.stream.tokens import Grant, Keys, Role
+from gateway.stream.hub import Hub
+from gateway.stream.session import LogEnds
+from gateway.stream.terms import Terms
 from gateway.stream.transport import SocketConnection, bind, listening
 from taxi.runtime.env import Env
-from tests.unit.gateway.cells import CELLS, Cells
-from tests.unit.gateway.lab import Spy
+from testing.gateway_cells import CELLS, Cells
+from testing.gateway_harness import Spy
 
 SECRET = "a secret of at least thirty-two bytes"
 STOPPED_BYTES_MAX = 64 << 10
@@ -90,8 +91,8 @@ class Padded(Cells):
         return super()._frame(*arguments) + self._padding.encode()
 
 
-async def nowhere() -> Ends:
-    return Ends(0, 0)
+async def nowhere() -> LogEnds:
+    return LogEnds(0, 0)
 
 
 async def serve(hub: Hub, accept: Callable[[], Awaitable[SocketConnection]]) -> None:
@@ -119,16 +120,16 @@ async def frame(client: ClientConnection) -> dict[str, Any]:
     return read
 
 
-def run(story: Callable[[], Awaitable[None]]) -> None:
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(60):
-            await story()
+            await scenario()
 
     uvloop.run(bounded())
 
 
 def test_rule_12_frames_are_applied_in_order_whatever_was_negotiated() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with house(frame_bytes=2_000) as here:
             clients = [
                 await here.client(how) for how in ("deflate", None, "deflate", None, "deflate", "deflate")
@@ -142,11 +143,11 @@ def test_rule_12_frames_are_applied_in_order_whatever_was_negotiated() -> None:
             for client in clients:
                 await client.close()
 
-    run(story)
+    run(scenario)
 
 
 def test_rule_13_a_stopped_reader_costs_little_and_the_others_nothing() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with house(frame_bytes=16_000) as here:
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
@@ -168,7 +169,7 @@ def test_rule_13_a_stopped_reader_costs_little_and_the_others_nothing() -> None:
             dead.transport.abort()
             await quick.close()
 
-    run(story)
+    run(scenario)
 
 
 def held_bytes(client: Any) -> int:
@@ -193,7 +194,7 @@ async def waited_s(client: ClientConnection) -> float:
 def test_rule_15_no_frame_follows_an_expired_token_by_the_wall_clock() -> None:
     keys = Keys(SECRET)
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with house(keys=keys) as here:
             expires_ms = here.env.now_ms() // 1000 * 1000 + 2_000
             token = keys.mint(Grant(Role.VIEWER, expires_ms), here.env.now_ms())
@@ -206,11 +207,11 @@ def test_rule_15_no_frame_follows_an_expired_token_by_the_wall_clock() -> None:
             assert closed.value.rcvd.code == 4401
             assert here.env.now_ms() >= expires_ms - 1_000
 
-    run(story)
+    run(scenario)
 
 
 def test_rule_16_at_a_drain_real_clients_are_told_one_after_another() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with house(drain_per_s=20.0) as here:
             clients = [await here.client() for _ in range(10)]
             draining = asyncio.create_task(drain(here.hub, here.env))
@@ -227,4 +228,4 @@ def test_rule_16_at_a_drain_real_clients_are_told_one_after_another() -> None:
             assert at_s[-1] - at_s[0] > 0.3
             assert not here.hub.clients
 
-    run(story)
+    run(scenario)

@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """When the oracle takes a ride for held, each case as the smallest log that shows it."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.simulation.oracle_fold import (
-    Boundary,
-    DriverFact,
-    Event,
-    EventFold,
-    FixFact,
-    LocationFold,
-    RideFact,
-    place,
-)
-from tests.simulation.oracle_held import Held
-from tests.simulation.scale import city
+from taxi.bus import Record
+from taxistream.tools.oracle.driver_index import DriverIndex
+from taxistream.tools.oracle.events import Boundary
+from taxistream.tools.oracle.facts import DriverFact
+from taxistream.tools.oracle.positions import Positions
+from taxistream.tools.oracle.rides import RideFact, place_e5
+from taxistream.tools.oracle.runs import LogEvent
+from testing.simulation.oracle_held import Held
+from testing.simulation.scale import city
 
 ROADS = city()[0]
 LIMITS = {
@@ -29,7 +28,7 @@ LIMITS = {
 }
 NOW_MS = 101_000
 """A time at which nothing but rides that wait is matched."""
-HERE, THERE = (place(list(ROADS.place(node))) for node in (0, 15))
+HERE, THERE = (place_e5(ROADS.place(node)) for node in (0, 15))
 TRIP_MS = 12_000
 """From there to here: six blocks."""
 IDLE = DriverFact(on_shift=True)
@@ -61,21 +60,23 @@ def is_held(
             on_shift, leaving, lost = busy.on_shift, busy.leaving, busy.lost
             drivers[ride.driver] = DriverFact(on_shift, leaving, lost, ride.name)
     closed: dict[str, Any] = {"batch": 2, "locations_offset": 100, "at_ms": now_ms}
-    told = Event(0, "PolicyActivated", {"parameters": LIMITS}), Event(1, "BatchClosed", closed)
-    events = EventFold(
-        batches=[list(told)],
-        boundaries={
-            0: Boundary(0, 1, before_ms, "", {}, {}),
-            2: Boundary(2, 2, now_ms, "", drivers, {ride.name: ride for ride in rides}),
-        },
-    )
+    told = LogEvent(0, "PolicyActivated", {"parameters": LIMITS}), LogEvent(1, "BatchClosed", closed)
+    nobody = np.zeros(0, np.uint8)
+    boundaries = {
+        0: Boundary(0, 1, before_ms, "", nobody, {}, {}),
+        2: Boundary(2, 2, now_ms, "", nobody, {ride.name: ride for ride in rides}, drivers),
+    }
     lng, lat = ROADS.place(0)
-    heard = {
-        driver: [FixFact(99, now_ms, now_ms, {"lng": lng, "lat": lat})]
+    heard = [
+        {"type": "Fix", "driver": driver, "at_ms": now_ms, "lng": lng, "lat": lat}
         for driver in idle
         if driver not in unheard
-    }
-    return bool(list(Held(events, LocationFold(newest=heard), ROADS).violations()))
+    ]
+    positions = Positions(DriverIndex(), 0)
+    positions.feed(
+        [Record(at, now_ms, None, json.dumps(fix).encode()) for at, fix in enumerate(heard)], 99, None
+    )
+    return bool(list(Held([list(told)], boundaries, positions, ROADS).violations()))
 
 
 def test_a_ride_that_waits_beside_an_idle_driver_is_held() -> None:

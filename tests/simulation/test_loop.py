@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation.loop import Node, SimLoop, State, Stuck
+from testing.virtual_time import Node, SimLoop, State, Stuck
 
 
 @pytest.fixture
 def loop() -> Iterator[SimLoop]:
     loop = SimLoop(1)
     yield loop
-    loop.bury()
+    loop.shut_down()
 
 
 def test_time_moves_only_when_nobody_runs(loop: SimLoop) -> None:
@@ -51,7 +51,7 @@ def test_a_killed_node_runs_nothing_more_not_even_finally(loop: SimLoop) -> None
         await asyncio.sleep(10)
 
     loop.run_until_complete(nemesis())
-    loop.bury()
+    loop.shut_down()
     assert said == []
 
 
@@ -106,7 +106,7 @@ def interleaving(seed: int) -> list[str]:
         await asyncio.gather(*[loop.spawn(Node(name), steps(name)) for name in "abc"])
 
     loop.run_until_complete(world())
-    loop.bury()
+    loop.shut_down()
     return order
 
 

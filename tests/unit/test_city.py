@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from taxi import messages as m
-from taxi.city import ENDED_KEPT_MS, MOVES, REMEMBERED_MS, CityState, IllegalTransitionError, Touched
-from taxi.states import ENDED, DriverStatus, RideState
+from taxi.messages.states import ENDED, DriverStatus, RideState
+from taxi.state import ENDED_KEPT_MS, MOVES, REMEMBERED_MS, CityState, IllegalTransitionError, Touched
 
 T0 = 1_750_000_000_000
 HERE, THERE = (-73.98, 40.75), (-73.97, 40.76)
@@ -46,7 +46,7 @@ def cells(table: str) -> list[tuple[str, str, str]]:
     return [(row[0], column, cell) for row in rows for column, cell in zip(head, row[1:], strict=True)]
 
 
-class Story:
+class Scenario:
     """A city, one event after another; driver 1 is on shift, driver 2 too."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Story:
         }
         return self.add(kind, **{key: fields[key] for key in fields if key in kind.__struct_fields__})
 
-    def until(self, state: str) -> "Story":
+    def until(self, state: str) -> "Scenario":
         """Ride r1 has come to this state."""
         for event in PATHS[state]:
             self.ride(event)
@@ -109,15 +109,15 @@ def test_the_table_speaks_of_every_event_of_a_ride_in_every_state() -> None:
 
 @pytest.mark.parametrize(("event", "state", "after"), cells(TABLE))
 def test_what_may_happen_to_a_ride(event: str, state: str, after: str) -> None:
-    story = Story().until(state)
-    before = story.city.to_bytes()
+    scenario = Scenario().until(state)
+    before = scenario.city.to_bytes()
     if after == ".":
         with pytest.raises(IllegalTransitionError):
-            story.ride(event)
-        assert story.city.to_bytes() == before
+            scenario.ride(event)
+        assert scenario.city.to_bytes() == before
     else:
-        touched = story.ride(event, driver=2 if event == "RideReassigned" else 1)
-        assert story.city.rides["r1"].state is RideState[after]
+        touched = scenario.ride(event, driver=2 if event == "RideReassigned" else 1)
+        assert scenario.city.rides["r1"].state is RideState[after]
         assert touched.rides == ("r1",)
 
 
@@ -132,49 +132,49 @@ def test_what_may_happen_to_a_ride(event: str, state: str, after: str) -> None:
 )
 def test_nobody_moves_the_ride_of_another_driver(event: str) -> None:
     state = next(state for name, state, after in cells(TABLE) if name == event and after != ".")
-    story = Story().until(state)
+    scenario = Scenario().until(state)
     with pytest.raises(IllegalTransitionError):
-        story.ride(event, driver=2)
+        scenario.ride(event, driver=2)
 
 
 @pytest.mark.parametrize("state", ["unknown", "off", "leaving", "lost", "busy"])
 def test_only_who_is_idle_is_offered_a_ride(state: str) -> None:
-    story = Story().until("OFFERED")
+    scenario = Scenario().until("OFFERED")
     match state:
         case "unknown":
             driver = 3
         case "off":
             driver = 2
-            story.add(m.DriverWentOffline, driver=2)
+            scenario.add(m.DriverWentOffline, driver=2)
         case "lost":
             driver = 2
-            story.add(m.DriverLost, driver=2)
+            scenario.add(m.DriverLost, driver=2)
         case _:
             driver = 1
     if state == "leaving":
-        story.add(m.DriverWentOffline, driver=1)
+        scenario.add(m.DriverWentOffline, driver=1)
     with pytest.raises(IllegalTransitionError):
-        story.add(m.RideOffered, ride="r1", driver=driver, attempt=2, eta_s=1, expires_ms=T0)
+        scenario.add(m.RideOffered, ride="r1", driver=driver, attempt=2, eta_s=1, expires_ms=T0)
 
 
 @pytest.mark.parametrize(("event", "state", "may"), cells(DRIVER_TABLE))
 def test_what_may_happen_to_a_driver(event: str, state: str, may: str) -> None:
-    story = Story()
+    scenario = Scenario()
     driver = 3 if state == "unknown" else 1
     if state in {"offered", "leaving"}:
-        story.until("OFFERED")
+        scenario.until("OFFERED")
     if state in {"lost", "lost_off"}:
-        story.add(m.DriverLost, driver=1)
+        scenario.add(m.DriverLost, driver=1)
     if state in {"off", "leaving", "lost_off"}:
-        story.add(m.DriverWentOffline, driver=1)
-    before = story.city.to_bytes()
+        scenario.add(m.DriverWentOffline, driver=1)
+    before = scenario.city.to_bytes()
     kind = getattr(m, event)
     if may == ".":
         with pytest.raises(IllegalTransitionError):
-            story.add(kind, driver=driver)
-        assert story.city.to_bytes() == before
+            scenario.add(kind, driver=driver)
+        assert scenario.city.to_bytes() == before
     else:
-        assert story.add(kind, driver=driver) == Touched((driver,), ())
+        assert scenario.add(kind, driver=driver) == Touched((driver,), ())
 
 
 @pytest.mark.parametrize(
@@ -193,88 +193,144 @@ def test_what_may_happen_to_a_driver(event: str, state: str, may: str) -> None:
     ],
 )
 def test_a_status_follows_from_the_ride_and_a_lost_signal_hides_it(state: str, status: DriverStatus) -> None:
-    story = Story().until(state)
-    assert story.city.status(1) is status
-    story.add(m.DriverLost, driver=1)
-    assert story.city.status(1) is DriverStatus.LOST
-    story.add(m.DriverFound, driver=1)
-    assert story.city.status(1) is status
-    assert story.city.status(77) is DriverStatus.OFFLINE
+    scenario = Scenario().until(state)
+    assert scenario.city.status(1) is status
+    scenario.add(m.DriverLost, driver=1)
+    assert scenario.city.status(1) is DriverStatus.LOST
+    scenario.add(m.DriverFound, driver=1)
+    assert scenario.city.status(1) is status
+    assert scenario.city.status(77) is DriverStatus.OFFLINE
+
+
+def test_whoever_ends_the_shift_is_no_longer_lost() -> None:
+    scenario = Scenario()
+    scenario.add(m.DriverLost, driver=1)
+    assert scenario.city.status(1) is DriverStatus.LOST
+    scenario.add(m.DriverWentOffline, driver=1)
+    assert scenario.city.status(1) is DriverStatus.OFFLINE
+    again = Scenario()
+    again.city = CityState.from_bytes(scenario.city.to_bytes())
+    again.add(m.DriverCameOnline, driver=1)
+    assert again.city.status(1) is DriverStatus.LOST, "nothing was heard of the driver since"
+    again.add(m.DriverFound, driver=1)
+    assert again.city.status(1) is DriverStatus.IDLE
+    scenario.add(m.DriverFound, driver=1)
+    assert scenario.city.status(1) is DriverStatus.OFFLINE
+
+
+def test_whoever_ends_the_shift_during_a_trip_is_lost_until_the_trip_is_over() -> None:
+    scenario = Scenario().until("ON_TRIP")
+    scenario.add(m.DriverLost, driver=1)
+    scenario.add(m.DriverWentOffline, driver=1)
+    assert scenario.city.status(1) is DriverStatus.LOST
+    touched = scenario.add(m.RideCancelled, ride="r1", driver=1, reason="driver_lost")
+    assert scenario.city.status(1) is DriverStatus.OFFLINE
+    assert touched.drivers == (1,)
+
+
+def test_a_ride_counts_from_the_first_driver_who_was_on_the_way() -> None:
+    scenario = Scenario().until("ASSIGNED")
+    first_ms = scenario.city.rides["r1"].assigned_ms
+    scenario.at_ms += 10_000
+    scenario.add(m.RideReassigned, ride="r1", driver=2, attempt=2, eta_s=30, from_driver=1)
+    ride = scenario.city.rides["r1"]
+    assert (ride.assigned_ms, ride.driver_since_ms, ride.driver) == (first_ms, first_ms + 10_000, 2)
+    assert (ride.attempt, ride.eta_s) == (2, 30)
+    scenario.add(m.RideReleased, ride="r1", driver=2, attempt=2, reason="refused")
+    assert (ride.assigned_ms, ride.driver_since_ms) == (0, 0)
+    scenario.at_ms += 10_000
+    scenario.add(m.RideReassigned, ride="r1", driver=1, attempt=3, eta_s=20)
+    assert ride.assigned_ms == ride.driver_since_ms == first_ms + 20_000
 
 
 @pytest.mark.parametrize("state", ["OFFERED", "ASSIGNED", "ARRIVED"])
 def test_a_ride_that_was_given_back_keeps_its_age_and_forgets_its_driver(state: str) -> None:
-    story = Story().until(state)
-    story.at_ms += 50_000
-    assert story.ride("RideReleased").drivers == (1,)
-    ride = story.city.rides["r1"]
+    scenario = Scenario().until(state)
+    scenario.at_ms += 50_000
+    assert scenario.ride("RideReleased").drivers == (1,)
+    ride = scenario.city.rides["r1"]
     assert (ride.requested_ms, ride.driver, ride.refused, ride.attempt) == (T0, None, [1], 1)
     assert (ride.expires_ms, ride.assigned_ms, ride.arrived_ms) == (0, 0, 0)
-    assert story.city.ride_of(1) is None
+    assert scenario.city.ride_of(1) is None
 
 
 @pytest.mark.parametrize(("state", "total"), [(state.name, state.name.lower()) for state in sorted(ENDED)])
 def test_every_end_is_counted_and_outlives_the_ride(state: str, total: str) -> None:
-    story = Story().until(state)
-    story.close()
-    assert getattr(story.city.totals, total) == 1
-    story.close(after_ms=ENDED_KEPT_MS - 1)
-    assert "r1" in story.city.rides
-    story.close(after_ms=1)
-    assert not story.city.rides
-    assert sum(getattr(story.city.totals, name) for name in story.city.totals.__struct_fields__) == 1
+    scenario = Scenario().until(state)
+    scenario.close()
+    assert getattr(scenario.city.totals, total) == 1
+    scenario.close(after_ms=ENDED_KEPT_MS - 1)
+    assert "r1" in scenario.city.rides
+    scenario.close(after_ms=1)
+    assert not scenario.city.rides
+    assert sum(getattr(scenario.city.totals, name) for name in scenario.city.totals.__struct_fields__) == 1
+
+
+def test_rides_are_forgotten_in_the_order_in_which_they_ended_also_after_a_snapshot() -> None:
+    scenario = Scenario()
+    for name in ("r1", "r2", "r3"):
+        scenario.add(m.RideRequested, ride=name, rider="ann", pickup=(0.0, 0.0), dropoff=(0.0, 1.0))
+    scenario.close()
+    for name in ("r3", "r1"):
+        scenario.add(m.RideCancelled, ride=name, reason="rider")
+        scenario.close(after_ms=1_000)
+    scenario.city = CityState.from_bytes(scenario.city.to_bytes())
+    scenario.close(after_ms=ENDED_KEPT_MS - 2_000)
+    assert list(scenario.city.rides) == ["r1", "r2"]
+    scenario.close(after_ms=1_000)
+    assert list(scenario.city.rides) == ["r2"]
 
 
 def test_a_ride_that_has_not_ended_is_never_forgotten() -> None:
-    story = Story().until("ON_TRIP")
-    story.close(after_ms=100 * ENDED_KEPT_MS)
-    assert "r1" in story.city.rides
+    scenario = Scenario().until("ON_TRIP")
+    scenario.close(after_ms=100 * ENDED_KEPT_MS)
+    assert "r1" in scenario.city.rides
 
 
 def test_a_command_is_known_for_exactly_an_hour_of_log_time() -> None:
-    story = Story()
-    story.add(m.CommandRejected, reason="why", subject="r1", command_id="early")
-    story.close(after_ms=1_000)
-    story.add(m.CommandRejected, reason="why", subject="r1", command_id="late")
-    story.close()
-    story.close(after_ms=REMEMBERED_MS - 1_001)
-    assert set(story.city.commands) == {"early", "late"}
-    story.close(after_ms=1)
-    assert set(story.city.commands) == {"late"}
-    story.close(after_ms=1_000)
-    assert story.city.commands == {}
+    scenario = Scenario()
+    scenario.add(m.CommandRejected, reason="why", subject="r1", command_id="early")
+    scenario.close(after_ms=1_000)
+    scenario.add(m.CommandRejected, reason="why", subject="r1", command_id="late")
+    scenario.close()
+    scenario.close(after_ms=REMEMBERED_MS - 1_001)
+    assert set(scenario.city.commands) == {"early", "late"}
+    scenario.close(after_ms=1)
+    assert set(scenario.city.commands) == {"late"}
+    scenario.close(after_ms=1_000)
+    assert scenario.city.commands == {}
 
 
 def test_the_command_of_an_event_that_can_not_be_is_not_remembered() -> None:
-    story = Story()
+    scenario = Scenario()
     with pytest.raises(IllegalTransitionError):
-        story.add(m.DriverFound, driver=1, command_id="c")
-    assert story.city.commands == {}
+        scenario.add(m.DriverFound, driver=1, command_id="c")
+    assert scenario.city.commands == {}
 
 
 @pytest.mark.parametrize(("batch", "at_ms"), [(1, T0), (3, T0), (2, T0 - 1)])
 def test_batches_are_counted_one_by_one_and_time_never_goes_back(batch: int, at_ms: int) -> None:
-    story = Story()
-    story.close()
+    scenario = Scenario()
+    scenario.close()
     with pytest.raises(IllegalTransitionError):
-        story.city.apply(
+        scenario.city.apply(
             m.BatchClosed(batch=batch, at_ms=at_ms, count=1, commands_offset=0, locations_offset=0)
         )
 
 
 @pytest.mark.parametrize("state", PATHS)
 def test_a_state_survives_its_bytes(state: str) -> None:
-    story = Story().until(state)
-    story.add(m.PolicyActivated, policy="p", parameters={"a": 1}, seed=0, data_digest="", code_digest="")
-    story.close(after_ms=5)
-    again = CityState.from_bytes(story.city.to_bytes())
-    assert again == story.city
-    assert again.to_bytes() == story.city.to_bytes()
+    scenario = Scenario().until(state)
+    scenario.add(m.PolicyActivated, policy="p", parameters={"a": 1}, seed=0, data_digest="", code_digest="")
+    scenario.close(after_ms=5)
+    again = CityState.from_bytes(scenario.city.to_bytes())
+    assert again == scenario.city
+    assert again.to_bytes() == scenario.city.to_bytes()
 
 
 def test_where_rides_stand_is_known_after_the_facts_are_lost() -> None:
-    story = Story()
-    story.add(m.RideRequested, ride="r", rider="a", pickup=HERE, dropoff=THERE)
-    assert list(story.city.by_state[RideState.REQUESTED]) == ["r"]
-    story.add(m.EpochStarted, epoch="e", city="c", reason="events_lost")
-    assert not any(story.city.by_state.values())
+    scenario = Scenario()
+    scenario.add(m.RideRequested, ride="r", rider="a", pickup=HERE, dropoff=THERE)
+    assert list(scenario.city.by_state[RideState.REQUESTED]) == ["r"]
+    scenario.add(m.EpochStarted, epoch="e", city="c", reason="events_lost")
+    assert not any(scenario.city.by_state.values())

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from taxi import messages as m
-from taxi.city import CityState, IllegalTransitionError
-from taxi.states import DriverStatus, RideState
+from taxi.messages.states import DriverStatus, RideState
+from taxi.state import CityState, IllegalTransitionError
 
 T0 = 1_750_000_000_000
 HERE, THERE = (-73.98, 40.75), (-73.97, 40.76)

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from scripts.city.sources import SOURCES
-from taxi.roads import RoadNetwork, TripDemand, city_dir, city_names
+from taxi.roads.network import RoadNetwork, TripDemand, city_dir, city_names
 
 BYTES_MAX = 2 * 1024 * 1024
 LAYERS = ("blocks", "land", "parks", "places", "roads")

@@ -11,8 +11,8 @@ import pytest
 from scripts import asyncapi, message_tables
 from taxi import messages as m
 from taxi import topics
-from taxi.city import MOVES
-from taxi.states import DriverStatus, RideState
+from taxi.messages.states import DriverStatus, RideState
+from taxi.state import MOVES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 KINDS = [kind for _, _, kinds in asyncapi.CHANNELS.values() for kind in kinds]

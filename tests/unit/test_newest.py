@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taxi.fix_columns import FixColumns, columns_of
-from taxi.fixes import AHEAD_MS_MAX, LOST_MS, OLD_MS_MAX
 from taxi.messages import Fix
-from taxi.newest import SILENCE_MS, UNTOLD, NewestFixes, Seen
+from taxi.positions.clock import BACK_MS_MIN, SetBack
+from taxi.positions.columns import FixColumns, columns_of
+from taxi.positions.fixes import AHEAD_MS_MAX, LOST_MS, OLD_MS_MAX
+from taxi.positions.newest import SILENCE_MS, UNTOLD, NewestFixes, Seen
 
 T0 = 1_750_000_000_000
 Read = tuple[Fix, int, int]
@@ -61,8 +62,10 @@ def test_of_two_fixes_of_one_moment_the_later_in_the_log_counts() -> None:
     assert fold(read(0, T0), read(1, T0 + 200, age_ms=200)).drivers[1].offset == 1
 
 
+# In what order times were appended is the log's to say: if they fall, the clock was set back. By less than
+# that, the order of positions does not matter.
 READS = st.lists(
-    st.tuples(st.integers(1, 3), st.integers(0, 12_000), st.integers(-2_000, 7_000)), max_size=30
+    st.tuples(st.integers(1, 3), st.integers(0, BACK_MS_MIN - 500), st.integers(-2_000, 7_000)), max_size=30
 ).map(
     lambda rows: [
         read(offset, T0 + append_ms, age_ms=age_ms, driver=driver)
@@ -78,31 +81,54 @@ def test_repeated_and_shuffled_fixes_change_nothing(records: list[Read], rng: ra
     assert fold(*shuffled).drivers == fold(*records).drivers
 
 
-def one_by_one(records: list[Read]) -> NewestFixes:
+ANY_READS = st.lists(
+    st.tuples(st.integers(1, 3), st.sampled_from([0, 10_000, 50_000]), st.integers(0, 9_000)), max_size=30
+).map(
+    lambda rows: [
+        read(offset, T0 + jump_ms + append_ms, driver=driver)
+        for offset, (driver, jump_ms, append_ms) in enumerate(rows)
+    ]
+)
+
+
+def one_by_one(records: list[Read]) -> tuple[NewestFixes, list[SetBack]]:
     """The rule, word for word: a record after the other."""
-    newest = NewestFixes()
-    for fix, offset, append_ms in records:
-        if append_ms > newest.heard_ms + SILENCE_MS:
-            newest.resumed_ms = append_ms
-        newest.heard_ms = max(newest.heard_ms, append_ms)
-        known = newest.drivers.get(fix.driver)
-        if append_ms - OLD_MS_MAX <= fix.at_ms <= append_ms + AHEAD_MS_MAX and (
-            known is None or (fix.at_ms, offset) > (known.at_ms, known.offset)
-        ):
+    newest, appended, set_backs = NewestFixes(), list[int](), list[SetBack]()
+    for fix, offset, broker_ms in records:
+        appended = [*appended, broker_ms][-5:]
+        median_ms = sorted(appended)[(len(appended) - 1) // 2]
+        clock = newest.clock
+        if median_ms + clock.shift_ms < clock.clock_ms - 5_000:
+            clock.shift_ms = clock.clock_ms - median_ms
+            set_backs.append(SetBack(offset, clock.shift_ms))
+        now_ms, append_ms = median_ms + clock.shift_ms, broker_ms + clock.shift_ms
+        clock.clock_ms = max(clock.clock_ms, now_ms)
+        heard_ms = max(newest.heard_ms, append_ms if append_ms <= now_ms + 5_000 else now_ms)
+        if heard_ms > newest.heard_ms + SILENCE_MS:
+            newest.resumed_ms = heard_ms
+        newest.heard_ms = heard_ms
+        known, at_ms = newest.drivers.get(fix.driver), fix.at_ms + clock.shift_ms
+        counts = append_ms - OLD_MS_MAX <= at_ms <= append_ms + AHEAD_MS_MAX
+        if abs(append_ms - now_ms) <= 30_000 and counts:
             heading = fix.heading if fix.heading or fix.speed else UNTOLD
-            newest.drivers[fix.driver] = Seen(fix.at_ms, offset, append_ms, fix.lng, fix.lat, heading)
-    return newest
+            if known is None or (at_ms, offset) > (known.at_ms, known.offset):
+                newest.drivers[fix.driver] = Seen(at_ms, offset, append_ms, fix.lng, fix.lat, heading)
+    newest.clock.recent_ms = appended[-4:]
+    return newest, set_backs
 
 
-@given(READS, st.lists(st.integers(0, 30), max_size=4), st.randoms(use_true_random=False))
+@given(
+    st.one_of(READS, ANY_READS), st.lists(st.integers(0, 30), max_size=4), st.randoms(use_true_random=False)
+)
 def test_however_fixes_are_cut_into_batches_the_same_bytes_are_known(
     records: list[Read], cuts: list[int], rng: random.Random
 ) -> None:
     rng.shuffle(records)
-    expected, newest = one_by_one(records), NewestFixes()
+    (expected, set_backs), newest = one_by_one(records), NewestFixes()
     for first, after in pairwise([0, *sorted(cuts), len(records)]):
         newest.fold(columns(records[first:after]))
     assert msgspec.json.encode(newest) == msgspec.json.encode(expected)
+    assert newest.take_set_backs() == set_backs
 
 
 @given(READS)
@@ -153,16 +179,18 @@ def test_while_nobody_is_heard_nobody_is_lost() -> None:
 def test_when_the_city_is_heard_again_everyone_has_the_whole_time_once_more() -> None:
     newest = heard(until_ms=10_000, but=0)
     again_ms = T0 + 700_000
-    for second in range(16):
+    for second in range(18):
         newest.fold(columns([read(100 + second, again_ms + second * 1_000, driver=2)]))
-    assert not newest.is_lost(1, 0, again_ms + LOST_MS - 1, LOST_MS)
-    assert newest.is_lost(1, 0, again_ms + LOST_MS, LOST_MS)
+    heard_ms = again_ms + 2_000  # the third position after a silence is believed
+    assert not newest.is_lost(1, 0, heard_ms + LOST_MS - 1, LOST_MS)
+    assert newest.is_lost(1, 0, heard_ms + LOST_MS, LOST_MS)
 
 
 def test_a_pause_of_everyone_that_is_no_silence_gives_no_grace() -> None:
     newest = fold(read(0, T0, driver=1))
     for step in range(4):
-        newest.fold(columns([read(1 + step, T0 + step * SILENCE_MS, driver=2)]))
+        offset, append_ms = 1 + 5 * step, T0 + step * SILENCE_MS
+        newest.fold(columns([read(offset + nth, append_ms, driver=2 + nth) for nth in range(5)]))
     assert newest.resumed_ms == T0
     assert newest.is_lost(1, 0, T0 + LOST_MS, LOST_MS)
 

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from scripts import install
-from scripts.front_end import FrontEnd
+from scripts.front_end import FrontEnd, FrontEndError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -105,7 +105,7 @@ def test_every_source_file_names_its_licence() -> None:
 
 
 def test_the_front_ends_build_fails_clearly_where_there_is_nothing_to_build(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="TAXI_SKIP_WEB=1"):
+    with pytest.raises(FrontEndError, match="TAXI_SKIP_WEB=1"):
         FrontEnd(tmp_path).build()
 
 
@@ -135,7 +135,9 @@ def test_the_third_party_page_is_what_the_locks_say() -> None:
 
 
 def test_the_third_party_page_names_every_jar_that_kafka_runs_on() -> None:
-    jars = re.findall(r"\S+\.jar$", (ROOT / "taxi" / "local" / "kafka_jars.sha256").read_text(), re.MULTILINE)
+    jars = re.findall(
+        r"\S+\.jar$", (ROOT / "taxistream" / "local" / "kafka_jars.sha256").read_text(), re.MULTILINE
+    )
     named = set(re.findall(r"^\| (\S+\.jar) \|", (ROOT / "THIRD_PARTY.md").read_text(), re.MULTILINE))
     assert {Path(jar).name for jar in jars} == named
 
@@ -188,7 +190,7 @@ def test_the_locks_can_be_written_when_a_new_dependency_is_in_none_of_them(
     monkeypatch.setattr(install, "project_digest", lambda: "another pyproject.toml")
     install.install("lock")
     assert [call[0] for call in calls] == ["install"]
-    assert calls[0][-1] == str(ROOT / "requirements" / "lock.txt")
+    assert calls[0][-1] == "requirements/lock.txt"
     calls.clear()
     install.install("lock")
     assert calls == []
@@ -217,10 +219,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_the_wheel_holds_every_package_with_its_city_page_and_jars(wheel: list[str]) -> None:
     for wanted in (
         r"taxi/py\.typed",
-        r"taxi/local/kafka_jars\.sha256",
+        r"taxistream/local/kafka_jars\.sha256",
         r"(simulator|dispatcher|gateway)/__main__\.py",
-        r"cities/manhattan/LICENSE",
-        r"cities/manhattan/.*\.npz",
+        r"taxi/cities/manhattan/LICENSE",
+        r"taxi/cities/manhattan/.*\.npz",
         r"web/templates/.*\.html.*",
         r"web/static/manifest\.json",
         r"web/static/assets/.*\.js",

@@ -11,14 +11,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from taxi.roads import LocalPlane, RoadNetwork, TripDemand, UnknownCityError, load_city
-from taxi.roads_grid import grid_city
-from taxi.roads_places import Places
-from taxi.roads_tables import Links, compute_tables, load_tables
+from taxi.roads.grid import grid_city
+from taxi.roads.network import LocalPlane, RoadNetwork, TripDemand, UnknownCityError, load_city
+from taxi.roads.places import Places
+from taxi.roads.tables import Links, compute_tables, load_tables
 
 
 @pytest.fixture(scope="module")
-def town() -> RoadNetwork:
+def square() -> RoadNetwork:
     """A 6 × 5 grid where every arc has a pace of its own, so that fastest ways are unique."""
     grid = grid_city(6, 5)
     pace = np.random.default_rng(5).uniform(0.5, 2.0, grid.n_arcs)
@@ -41,37 +41,51 @@ def seconds_from(network: RoadNetwork, start: int) -> list[float]:
     return best
 
 
+def test_nodes_of_many_places_are_those_of_each(square: RoadNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taxi.roads.network.NEAREST_KEPT_MAX", 50)
+    rng = np.random.default_rng(3)
+    places = [
+        tuple(place)
+        for place in (square.nodes[rng.integers(0, 30, 80)] + rng.normal(0, 1e-4, (80, 2))).tolist()
+    ]
+    slowly = [int(square.nearest_nodes(np.array([place]))[0][0]) for place in places]
+    for some in (places[:3], places[:40], places, places[5:], []):
+        first = places.index(some[0]) if some else 0
+        assert square.nodes_of(some).tolist() == slowly[first : first + len(some)]
+    assert square.nearest_node(*places[7])[0] == slowly[7]
+
+
 # --- ways ---------------------------------------------------------------------------------------------
 
 
-def test_travel_times_are_those_of_an_independent_search(town: RoadNetwork) -> None:
-    for start in range(town.n_nodes):
-        expected = np.rint(seconds_from(town, start))
-        assert town.travel_time_s(start, np.arange(town.n_nodes)).tolist() == expected.tolist()
+def test_travel_times_are_those_of_an_independent_search(square: RoadNetwork) -> None:
+    for start in range(square.n_nodes):
+        expected = np.rint(seconds_from(square, start))
+        assert square.travel_time_s(start, np.arange(square.n_nodes)).tolist() == expected.tolist()
 
 
-def test_travel_times_broadcast_to_a_matrix(town: RoadNetwork) -> None:
-    matrix = town.travel_time_s(np.arange(3)[:, None], np.array([7, 9]))
+def test_travel_times_broadcast_to_a_matrix(square: RoadNetwork) -> None:
+    matrix = square.travel_time_s(np.arange(3)[:, None], np.array([7, 9]))
     assert matrix.shape == (3, 2)
-    assert matrix[2, 1] == town.travel_time_s(2, 9)
+    assert matrix[2, 1] == square.travel_time_s(2, 9)
     assert matrix.dtype == np.int32  # sums must not wrap round at 65,536
 
 
-def test_a_route_joins_its_ends_and_its_time_adds_up(town: RoadNetwork) -> None:
-    for start in range(town.n_nodes):
-        for end in range(town.n_nodes):
-            arcs = town.route(start, end)
-            stops = [start, *town.arc_to[arcs].tolist()]
-            assert town.arc_from[arcs].tolist() == stops[:-1]
+def test_a_route_joins_its_ends_and_its_time_adds_up(square: RoadNetwork) -> None:
+    for start in range(square.n_nodes):
+        for end in range(square.n_nodes):
+            arcs = square.route(start, end)
+            stops = [start, *square.arc_to[arcs].tolist()]
+            assert square.arc_from[arcs].tolist() == stops[:-1]
             assert stops[-1] == end
-            assert abs(town.time_s(arcs) - town.travel_time_s(start, end)) <= 0.5
-            assert town.length_m(arcs) == pytest.approx(200 * len(arcs))
+            assert abs(square.time_s(arcs) - square.travel_time_s(start, end)) <= 0.5
+            assert square.length_m(arcs) == pytest.approx(200 * len(arcs))
 
 
-def test_the_next_arc_is_the_first_of_the_route_and_none_at_the_end(town: RoadNetwork) -> None:
-    first = town.next_arc(np.array([0, 4, 11]), 11)
-    assert first.tolist() == [town.route(0, 11)[0], town.route(4, 11)[0], -1]
-    assert town.route(11, 11).tolist() == []
+def test_the_next_arc_is_the_first_of_the_route_and_none_at_the_end(square: RoadNetwork) -> None:
+    first = square.next_arc(np.array([0, 4, 11]), 11)
+    assert first.tolist() == [square.route(0, 11)[0], square.route(4, 11)[0], -1]
+    assert square.route(11, 11).tolist() == []
 
 
 def test_of_parallel_arcs_the_fastest_is_driven_and_loops_never() -> None:
@@ -90,22 +104,22 @@ def test_a_network_that_does_not_hang_together_is_refused() -> None:
 # --- places -------------------------------------------------------------------------------------------
 
 
-def test_the_nearest_node_is_the_one_that_brute_force_finds(town: RoadNetwork) -> None:
-    (west, south), (east, north) = town.nodes.min(axis=0), town.nodes.max(axis=0)
+def test_the_nearest_node_is_the_one_that_brute_force_finds(square: RoadNetwork) -> None:
+    (west, south), (east, north) = square.nodes.min(axis=0), square.nodes.max(axis=0)
     points = np.random.default_rng(3).uniform((west, south), (east, north), (200, 2))
-    node, distance_m = town.nearest_nodes(points)
-    steps = town.plane.metres(points)[:, None] - town.plane.metres(town.nodes)
+    node, distance_m = square.nearest_nodes(points)
+    steps = square.plane.metres(points)[:, None] - square.plane.metres(square.nodes)
     everywhere_m = np.hypot(steps[..., 0], steps[..., 1])
     assert node.tolist() == everywhere_m.argmin(axis=1).tolist()
     assert distance_m == pytest.approx(everywhere_m.min(axis=1))
 
 
-def test_where_a_car_can_turn_does_not_hang_on_who_was_asked_about_before(town: RoadNetwork) -> None:
+def test_where_a_car_can_turn_does_not_hang_on_who_was_asked_about_before(square: RoadNetwork) -> None:
     rng = np.random.default_rng(4)
-    points = rng.uniform(town.nodes.min(axis=0), town.nodes.max(axis=0), (20, 2))
+    points = rng.uniform(square.nodes.min(axis=0), square.nodes.max(axis=0), (20, 2))
     heading = rng.integers(-1, 360, 20, np.int32)
-    alone = [Places(town).turning(points[i : i + 1], heading[i : i + 1]) for i in range(20)]
-    places = Places(town)
+    alone = [Places(square).turning(points[i : i + 1], heading[i : i + 1]) for i in range(20)]
+    places = Places(square)
     for _ in range(30):
         some = rng.integers(0, 20, 9)
         found = places.turning(points[some], heading[some])
@@ -115,39 +129,41 @@ def test_where_a_car_can_turn_does_not_hang_on_who_was_asked_about_before(town: 
 
 
 @pytest.mark.parametrize("away_m", [0.0, 5.0, 500.0])
-def test_a_car_is_on_the_street_that_is_nearest_however_far_that_is(town: RoadNetwork, away_m: float) -> None:
-    west = town.nodes[:, 0].min()
-    ends = town.nodes[town.arc_from, 0] + town.nodes[town.arc_to, 0]
+def test_a_car_is_on_the_street_that_is_nearest_however_far_that_is(
+    square: RoadNetwork, away_m: float
+) -> None:
+    west = square.nodes[:, 0].min()
+    ends = square.nodes[square.arc_from, 0] + square.nodes[square.arc_to, 0]
     along_the_edge = np.flatnonzero(np.isclose(ends, 2 * west)).astype(np.int32)
-    points, heading = town.along(along_the_edge, town.arc_length_m[along_the_edge] / 2)
-    points = points - (away_m / town.plane.m_per_lng, 0.0)
-    found = town.places.turning(points, np.rint(heading).astype(np.int32))
-    assert found.node.tolist() == town.arc_to[along_the_edge].tolist()
+    points, heading = square.along(along_the_edge, square.arc_length_m[along_the_edge] / 2)
+    points = points - (away_m / square.plane.m_per_lng, 0.0)
+    found = square.places.turning(points, np.rint(heading).astype(np.int32))
+    assert found.node.tolist() == square.arc_to[along_the_edge].tolist()
 
 
-def test_a_trip_is_as_long_as_its_ends_are_apart(town: RoadNetwork) -> None:
+def test_a_trip_is_as_long_as_its_ends_are_apart(square: RoadNetwork) -> None:
     for _ in range(2):
         for start, end in ((0, 7), (7, 0), (3, 3)):
-            expected = (end, int(town.travel_time_s(start, end)))
-            assert town.trip(town.place(start), town.place(end)) == expected
+            expected = (end, int(square.travel_time_s(start, end)))
+            assert square.trip(square.place(start), square.place(end)) == expected
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_number_is_nowhere(town: RoadNetwork, bad: float) -> None:
-    lng, lat = town.nodes[0].tolist()
-    assert town.contains(lng, lat)
-    assert not town.contains(bad, lat)
-    assert not town.contains(lng, bad)
+def test_what_is_no_number_is_nowhere(square: RoadNetwork, bad: float) -> None:
+    lng, lat = square.nodes[0].tolist()
+    assert square.contains(lng, lat)
+    assert not square.contains(bad, lat)
+    assert not square.contains(lng, bad)
     with pytest.raises(ValueError, match="finite"):
-        town.nearest_node(bad, lat)
+        square.nearest_node(bad, lat)
 
 
-def test_the_service_area_ends_at_its_box_and_away_from_streets(town: RoadNetwork) -> None:
-    lng, lat = town.nodes[0].tolist()
-    assert not town.contains(lng - 0.01, lat)
-    strict = replace(town, city=msgspec.structs.replace(town.city, snap_m_max=20.0))
-    middle_of_a_block = town.nodes[[0, 7]].mean(axis=0).tolist()
-    assert town.contains(*middle_of_a_block)
+def test_the_service_area_ends_at_its_box_and_away_from_streets(square: RoadNetwork) -> None:
+    lng, lat = square.nodes[0].tolist()
+    assert not square.contains(lng - 0.01, lat)
+    strict = replace(square, city=msgspec.structs.replace(square.city, snap_m_max=20.0))
+    middle_of_a_block = square.nodes[[0, 7]].mean(axis=0).tolist()
+    assert square.contains(*middle_of_a_block)
     assert not strict.contains(*middle_of_a_block)
 
 
@@ -164,19 +180,19 @@ def test_the_plane_agrees_with_the_great_circle() -> None:
 # --- along an arc -------------------------------------------------------------------------------------
 
 
-def test_one_drives_from_an_arcs_first_node_to_its_second(town: RoadNetwork) -> None:
-    arcs = np.arange(town.n_arcs)
-    assert town.along(arcs, np.zeros(town.n_arcs))[0] == pytest.approx(town.nodes[town.arc_from])
-    assert town.along(arcs, town.arc_length_m)[0] == pytest.approx(town.nodes[town.arc_to])
-    assert town.along(arcs, np.full(town.n_arcs, 1e9))[0] == pytest.approx(town.nodes[town.arc_to])
+def test_one_drives_from_an_arcs_first_node_to_its_second(square: RoadNetwork) -> None:
+    arcs = np.arange(square.n_arcs)
+    assert square.along(arcs, np.zeros(square.n_arcs))[0] == pytest.approx(square.nodes[square.arc_from])
+    assert square.along(arcs, square.arc_length_m)[0] == pytest.approx(square.nodes[square.arc_to])
+    assert square.along(arcs, np.full(square.n_arcs, 1e9))[0] == pytest.approx(square.nodes[square.arc_to])
 
 
-def test_halfway_is_halfway_and_headings_turn_clockwise_from_north(town: RoadNetwork) -> None:
+def test_halfway_is_halfway_and_headings_turn_clockwise_from_north(square: RoadNetwork) -> None:
     east, west, north = (
-        np.flatnonzero((town.arc_from == a) & (town.arc_to == b))[0] for a, b in ((0, 1), (1, 0), (0, 6))
+        np.flatnonzero((square.arc_from == a) & (square.arc_to == b))[0] for a, b in ((0, 1), (1, 0), (0, 6))
     )
-    points, headings = town.along([east, west, north], [100, 100, 100])
-    assert points[0] == pytest.approx(town.nodes[[0, 1]].mean(axis=0))
+    points, headings = square.along([east, west, north], [100, 100, 100])
+    assert points[0] == pytest.approx(square.nodes[[0, 1]].mean(axis=0))
     assert headings == pytest.approx([90, 270, 0])
 
 
@@ -211,77 +227,77 @@ def cached_file(folder: Path) -> Path:
     return found
 
 
-def test_tables_are_cached_and_mapped(town: RoadNetwork, tmp_path: Path) -> None:
-    fresh = compute_tables(links_of(town))
+def test_tables_are_cached_and_mapped(square: RoadNetwork, tmp_path: Path) -> None:
+    fresh = compute_tables(links_of(square))
     for _ in range(2):
-        tables = load_tables(links_of(town), "town", tmp_path)
+        tables = load_tables(links_of(square), "square", tmp_path)
         assert isinstance(tables.time_s, np.memmap)
         assert np.array_equal(tables.time_s, fresh.time_s)
         assert np.array_equal(tables.next_arc, fresh.next_arc)
 
 
 @pytest.mark.parametrize("keep_bytes", [0, 10, 200, 1_000])
-def test_a_file_cut_short_is_computed_anew(town: RoadNetwork, tmp_path: Path, keep_bytes: int) -> None:
-    load_tables(links_of(town), "town", tmp_path)
+def test_a_file_cut_short_is_computed_anew(square: RoadNetwork, tmp_path: Path, keep_bytes: int) -> None:
+    load_tables(links_of(square), "square", tmp_path)
     whole = cached_file(tmp_path).read_bytes()
     cached_file(tmp_path).write_bytes(whole[:keep_bytes])
-    load_tables(links_of(town), "town", tmp_path)
+    load_tables(links_of(square), "square", tmp_path)
     assert cached_file(tmp_path).read_bytes() == whole
 
 
 def test_a_single_wrong_bit_is_noticed(
-    town: RoadNetwork, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    square: RoadNetwork, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    load_tables(links_of(town), "town", tmp_path)
+    load_tables(links_of(square), "square", tmp_path)
     whole = cached_file(tmp_path).read_bytes()
     middle = len(whole) // 2
     cached_file(tmp_path).write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
     with caplog.at_level(logging.WARNING):
-        load_tables(links_of(town), "town", tmp_path)
+        load_tables(links_of(square), "square", tmp_path)
     assert "damaged" in caplog.text
     assert cached_file(tmp_path).read_bytes() == whole
 
 
 def test_a_write_that_dies_leaves_neither_half_a_file_nor_rubbish(
-    town: RoadNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    square: RoadNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def power_cut(_: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("os.fsync", power_cut)
     with pytest.raises(KeyboardInterrupt):
-        load_tables(links_of(town), "town", tmp_path)
+        load_tables(links_of(square), "square", tmp_path)
     assert not list(tmp_path.glob("*.npy*"))
 
 
-def test_another_graph_has_another_file_and_the_old_one_goes(town: RoadNetwork, tmp_path: Path) -> None:
-    load_tables(links_of(town), "town", tmp_path)
+def test_another_graph_has_another_file_and_the_old_one_goes(square: RoadNetwork, tmp_path: Path) -> None:
+    load_tables(links_of(square), "square", tmp_path)
     before = cached_file(tmp_path)
-    slower = replace(town, arc_time_s=town.arc_time_s * 2)
-    load_tables(links_of(slower), "town", tmp_path)
+    slower = replace(square, arc_time_s=square.arc_time_s * 2)
+    load_tables(links_of(slower), "square", tmp_path)
     assert cached_file(tmp_path) != before
 
 
 def test_where_nothing_can_be_written_the_tables_stay_in_memory(
-    town: RoadNetwork, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    square: RoadNetwork, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
     with caplog.at_level(logging.WARNING):
-        tables = load_tables(links_of(town), "town", tmp_path / "file" / "folder")
-    assert np.array_equal(tables.time_s, compute_tables(links_of(town)).time_s)
+        tables = load_tables(links_of(square), "square", tmp_path / "file" / "folder")
+    assert np.array_equal(tables.time_s, compute_tables(links_of(square)).time_s)
     assert "not cached" in caplog.text
 
 
-def test_processes_that_start_together_end_with_one_whole_file(town: RoadNetwork, tmp_path: Path) -> None:
-    expected = compute_tables(links_of(town)).time_s.sum()
+def test_processes_that_start_together_end_with_one_whole_file(square: RoadNetwork, tmp_path: Path) -> None:
+    expected = compute_tables(links_of(square)).time_s.sum()
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        sums = pool.starmap(sum_of_times, [(links_of(town), tmp_path)] * 4)
+        sums = pool.starmap(sum_of_times, [(links_of(square), tmp_path)] * 4)
     assert sums == [expected] * 4
     assert cached_file(tmp_path).is_file()
 
 
 def sum_of_times(links: Links, folder: Path) -> int:
-    return int(load_tables(links, "town", folder).time_s.sum())
+    return int(load_tables(links, "square", folder).time_s.sum())
 
 
 # --- demand -------------------------------------------------------------------------------------------
@@ -329,8 +345,8 @@ def test_a_citys_name_is_no_path(name: str) -> None:
         load_city(name)
 
 
-def test_a_network_is_frozen(town: RoadNetwork) -> None:
-    for array in (town.nodes, town.arc_time_s, town.shape):
+def test_a_network_is_frozen(square: RoadNetwork) -> None:
+    for array in (square.nodes, square.arc_time_s, square.shape):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that run at once: each one's lines are told apart, and one that fails stops no other."""
+"""Parallel commands: each line has its command's name, and a failing command does not stop others."""
 
 import sys
 from pathlib import Path

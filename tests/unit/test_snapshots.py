@@ -4,21 +4,25 @@
 import asyncio
 import base64
 import random
-from collections.abc import Callable, Coroutine
+import tracemalloc
+import zlib
+from collections.abc import Callable, Coroutine, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
 import pytest
 
-from taxi import codec, snapshots
 from taxi import messages as m
 from taxi.bus import Outgoing, Record
-from taxi.bus.memory import MemoryBus, plain_broker
-from taxi.city import CityState
-from taxi.fix_columns import columns_of
-from taxi.newest import NewestFixes
-from taxi.snapshots import MINUTE_MS, PART_BYTES_MAX, SLOTS, Snapshot
-from taxi.topics import SNAPSHOTS
+from taxi.bus.memory.bus import MemoryBus, plain_broker
+from taxi.bus.memory.log import Fate
+from taxi.messages import codec
+from taxi.positions.columns import columns_of
+from taxi.positions.newest import NewestFixes
+from taxi.state import CityState, snapshots
+from taxi.state.snapshots import MINUTE_MS, PART_BYTES_MAX, SLOTS, Snapshot
+from taxi.topics import EVENTS, SNAPSHOTS
 
 T0 = 1_750_000_020_000
 MINUTE = T0 // MINUTE_MS
@@ -30,10 +34,36 @@ class Shelf:
     def __init__(self) -> None:
         self.broker = plain_broker()
         self.broker.create_topic(SNAPSHOTS)
+        self.broker.create_topic(EVENTS)
         self.bus = MemoryBus(self.broker)
 
-    def put(self, *records: Outgoing) -> None:
-        self.broker.partition(SNAPSHOTS, 0).append(list(records), T0)
+    def put(self, *records: Outgoing, writer: str = "") -> None:
+        self._append(SNAPSHOTS, records, writer)
+
+    def events(self, *batches: int, writer: str = "") -> None:
+        """Batches of ten records, each of which ends just before ten times its number."""
+        for batch in batches:
+            place = self.broker.partition(EVENTS, 0)
+            closed = m.BatchClosed(batch=batch, at_ms=T0, count=10, commands_offset=0, locations_offset=0)
+            missing = 10 * batch - 1 - place.end
+            self._append(EVENTS, [Outgoing(None, b"{}")] * missing, "")
+            self._append(EVENTS, [Outgoing(None, codec.encode(closed))], writer)
+
+    def _append(self, topic: str, records: Sequence[Outgoing], writer: str) -> None:
+        place = self.broker.partition(topic, 0)
+        if not writer:
+            place.append(list(records), T0)
+            return
+        epoch = self.broker.start_writer(writer, 60.0)
+        transaction = self.broker._opened_by(writer, self.broker._writers[writer])
+        assert transaction.writer.epoch == epoch
+        transaction.fate = Fate.COMMITTED
+        place.append(list(records), T0, transaction)
+        del place._open[transaction]
+
+    async def that_stands(self, unreadable: list[codec.DecodeError] | None = None) -> Snapshot | None:
+        bounds = await self.bus.offsets(EVENTS, 0)
+        return await snapshots.newest_of_log(self.bus, 0, bounds, unreadable=unreadable)
 
     async def newest(self, wanted: Callable[[m.SnapshotPart], bool] = lambda _: True) -> Snapshot | None:
         return await snapshots.newest(self.bus, 0, wanted)
@@ -44,14 +74,14 @@ class Shelf:
         return 0 if found is None else found.state.batch
 
 
-def on_shelf(story: Callable[[Shelf], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+def on_shelf(scenario: Callable[[Shelf], Coroutine[Any, Any, None]]) -> Callable[[], None]:
     def run() -> None:
         asyncio.run(whole())
 
     async def whole() -> None:
-        await story(Shelf())
+        await scenario(Shelf())
 
-    run.__name__ = story.__name__
+    run.__name__ = scenario.__name__
     return run
 
 
@@ -107,13 +137,13 @@ async def test_a_large_state_comes_in_parts_that_fit_into_a_message(shelf: Shelf
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
 def test_one_of_which_a_part_is_missing_is_passed_over(missing: int) -> None:
-    async def story(shelf: Shelf) -> None:
+    async def scenario(shelf: Shelf) -> None:
         parts = large(8)
         shelf.put(*pack(7))
         shelf.put(*(part for number, part in enumerate(parts) if number != missing))
         assert await shelf.batch() == 7
 
-    on_shelf(story)()
+    on_shelf(scenario)()
 
 
 def damaged(record: Outgoing, **changes: Any) -> Outgoing:
@@ -134,13 +164,13 @@ def damaged(record: Outgoing, **changes: Any) -> Outgoing:
     ids=str,
 )
 def test_a_damaged_one_is_passed_over(changes: dict[str, Any]) -> None:
-    async def story(shelf: Shelf) -> None:
+    async def scenario(shelf: Shelf) -> None:
         shelf.put(*pack(7))
         [part] = pack(8)
         shelf.put(damaged(part, **changes))
         assert await shelf.batch() == 7
 
-    on_shelf(story)()
+    on_shelf(scenario)()
 
 
 @on_shelf
@@ -196,3 +226,98 @@ async def test_a_slot_that_held_more_parts_before_gives_none_of_them_away(shelf:
 
 def test_the_same_state_gives_the_same_records() -> None:
     assert pack(3) == pack(3)
+
+
+# --- what others, or a disk, make of them -----------------------------------------------------------
+
+
+def inflated(body: bytes, batch: int = 8) -> Outgoing:
+    """A part whose digest fits, and whose body is this, deflated."""
+    text = base64.b64encode(zlib.compress(body, 9)).decode()
+    fitting = blake2b(text.encode(), digest_size=16).hexdigest()
+    return damaged(pack(batch)[0], body=text, digest=fitting)
+
+
+UNREADABLE_BODIES = {
+    "not ASCII": damaged(pack(8)[0], body="é"),
+    "a lone surrogate": Outgoing(
+        b"grid/0/0", (pack(8)[0].value or b"").replace(b'"body":"', b'"body":"\\ud800')
+    ),
+    "not base64": damaged(pack(8)[0], body="a!", digest=blake2b(b"a!", digest_size=16).hexdigest()),
+    "not deflated": damaged(pack(8)[0], body="abcd", digest=blake2b(b"abcd", digest_size=16).hexdigest()),
+    "empty": inflated(b""),
+    "nested arrays": inflated(b"[" * 5_000_000),
+    "nested in what is not expected": inflated(b'{"state":{},"newest":{},"x":' + b"[" * 1_000_000),
+    "300 MB": inflated(b"[" + b" " * 300_000_000 + b"]"),
+    "of another type": inflated(b'{"state":[],"newest":7}'),
+    "a state of another batch": inflated(msgspec.json.encode({"state": {"batch": 3}, "newest": {}})),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE_BODIES)
+def test_a_body_that_cannot_be_read_is_passed_over_and_told(what: str) -> None:
+    async def scenario(shelf: Shelf) -> None:
+        shelf.events(7, 8)
+        shelf.put(*pack(7))
+        shelf.put(UNREADABLE_BODIES[what])
+        unreadable: list[codec.DecodeError] = []
+        found = await shelf.that_stands(unreadable)
+        assert found is not None
+        assert found.state.batch == 7
+        [error] = unreadable
+        assert (error.topic, error.record.offset) == (SNAPSHOTS, 1)
+
+    on_shelf(scenario)()
+
+
+def test_of_a_compressed_body_no_more_is_inflated_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "BODY_BYTES_MAX", 4 << 20)
+
+    async def scenario(shelf: Shelf) -> None:
+        shelf.put(UNREADABLE_BODIES["300 MB"])
+        tracemalloc.start()
+        assert await shelf.newest() is None
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 32 << 20
+
+    on_shelf(scenario)()
+
+
+@on_shelf
+async def test_a_snapshot_that_another_producer_wrote_is_passed_over_and_told(shelf: Shelf) -> None:
+    shelf.events(7, 8, writer="dispatcher")
+    shelf.put(*pack(7), writer="dispatcher")
+    shelf.put(*pack(8))
+    shelf.put(*pack(8), writer="stranger")
+    unreadable: list[codec.DecodeError] = []
+    found = await shelf.that_stands(unreadable)
+    assert found is not None
+    assert found.state.batch == 7
+    assert len(unreadable) == 2
+    assert all("another producer" in error.reason for error in unreadable)
+
+
+@on_shelf
+async def test_a_part_that_another_producer_wrote_takes_no_place_of_ours(shelf: Shelf) -> None:
+    shelf.events(7, writer="dispatcher")
+    parts = large(7)
+    shelf.put(*parts, writer="dispatcher")
+    shelf.put(damaged(parts[1], body="rubbish"), writer="stranger")
+    assert await shelf.that_stands() is not None
+
+
+@on_shelf
+async def test_a_snapshot_of_no_offset_is_none_of_this_log(shelf: Shelf) -> None:
+    """Retention has taken nothing there that it could have been folded from."""
+    shelf.put(*snapshots.pack(city(9), heard(), 0))
+    assert await shelf.that_stands() is None
+
+
+@on_shelf
+async def test_one_whose_batch_the_disk_damaged_is_believed(shelf: Shelf) -> None:
+    shelf.events(7)
+    shelf.put(*pack(7))
+    events = shelf.broker.partition(EVENTS, 0)
+    events.corrupt(60, 70)
+    assert await shelf.that_stands() is not None

@@ -32,6 +32,11 @@ def test_no_collector_is_spoken_to_unless_the_environment_asks() -> None:
     assert isinstance(tracer("gateway", {"OTEL_SERVICE_NAME": "x"}), NoTracer)
 
 
+def test_a_collector_without_an_address_is_named() -> None:
+    with pytest.raises(ValueError, match="OTEL_EXPORTER_OTLP_ENDPOINT='collector:4318'"):
+        tracer("gateway", {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"})
+
+
 def test_a_span_is_exported_with_the_ids_that_stand_on_the_log() -> None:
     exporter = InMemorySpanExporter()
     otlp = OtlpTracer("dispatcher", exporter)

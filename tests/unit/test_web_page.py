@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from taxi.roads_city import UnknownCityError, city_dir
+from taxi.roads.city import UnknownCityError, city_dir
 from web.page import routes
 
 
@@ -35,13 +35,13 @@ async def test_the_shell_names_the_built_files_and_carries_the_city(static: Path
     async with client(static) as page:
         answer = await page.get("/")
     assert answer.status_code == 200
-    assert 'src="/static/assets/main-a1b2.js"' in answer.text
-    assert 'href="/static/assets/main-c3d4.css"' in answer.text
+    assert 'src="static/assets/main-a1b2.js"' in answer.text
+    assert 'href="static/assets/main-c3d4.css"' in answer.text
     config = re.search(r'<script type="application/json" id="config">(.*?)</script>', answer.text, re.DOTALL)
     assert config is not None
     told = json.loads(config[1])
     assert told["city"] == "manhattan"
-    assert told["basemap"] == "/cities/manhattan/basemap"
+    assert told["basemap"] == "cities/manhattan/basemap"
     assert "openstreetmap.org/copyright" in told["attribution"]
 
 

@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 
 // The page's shell is a Jinja template of the Python package (web/templates); it finds the hashed files by the manifest.
 export default defineConfig({
-  base: "/static/",
+  base: "./",
   publicDir: false,
   worker: { format: "es" },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },

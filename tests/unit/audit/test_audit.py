@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """An honest log breaks no rule; each planted lie breaks its own."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, get_args
 
 import msgspec
 import pytest
 
-from audit.findings import RULES
-from audit.journal import FIELDS
 from taxi import messages as m
-from tests.unit.audit.lab import START_MS, Event, HandMadeLog, asked, event, honest_log
+from taxi import topics
+from taxi.bus.memory.bus import MemoryBus
+from taxi.bus.memory.log import Fate
+from taxistream.tools.audit.findings import RULES, AuditFindings
+from taxistream.tools.audit.journal import FIELDS
+from taxistream.tools.audit.shell import audit
+from testing.foreign import ID, hold_open
+from tests.unit.audit.harness import FIXES, START_MS, Event, HandMadeLog, asked, event, honest_log
 
 
 def test_an_honest_log_breaks_no_rule() -> None:
@@ -154,6 +160,46 @@ def test_a_driver_who_was_found_in_time_drives_on() -> None:
     assert log.broken() == set()
 
 
+def asks_after_its_cancellation(log: HandMadeLog) -> None:
+    log.batch(
+        event("RideRequested", "r9:ask", ride="r9", rider="eve", pickup=[0, 0], dropoff=[1, 1]),
+        say=(asked("RequestRide", "r9:ask", ride="r9"),),
+    )
+
+
+def cancels_again(log: HandMadeLog) -> None:
+    asks_after_its_cancellation(log)
+    log.batch(
+        event("RideCancelled", "r9:cancel", ride="r9", reason="rider"),
+        say=(asked("CancelRide", "r9:cancel", ride="r9"),),
+    )
+
+
+def test_after_a_rejection_that_decides_nothing_a_repeat_may_be_accepted() -> None:
+    log = honest_log()
+    refused = event("CommandRejected", "r9:cancel", reason="unknown_ride", subject="r9")
+    log.batch(refused, say=(asked("CancelRide", "r9:cancel"), asked("CancelRide", "r9:cancel")))
+    cancels_again(log)
+    log.batch(say=(asked("CancelRide", "r9:cancel"),))
+    assert log.broken() == set()
+
+
+def put_off_twice_for_one(log: HandMadeLog) -> None:
+    refused = [
+        event("CommandRejected", "r9:cancel", reason=reason, subject="r9")
+        for reason in ("unknown_ride", "too_old")
+    ]
+    log.batch(*refused, say=(asked("CancelRide", "r9:cancel"),))
+
+
+def put_off_after_it_was_accepted(log: HandMadeLog) -> None:
+    cancels_again(log)
+    log.batch(
+        event("CommandRejected", "r9:cancel", reason="unknown_ride", subject="r9"),
+        say=(asked("CancelRide", "r9:cancel"),),
+    )
+
+
 # --- lies -------------------------------------------------------------------------------------------
 
 Lie = Callable[[HandMadeLog], None]
@@ -209,7 +255,13 @@ def an_event_stands_there_twice(log: HandMadeLog) -> None:
 
 
 def append_time_goes_back(log: HandMadeLog) -> None:
-    log.fixes[4], log.fixes[5] = log.fixes[5], log.fixes[4]
+    last = FIXES - 1
+    log.fixes[last], log.fixes[last + 1] = log.fixes[last + 1], log.fixes[last]
+
+
+def a_clock_set_back_is_not_told(log: HandMadeLog) -> None:
+    log.batch()
+    log.fixes[-FIXES:] = [log.now_ms - 3_600_000] * FIXES
 
 
 def rubbish_among_the_events(log: HandMadeLog) -> None:
@@ -243,6 +295,7 @@ def lost_and_still_expected(log: HandMadeLog) -> None:
 def lost_and_driving_on(log: HandMadeLog) -> None:
     lost_on_a_trip(log)
     log.batch(later_ms=90_000)
+    log.batch()
     log.batch()
 
 
@@ -278,6 +331,8 @@ LIES: list[tuple[str, Lie, str]] = [
         then(event("CommandRejected", "1:on", reason="?", subject="1"), say=(asked("GoOnline", "1:on"),)),
         "command_answered_twice",
     ),
+    ("a command put off more often than it was asked", put_off_twice_for_one, "command_answered_twice"),
+    ("a command put off after it was accepted", put_off_after_it_was_accepted, "command_answered_twice"),
     (
         "an answer to nobody",
         then(event("CommandRejected", "who", reason="?", subject="1")),
@@ -295,6 +350,12 @@ LIES: list[tuple[str, Lie, str]] = [
     ("log time ahead of its input", then(at_ms=START_MS + 10_000_000), "log_time"),
     ("log time behind its input", change("BatchClosed", at_ms=START_MS), "log_time"),
     ("append time", append_time_goes_back, "append_time_went_back"),
+    ("a clock set back in silence", a_clock_set_back_is_not_told, "clock_set_back"),
+    (
+        "a clock that was not set back",
+        then(event("ClockSetBack", locations_from=1, shift_ms=60_000)),
+        "clock_set_back",
+    ),
     ("rubbish", rubbish_among_the_events, "unreadable_event"),
 ]
 
@@ -352,3 +413,20 @@ def test_every_event_of_the_log_is_known_by_what_it_says() -> None:
     for name, kind in events.items():
         required = {one.name for one in msgspec.structs.fields(kind) if one.required}
         assert FIELDS[name] <= required, name
+
+
+def test_what_an_open_transaction_holds_back_is_said_not_judged() -> None:
+    async def audited() -> AuditFindings:
+        broker = honest_log().broker()
+        end = hold_open(broker, topics.EVENTS)
+        findings = await audit(MemoryBus(broker), [0])
+        end(Fate.ABORTED)
+        return findings
+
+    findings = asyncio.run(audited())
+    assert findings.violations == {}
+    assert findings.batches == 9
+    [text] = findings.held_back
+    assert ID in text
+    assert findings.report()["held_back"] == [text]
+    assert honest_log().audited().held_back == []

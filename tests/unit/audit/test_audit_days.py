@@ -3,7 +3,7 @@
 
 import pytest
 
-from tests.unit.audit.lab import LIMITS, Event, HandMadeLog, asked, event, honest_log
+from tests.unit.audit.harness import LIMITS, Event, HandMadeLog, asked, event, honest_log
 from tests.unit.audit.test_audit import exchanged, order, two_rides_under_way
 
 
@@ -144,7 +144,51 @@ def test_who_does_not_arrive_in_time_loses_the_ride(forgotten: int) -> None:
     ]
     log.batch(*released[forgotten:])
     log.batch()
+    log.batch()
     assert log.broken() == ({"ride_never_ends"} if forgotten else set())
+
+
+def test_a_limit_may_wait_for_a_command_that_was_read_with_it() -> None:
+    """The command is decided first, and the limit is looked at again by the next batch."""
+    log = honest_log()
+    offered(log, driver=1)
+    for _ in range(6):
+        log.batch()
+    log.batch(event("OfferExpired", ride="r3", driver=1, attempt=1))
+    assert log.broken() == set()
+
+
+def test_a_dispatcher_that_left_commands_unread_may_leave_limits_alone() -> None:
+    log = honest_log()
+    offered(log, driver=1)
+    for _ in range(20):
+        log.batch(behind=True)
+    assert log.broken() == set()
+    for _ in range(3):
+        log.batch()
+    assert log.broken() == {"ride_never_ends"}
+
+
+def test_where_many_rides_time_out_at_once_others_may_wait() -> None:
+    log = honest_log()
+    parameters = {**LIMITS, "timeouts_max": 1}
+    log.batch(
+        event("PolicyActivated", policy="fifo", parameters=parameters, seed=0, data_digest="", code_digest="")
+    )
+    for ride, driver in (("r3", 1), ("r4", 2)):
+        log.batch(
+            event("RideRequested", f"{ride}:ask", ride=ride, rider="a", pickup=[0, 0], dropoff=[1, 1]),
+            offer(log, ride, driver=driver),
+            say=(asked("RequestRide", f"{ride}:ask", ride=ride),),
+        )
+    for _ in range(5):
+        log.batch()
+    log.batch(event("OfferExpired", ride="r3", driver=1, attempt=1))
+    log.batch()
+    log.batch()
+    assert log.broken() == set()
+    log.batch()
+    assert log.broken() == {"ride_never_ends"}, "r4 still waits"
 
 
 def test_a_ride_that_is_asked_for_while_it_is_open_is_found_and_its_driver_is_free() -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from audit.findings import Findings
-from audit.shell import follow
 from taxi.bus import Unavailable
-from taxi.bus.memory import MemoryBroker, MemoryBus, MemoryLimits
-from tests.unit.audit.lab import HandMadeLog, asked, event, honest_log
+from taxi.bus.memory.bus import MemoryBroker, MemoryBus, MemoryLimits
+from taxistream.tools.audit.findings import AuditFindings
+from taxistream.tools.audit.shell import follow
+from tests.unit.audit.harness import HandMadeLog, asked, event, honest_log
 
 
 class Reading:
@@ -22,7 +22,7 @@ class Reading:
         bus = MemoryBus(broker, limits=MemoryLimits(give_up_s=0.5))
         self.task = asyncio.create_task(follow(bus, [0], self._take))
 
-    def _take(self, found: Findings) -> None:
+    def _take(self, found: AuditFindings) -> None:
         self._batches = found.batches
         self._more.set()
 
@@ -34,10 +34,10 @@ class Reading:
                 await self._more.wait()
 
 
-def followed(grow: Callable[[HandMadeLog], None]) -> Findings:
+def followed(grow: Callable[[HandMadeLog], None]) -> AuditFindings:
     """What is found of an honest log and what it grew by after all of it was read."""
 
-    async def story() -> Findings:
+    async def scenario() -> AuditFindings:
         log = honest_log()
         broker = log.broker()
         reading = Reading(broker)
@@ -48,7 +48,7 @@ def followed(grow: Callable[[HandMadeLog], None]) -> Findings:
         reading.task.cancel()
         return await reading.task
 
-    return asyncio.run(story())
+    return asyncio.run(scenario())
 
 
 def test_a_lie_told_while_it_reads_is_found() -> None:
@@ -68,7 +68,7 @@ def test_what_is_put_aside_while_it_reads_has_its_letter() -> None:
 
 
 def test_a_log_that_can_not_be_read_any_more_is_said_in_one_error() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         log = honest_log()
         broker = log.broker()
         reading = Reading(broker)
@@ -78,4 +78,4 @@ def test_a_log_that_can_not_be_read_any_more_is_said_in_one_error() -> None:
             with pytest.raises(Unavailable):
                 await reading.task
 
-    asyncio.run(story())
+    asyncio.run(scenario())

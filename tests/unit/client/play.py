@@ -12,9 +12,9 @@ from typing import Any
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
 from websockets.frames import Close
 
-from taxi.client.city import City, Refused
-from taxi.client.link import SERVED, State
-from tests.simulation.loop import SimLoop
+from taxi.client.protocol import SERVING, LinkState
+from taxi.client.stream import CityStream, StreamRefusedError
+from testing.virtual_time import SimLoop
 
 SCRIPTS = Path(__file__).parents[2] / "golden" / "scripts"
 Json = dict[str, Any]
@@ -57,11 +57,12 @@ class Player:
         self.deeds: deque[Json] = deque()
         self.feed: list[int] = []
         self._tokens = deque(client.get("tokens", []))
-        self.city = City(
+        self.city = CityStream(
             self._open,
             city=client["city"],
             view=tuple(client["view"]) if client.get("view") else None,
             token=self._token if self._tokens else None,
+            give_up_s=None,
             chance=lambda: client["luck"],
         )
         self._watching = asyncio.ensure_future(self._watch())
@@ -82,7 +83,7 @@ class Player:
         return socket
 
     async def _watch(self) -> None:
-        with suppress(Refused):
+        with suppress(StreamRefusedError):
             async for cut in self.city:
                 self.feed += [offset for offset, *_ in cut.feed]
 
@@ -127,7 +128,7 @@ class Player:
         city, line = self.city, self.city.state
         # `connecting`, `waiting`… are told by their names.
         now: Json = {
-            "line": "live" if line in SERVED else line.value,
+            "line": "live" if line in SERVING else line.value,
             "trusted": city.trusted,
             "cursor": str(city.cursor) if city.cursor else None,
             "view": list(city.view) if city.view else None,
@@ -143,8 +144,9 @@ class Player:
                 for number, row in sorted(city.drivers.items())
             },
             "rides": {ride: row.state for ride, row in city.rides.items()},
-            "hash": [*city._rows.lanes],
+            "hash": [*city.hash],
             "feed": self.feed,
+            "faults": [fault.code for fault in city.faults],
         }
         for name, value in holds.items():
             if name == "view" and not now["trusted"]:
@@ -161,7 +163,7 @@ class Player:
         elif "close" in step:
             self._close(self.sockets[step["close"] - 1], step)
         elif "look" in step:
-            self.city.look_at(tuple(step["look"]) if step["look"] else None)
+            self.city.request_view(tuple(step["look"]) if step["look"] else None)
         else:
             # A hair more: sums of floats must not leave a timer due in the next step.
             await asyncio.sleep(step["wait_ms"] / 1000 + 1e-7)
@@ -195,14 +197,14 @@ def play(path: Path) -> None:
     script: Json = json.loads(path.read_text("utf-8"))
     loop = SimLoop(1)
 
-    async def story() -> None:
+    async def scenario() -> None:
         await Player(script["client"]).play(script["steps"])
 
     try:
-        loop.run_until_complete(story())
+        loop.run_until_complete(scenario())
         assert loop.errors == []
     finally:
         loop.close()
 
 
-__all__ = ["SCRIPTS", "State", "play"]
+__all__ = ["SCRIPTS", "LinkState", "play"]

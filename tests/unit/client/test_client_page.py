@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The example of docs/client-python.md runs as it stands there."""
+"""The example of docs/client-python.md runs unchanged."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ async def test_the_example_runs() -> None:
     found = re.search(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert found is not None
     async with serving(Gateway()) as url:
-        code = found[1].replace("ws://127.0.0.1:8000/ws", url).replace("cuts=50", "cuts=3")
+        code = found[1].replace("ws://127.0.0.1:8000/ws", url).replace("updates=50", "updates=3")
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.loop import SimLoop
+from testing.virtual_time import SimLoop
 from tests.unit.client.play import SCRIPTS, Player, play
 
 
@@ -20,15 +20,15 @@ def test_a_client_that_was_too_busy_to_listen_keeps_the_line_that_spoke_meanwhil
     live, beat = steps[:6], steps[7]
     loop = SimLoop(1)
 
-    async def story() -> None:
+    async def scenario() -> None:
         player = Player({"city": "manhattan", "luck": 0.5})
         await player.go(live)
         loop.now += 6.0  # the whole process stood still
-        await player.go([{"wait_ms": 1}, beat, {"wait_ms": 2_900}, {"wait_ms": 100}, {"closes": 1}])
+        await player.go([{"wait_ms": 1}, beat, {"wait_ms": 1_400}, {"wait_ms": 100}, {"opens": 2}])
         await player.end()
 
     try:
-        loop.run_until_complete(story())
+        loop.run_until_complete(scenario())
         assert loop.errors == []
     finally:
         loop.close()

@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from scripts.golden_scripts import READY, encode
-from taxi.client import Refused, connect
+from taxi.client import StreamRefusedError, connect
 
 CUTS = [{"to": "10:5"}, {"from": "10:5", "to": "20:5"}, {"from": "20:5", "to": "30:8"}]
 
@@ -85,5 +85,5 @@ async def test_a_draining_gateway_is_left_for_another_line() -> None:
 
 async def test_who_is_refused_is_told_why() -> None:
     async with serving(Gateway(refuses=True)) as url:
-        with pytest.raises(Refused, match="another city"):
+        with pytest.raises(StreamRefusedError, match="another city"):
             await seen(url)

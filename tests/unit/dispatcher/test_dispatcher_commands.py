@@ -8,73 +8,76 @@ from typing import Any
 
 import pytest
 
-from dispatcher.limits import Limits
+from dispatcher.limits import DecisionLimits
 from taxi import messages as m
-from tests.unit.dispatcher.town import Town, cancel, offline, online, report, request
+from testing.core_harness import CoreHarness, cancel, offline, online, report, request
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "messages.md").read_text()
 ME, OTHER = 1, 2
 EARLY_MS = 100
 """So soon after the batch before, a batch only answers: no timer and no policy has a say."""
 
-Stage = Callable[[Town], object]
+Stage = Callable[[CoreHarness], object]
 
 
-def waits(town: Town) -> None:
+def waits(core: CoreHarness) -> None:
     """For a driver who is off shift by now."""
-    town.step(offline(ME))
-    town.step(request())
+    core.step(offline(ME))
+    core.step(request())
 
 
-def ordered(town: Town) -> None:
-    waits(town)
-    town.step(online(ME, "back"), after_ms=EARLY_MS)
-    at: dict[str, Any] = {"batch": town.city.batch + 1, "at_ms": town.city.now_ms}
-    town.city.apply(m.RideReassigned(**at, ride="r1", driver=ME, attempt=1, eta_s=60))
+def ordered(core: CoreHarness) -> None:
+    waits(core)
+    core.step(online(ME, "back"), after_ms=EARLY_MS)
+    at: dict[str, Any] = {"batch": core.city.batch + 1, "at_ms": core.city.now_ms}
+    core.city.apply(m.RideReassigned(**at, ride="r1", driver=ME, attempt=1, eta_s=60))
 
 
-def ordered_and_there(town: Town) -> None:
-    ordered(town)
-    town.step(said("arrived", command_id="before"), after_ms=EARLY_MS)
+def ordered_and_there(core: CoreHarness) -> None:
+    ordered(core)
+    core.step(said("arrived", command_id="before"), after_ms=EARLY_MS)
 
 
-def waited_long(town: Town) -> None:
-    town.taken()
-    offer = town.log_offer()
-    town.step(report(offer, "arrived"), after_ms=1_000)
-    town.step(after_ms=town.mandate.limits.no_show_ms - EARLY_MS)
+def waited_long(core: CoreHarness) -> None:
+    core.taken()
+    offer = core.log_offer()
+    core.step(report(offer, "arrived"), after_ms=1_000)
+    core.step(after_ms=core.decision_config.limits.no_show_ms - EARLY_MS)
 
 
-def completed(town: Town) -> None:
-    town.step(report(town.on_trip(), "dropped_off"))
+def completed(core: CoreHarness) -> None:
+    core.step(report(core.on_trip(), "dropped_off"))
 
 
-def cancelled(town: Town) -> None:
-    town.taken()
-    town.step(cancel(command_id="before"))
+def cancelled(core: CoreHarness) -> None:
+    core.taken()
+    core.step(cancel(command_id="before"))
 
 
-def expired(town: Town) -> None:
-    waits(town)
-    town.wait(town.mandate.limits.patience_ms)
+def expired(core: CoreHarness) -> None:
+    waits(core)
+    core.wait(core.decision_config.limits.patience_ms)
 
 
 STAGES: dict[str, Stage] = {
     "unknown": lambda _: None,
     "waits": waits,
-    "offered": Town.offered,
-    "accepted": Town.taken,
+    "offered": CoreHarness.offered,
+    "accepted": CoreHarness.taken,
     "ordered": ordered,
-    "at pickup": Town.waiting_at_pickup,
+    "at pickup": CoreHarness.waiting_at_pickup,
     "at pickup by order": ordered_and_there,
     "waited long": waited_long,
-    "on trip": Town.on_trip,
+    "on trip": CoreHarness.on_trip,
     "completed": completed,
     "cancelled": cancelled,
-    "no-show": lambda town: (town.waiting_at_pickup(), town.wait(town.mandate.limits.no_show_ms)),
+    "no-show": lambda core: (core.waiting_at_pickup(), core.wait(core.decision_config.limits.no_show_ms)),
     "expired": expired,
 }
 AT_PICKUP = ("at pickup", "at pickup by order")
+TOO_EARLY = dict.fromkeys(("offered", "accepted", "ordered"), "too_early")
+BEFORE = {"unknown": "unknown_ride", "waits": "too_early"}
+"""Of what is said about an attempt that is still to come."""
 ENDS = dict.fromkeys(("completed", "cancelled", "no-show", "expired"), "ended")
 
 ACCEPTED: dict[str, tuple[str, dict[str, str]]] = {
@@ -83,12 +86,29 @@ ACCEPTED: dict[str, tuple[str, dict[str, str]]] = {
         "RideCancelled",
         {"unknown": "unknown_ride", "on trip": "on_trip", **ENDS},
     ),
-    "yes": ("stale_offer", {"offered": "RideAssigned"}),
-    "no": ("stale_offer", {"offered": "OfferDeclined", "ordered": "RideReleased"}),
-    "arrived": ("stale_report", {"accepted": "DriverArrived", "ordered": "DriverArrived"}),
-    "picked_up": ("stale_report", dict.fromkeys((*AT_PICKUP, "waited long"), "TripStarted")),
-    "no_show": ("stale_report", {**dict.fromkeys(AT_PICKUP, "too_early"), "waited long": "RideNoShow"}),
-    "dropped_off": ("stale_report", {"on trip": "TripCompleted"}),
+    "yes": ("stale_offer", {"offered": "RideAssigned", **BEFORE}),
+    "no": ("stale_offer", {"offered": "OfferDeclined", "ordered": "RideReleased", **BEFORE}),
+    "arrived": (
+        "stale_report",
+        {"accepted": "DriverArrived", "ordered": "DriverArrived", "offered": "too_early", **BEFORE},
+    ),
+    "picked_up": (
+        "stale_report",
+        {**dict.fromkeys((*AT_PICKUP, "waited long"), "TripStarted"), **TOO_EARLY, **BEFORE},
+    ),
+    "no_show": (
+        "stale_report",
+        {**dict.fromkeys(AT_PICKUP, "too_early"), "waited long": "RideNoShow", **TOO_EARLY, **BEFORE},
+    ),
+    "dropped_off": (
+        "stale_report",
+        {
+            "on trip": "TripCompleted",
+            **dict.fromkeys((*AT_PICKUP, "waited long"), "too_early"),
+            **TOO_EARLY,
+            **BEFORE,
+        },
+    ),
     "nonsense": ("unknown_stage", {}),
 }
 """What is said → its outcome in every stage, but for those named."""
@@ -107,42 +127,45 @@ def said(word: str, driver: int = ME, attempt: int = 1, command_id: str = "said"
             return m.ReportProgress(**who, stage=word)
 
 
-def outcome(town: Town, command: m.AnyCommand) -> str:
-    [event] = [e for e in town.step(command, after_ms=EARLY_MS) if e.command_id == "said"]
+def outcome(core: CoreHarness, command: m.AnyCommand) -> str:
+    [event] = [e for e in core.step(command, after_ms=EARLY_MS) if e.command_id == "said"]
     return event.reason if isinstance(event, m.CommandRejected) else m.tag_of(event)
 
 
-def town_at(stage: str) -> Town:
-    town = Town(limits=Limits(patience_ms=20_000, no_show_ms=20_000))
-    town.drivers(d1=0)
-    STAGES[stage](town)
-    return town
+def core_at(stage: str) -> CoreHarness:
+    core = CoreHarness(limits=DecisionLimits(patience_ms=20_000, no_show_ms=20_000))
+    core.drivers(d1=0)
+    STAGES[stage](core)
+    return core
 
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("word", ACCEPTED)
 def test_every_command_in_every_stage_of_a_ride(word: str, stage: str) -> None:
     mostly, but_for = ACCEPTED[word]
-    assert outcome(town_at(stage), said(word)) == but_for.get(stage, mostly)
+    assert outcome(core_at(stage), said(word)) == but_for.get(stage, mostly)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("word", ["yes", "no", "arrived", "picked_up", "no_show", "dropped_off"])
 @pytest.mark.parametrize(("driver", "attempt"), [(OTHER, 1), (ME, 2)], ids=["another's", "another attempt"])
-def test_what_is_not_about_this_driver_and_attempt_is_stale(
+def test_what_is_not_about_this_driver_and_attempt_is_stale_or_too_early(
     word: str, stage: str, driver: int, attempt: int
 ) -> None:
-    assert outcome(town_at(stage), said(word, driver, attempt)) in {"stale_offer", "stale_report"}
+    is_to_come = attempt == 2 and stage not in ENDS
+    otherwise = {"too_early"} if is_to_come else {"stale_offer", "stale_report"}
+    reason = outcome(core_at(stage), said(word, driver, attempt))
+    assert reason in ({BEFORE[stage]} if stage in BEFORE else otherwise)
 
 
-def lost(town: Town) -> None:
-    town.where = {9: 35}
-    town.wait(20_000)
+def lost(core: CoreHarness) -> None:
+    core.where = {9: 35}
+    core.wait(20_000)
 
 
-def lost_on_trip(town: Town) -> None:
-    town.on_trip()
-    lost(town)
+def lost_on_trip(core: CoreHarness) -> None:
+    core.on_trip()
+    lost(core)
 
 
 DRIVER_STAGES: dict[str, Stage] = {
@@ -150,9 +173,9 @@ DRIVER_STAGES: dict[str, Stage] = {
         name: STAGES[name] for name in ("offered", "accepted", "ordered", "at pickup", "on trip", "completed")
     },
     "idle": lambda _: None,
-    "off": lambda town: town.step(offline(ME)),
-    "leaves": lambda town: (town.on_trip(), town.step(offline(ME))),
-    "left": lambda town: town.step(report(town.on_trip(), "dropped_off"), offline(ME)),
+    "off": lambda core: core.step(offline(ME)),
+    "leaves": lambda core: (core.on_trip(), core.step(offline(ME))),
+    "left": lambda core: core.step(report(core.on_trip(), "dropped_off"), offline(ME)),
     "lost": lost,
     "lost on trip": lost_on_trip,
 }
@@ -165,10 +188,10 @@ def test_a_shift_begins_and_ends_in_every_stage_of_a_driver(stage: str) -> None:
         (online(ME, "said"), "DriverCameOnline", "already_online"),
         (m.GoOffline(command_id="said", driver=ME), "not_online", "DriverWentOffline"),
     ):
-        town = Town()
-        town.drivers(d1=0)
-        DRIVER_STAGES[stage](town)
-        assert outcome(town, command) == (yes if stage in NOT_ON_SHIFT else no)
+        core = CoreHarness()
+        core.drivers(d1=0)
+        DRIVER_STAGES[stage](core)
+        assert outcome(core, command) == (yes if stage in NOT_ON_SHIFT else no)
 
 
 def test_the_page_on_messages_names_every_reason_beside_its_command() -> None:
@@ -183,6 +206,6 @@ def test_the_page_on_messages_names_every_reason_beside_its_command() -> None:
 def test_a_rejection_repeats_no_more_than_forty_figures_of_a_driver(
     kind: type[m.GoOnline] | type[m.GoOffline],
 ) -> None:
-    [event] = Town().step(kind(command_id="c", driver=10**4_000))
+    [event] = CoreHarness().step(kind(command_id="c", driver=10**4_000))
     assert isinstance(event, m.CommandRejected)
     assert len(event.subject) == 40

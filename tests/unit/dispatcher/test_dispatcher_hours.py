@@ -6,11 +6,11 @@ import dataclasses
 import pytest
 from msgspec.structs import replace
 
-from taxi.roads import RoadNetwork
-from taxi.roads_grid import grid_city
-from tests.unit.dispatcher import town as place
+from taxi.roads.grid import grid_city
+from taxi.roads.network import RoadNetwork
+from testing import core_harness as place
+from testing.core_harness import START_MS, STEP_MS, CoreHarness, request
 from tests.unit.dispatcher.test_dispatcher_ahead import TRIP_S, offers
-from tests.unit.dispatcher.town import START_MS, STEP_MS, Town, request
 
 HOUR_MS = 3_600_000
 WEST_H = -5
@@ -30,18 +30,18 @@ def test_an_offer_promises_what_a_drive_takes_at_this_hour(
     percent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place, "GRID", rush_hour(percent, START_MS))
-    town = Town()
-    town.drivers(d1=5)
+    core = CoreHarness()
+    core.drivers(d1=5)
     usual_s = int(place.GRID.travel_time_s(5, 0))
-    assert town.offered().eta_s == usual_s * percent // 100
+    assert core.offered().eta_s == usual_s * percent // 100
 
 
 def test_in_the_next_hour_it_takes_what_the_tables_say_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place, "GRID", rush_hour(150, START_MS))
-    town = Town()
-    town.now_ms += HOUR_MS
-    town.drivers(d1=5)
-    assert town.offered().eta_s == place.GRID.travel_time_s(5, 0)
+    core = CoreHarness()
+    core.now_ms += HOUR_MS
+    core.drivers(d1=5)
+    assert core.offered().eta_s == place.GRID.travel_time_s(5, 0)
 
 
 def test_who_has_a_rider_is_soon_free_by_the_time_that_the_trip_takes_at_this_hour(
@@ -49,15 +49,15 @@ def test_who_has_a_rider_is_soon_free_by_the_time_that_the_trip_takes_at_this_ho
 ) -> None:
     """By the tables driver 1 would be there in ten seconds; at this hour, in half a trip more."""
     monkeypatch.setattr(place, "GRID", rush_hour(150, START_MS))
-    town = Town(policy="batched")
-    town.drivers(d1=0)
-    town.on_trip()
-    town.drivers(d2=0)
-    town.wait((TRIP_S - 10) * 1000 - STEP_MS)
-    assert offers(town.step(request("r2", pickup=35, dropoff=0))) == [2]
-    town = Town(policy="batched")
-    town.drivers(d1=0)
-    town.on_trip()
-    town.drivers(d2=0)
-    town.wait((TRIP_S * 3 // 2 - 10) * 1000 - STEP_MS)
-    assert offers(town.step(request("r2", pickup=35, dropoff=0))) == []
+    core = CoreHarness(policy="batched")
+    core.drivers(d1=0)
+    core.on_trip()
+    core.drivers(d2=0)
+    core.wait((TRIP_S - 10) * 1000 - STEP_MS)
+    assert offers(core.step(request("r2", pickup=35, dropoff=0))) == [2]
+    core = CoreHarness(policy="batched")
+    core.drivers(d1=0)
+    core.on_trip()
+    core.drivers(d2=0)
+    core.wait((TRIP_S * 3 // 2 - 10) * 1000 - STEP_MS)
+    assert offers(core.step(request("r2", pickup=35, dropoff=0))) == []

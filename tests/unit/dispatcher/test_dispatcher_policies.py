@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from dispatcher.policies import POLICIES, Chain, Offer
 from dispatcher.policies.market import FAR_S, Market
-from tests.unit.dispatcher.markets import Table, market
-from tests.unit.dispatcher.town import Town, request
+from testing.core_harness import CoreHarness, request
+from testing.dispatcher_markets import Table, market
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6))
 NEVER = int(FAR_S)
@@ -126,19 +126,19 @@ def test_an_offer_says_who_else_was_considered(policy: str) -> None:
 
 
 def test_the_city_offers_a_ride_to_the_driver_with_the_shortest_way() -> None:
-    town = Town()
-    town.drivers(d1=35, d2=7, d3=1)
-    offer = town.offered()
+    core = CoreHarness()
+    core.drivers(d1=35, d2=7, d3=1)
+    offer = core.offered()
     assert offer.driver == 3
     assert [candidate.driver for candidate in offer.candidates] == [3, 2, 1]
     assert offer.eta_s == offer.candidates[0].eta_s > 0
 
 
 def test_rides_of_one_batch_are_matched_together() -> None:
-    town = Town(policy="greedy")
-    town.drivers(d1=0, d2=35)
-    town.step(request("a", pickup=1), request("b", pickup=0))
-    assert (town.ride("b").driver, town.ride("a").driver) == (1, 2)
+    core = CoreHarness(policy="greedy")
+    core.drivers(d1=0, d2=35)
+    core.step(request("a", pickup=1), request("b", pickup=0))
+    assert (core.ride("b").driver, core.ride("a").driver) == (1, 2)
 
 
 @pytest.mark.parametrize(("table", "saves_s"), [([[300, 200], [60, 90]], 30), ([[900, 10], [50, 40]], -10)])

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from dispatcher.policies import POLICIES
-from tests.unit.dispatcher.town import Town, online, request
+from testing.core_harness import CoreHarness, online, request
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "policies.md").read_text()
 
@@ -26,12 +26,12 @@ def example() -> Any:
 @pytest.mark.parametrize(("policy", "served"), [("patient", "old"), ("greedy", "young")])
 def test_the_example_on_the_page_is_a_policy_that_minds_who_waits(policy: str, served: str) -> None:
     with patch.dict(POLICIES, {"patient": example()}):
-        town = Town(policy=policy)
-        town.step(request("old", pickup=3))
-        town.wait(120_000)
-        town.where[1] = 0
-        town.step(request("young", pickup=1), online(1))
-        assert town.ride(served).driver == 1
+        core = CoreHarness(policy=policy)
+        core.step(request("old", pickup=3))
+        core.wait(120_000)
+        core.where[1] = 0
+        core.step(request("young", pickup=1), online(1))
+        assert core.ride(served).driver == 1
 
 
 def test_the_page_names_every_policy() -> None:

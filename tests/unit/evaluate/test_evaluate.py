@@ -14,30 +14,32 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from dispatcher.policies.tuning import Tuning
-from evaluate.bound import Free, hindsight_s
-from evaluate.city import VirtualCity, tuned
-from evaluate.demand import TestRiders
-from evaluate.main import evaluate
-from evaluate.meter import Meter, gini
-from evaluate.report import FIGURES, bound, summary, table, value
-from evaluate.setting import START_MS, Setting
 from simulator.riders import EPOCH_MS, SLOT_MS
-from simulator.settings import Habits
+from simulator.settings import CityBehavior
 from simulator.streets import Streets
-from taxi.cli import app
-from taxi.cli.evaluate import numbers
-from taxi.local.errors import LocalError
-from taxi.roads import RoadNetwork, TripDemand
-from taxi.roads_grid import grid_city
+from taxi.roads.grid import grid_city
+from taxi.roads.network import RoadNetwork, TripDemand
+from taxi.runtime.machine_errors import LocalError
+from taxistream.cli import app
+from taxistream.cli.evaluate import numbers
+from taxistream.tools.evaluate.bound import Free, hindsight_s
+from taxistream.tools.evaluate.city import VirtualCity, tuned
+from taxistream.tools.evaluate.demand import TestRiders
+from taxistream.tools.evaluate.main import evaluate
+from taxistream.tools.evaluate.metrics import EvaluationMetrics, gini
+from taxistream.tools.evaluate.report import FIGURES, bound, summary, table, value
+from taxistream.tools.evaluate.scenario import START_MS, Scenario
 
 GRID = grid_city(8, 8)
 STREETS = Streets(GRID, TripDemand.uniform(GRID.n_nodes))
-SMALL = Setting(drivers=30, hours=0.15, load=3.0, patience_s=90)
+SMALL = Scenario(drivers=30, hours=0.15, load=3.0, patience_s=90)
 
 
 @cache
-def metered(policy: str = "batched", seed: int = 1, setting: Setting = SMALL, **tuning: int) -> Meter:
-    meter = Meter(VirtualCity(STREETS, setting, policy, seed, tuning=tuned(**tuning)))
+def metered(
+    policy: str = "batched", seed: int = 1, setting: Scenario = SMALL, **tuning: int
+) -> EvaluationMetrics:
+    meter = EvaluationMetrics(VirtualCity(STREETS, setting, policy, seed, tuning=tuned(**tuning)))
     meter.run()
     return meter
 
@@ -54,7 +56,7 @@ def test_the_same_seed_gives_the_same_result(policy: str) -> None:
 
 
 def test_every_ride_that_counts_was_picked_up_or_lost_patience() -> None:
-    meter = metered(setting=Setting(drivers=10, hours=0.15, load=20.0, patience_s=90))
+    meter = metered(setting=Scenario(drivers=10, hours=0.15, load=20.0, patience_s=90))
     state = meter.city.city
     assert meter.row()["served"] < meter.row()["requests"]
     assert meter.row()["served"] == sum(ride.arrived_s is not None for ride in meter.counted())
@@ -74,7 +76,7 @@ def test_waits_and_kilometres_are_those_of_the_city() -> None:
 
 
 def test_who_goes_far_is_counted_apart() -> None:
-    busy = Setting(drivers=20, hours=0.3, load=12.0, patience_s=120)
+    busy = Scenario(drivers=20, hours=0.3, load=12.0, patience_s=120)
     alike, short_first = metered(setting=busy, trip_permille=0), metered(setting=busy, trip_permille=1_000)
     for meter in (alike, short_first):
         row = meter.row()
@@ -99,7 +101,7 @@ def test_noise_makes_promises_worse_and_refusals_release_rides() -> None:
 
 def test_an_evening_peak_has_more_rides_in_its_middle() -> None:
     slots = [(START_MS - EPOCH_MS) // SLOT_MS + second for second in (0, 5_400)]
-    riders = TestRiders(GRID, STREETS.demand, Habits(), Setting(load=1.0, peak=True), seed=1)
+    riders = TestRiders(GRID, STREETS.demand, CityBehavior(), Scenario(load=1.0, peak=True), seed=1)
     before, top = (riders.mean_in(slot) for slot in slots)
     assert top == pytest.approx(0.884)
     assert before < 0.7 * top
@@ -138,16 +140,16 @@ def test_where_nobody_was_picked_up_there_is_no_bound_to_stand_above() -> None:
 
 
 def test_the_command_prints_what_scripts_rely_on(tmp_path: Path) -> None:
-    picture = tmp_path / "waits.png"
+    view = tmp_path / "waits.png"
     words = "evaluate --drivers 30 --hours 0.1 --patience 60 --seeds 4-5 --policy greedy --no-bound --json"
-    done = CliRunner().invoke(app, [*words.split(), "--picture", str(picture)])
+    done = CliRunner().invoke(app, [*words.split(), "--chart", str(view)])
     assert done.exit_code == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
     assert [row["seed"] for row in rows] == [4, 5]
     wanted = {"policy", "load", "seed", "requests", "served", "wait_s", "empty_km_share", "utilisation"}
     assert wanted | {"fairness_gini", "cpu_ms_per_batch"} <= set(rows[0])
     assert set(rows[0]["wait_s"]) == {"mean", "p50", "p90", "p99"}
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert view.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_table_is_whole_in_a_terminal_of_eighty_columns() -> None:

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A lab for each test, and nothing left of it afterwards."""
+"""A harness for each test, and nothing left of it afterwards."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.gateway.lab import Lab
+from testing.gateway_harness import GatewayHarness
 
 
 @pytest.fixture
-def lab() -> Iterator[Lab]:
-    lab = Lab()
-    yield lab
-    for _, _, node in lab.gateways.values():
-        lab.loop.kill(node)
-    lab.loop.bury()
+def harness() -> Iterator[GatewayHarness]:
+    harness = GatewayHarness()
+    yield harness
+    for _, _, node in harness.gateways.values():
+        harness.loop.kill(node)
+    harness.loop.shut_down()

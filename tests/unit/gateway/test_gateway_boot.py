@@ -8,115 +8,144 @@ import pytest
 
 from taxi import messages as m
 from taxi import topics
-from taxi.city import EVENTS_LOST
-from tests.unit.gateway.lab import Lab
+from taxi.state import EVENTS_LOST
+from testing.gateway_harness import GatewayHarness
 
 
-def test_nobody_is_let_in_before_the_log_is_read(lab: Lab) -> None:
-    async def story() -> None:
-        lab.start()
+def test_nobody_is_let_in_before_the_log_is_read(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.start()
         await asyncio.sleep(5)
-        assert lab.spy().reason == "the log has no epoch yet"
-        assert not lab.sockets.listeners["gateway-1"].is_open
-        lab.batch()
-        await lab.until(lambda: lab.spy().reason is None)
-        assert lab.sockets.listeners["gateway-1"].is_open
+        assert harness.spy().reason == "awaiting_log: the log has no epoch yet"
+        assert not harness.sockets.listeners["gateway-1"].is_open
+        harness.batch()
+        await harness.until(lambda: harness.spy().reason is None)
+        assert harness.sockets.listeners["gateway-1"].is_open
 
-    lab.run(story())
+    harness.run(scenario())
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"nonsense", b'{"type":"Unheard"}', b"\xff\xfe"])
 @pytest.mark.parametrize("topic", [topics.LOCATIONS, topics.EVENTS])
-def test_what_cannot_be_read_is_counted_and_stops_nothing(lab: Lab, topic: str, value: bytes | None) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
-        browser = await lab.watch()
-        lab.raw(topic, value)
-        lab.fix(1)
-        lab.batch(partial(m.DriverCameOnline, driver=1))
-        while browser.state.cursor != lab.end:
+def test_what_cannot_be_read_is_counted_and_stops_nothing(
+    harness: GatewayHarness, topic: str, value: bytes | None
+) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        browser = await harness.watch()
+        harness.raw(topic, value)
+        harness.fix(1)
+        harness.batch(partial(m.DriverCameOnline, driver=1))
+        while browser.state.cursor != harness.end:
             await browser.cut()
         assert browser.state.drivers[1].status == 1
-        assert lab.spy().counts[f"gateway_undecodable_total {topic}"] == 1
+        assert harness.spy().counts[f"gateway_undecodable_total {topic}"] == 1
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_a_gateway_begins_at_a_snapshot_when_the_log_no_longer_does(lab: Lab) -> None:
-    async def story() -> None:
-        going_on = lab.loop.create_task(lab.traffic())
-        await lab.until(lambda: lab.city.batch > 0)
+@pytest.mark.parametrize("topic", [topics.LOCATIONS, topics.EVENTS])
+@pytest.mark.parametrize("before_it_starts", [True, False])
+def test_what_cannot_be_parsed_is_counted_and_stops_nothing(
+    harness: GatewayHarness, topic: str, before_it_starts: bool
+) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        if not before_it_starts:
+            await harness.gateway()
+        harness.broker.partition(topic, 0).append_damaged(
+            "a header's name is not UTF-8", harness.now_ms(), count=3
+        )
+        if before_it_starts:
+            await harness.gateway()
+        browser = await harness.watch()
+        harness.fix(1)
+        harness.batch(partial(m.DriverCameOnline, driver=1))
+        while browser.state.cursor != harness.end:
+            await browser.cut()
+        assert browser.state.drivers[1].status == 1
+        assert harness.spy().counts[f"gateway_undecodable_total {topic}"] == 1
+
+    harness.run(scenario())
+
+
+def test_a_gateway_begins_at_a_snapshot_when_the_log_no_longer_does(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        going_on = harness.loop.create_task(harness.traffic())
+        await harness.until(lambda: harness.city.batch > 0)
         for _ in range(5):
             await asyncio.sleep(60)
-            lab.snapshot()
-        old = await lab.gateway("gateway-1", resume_ms=100_000)
-        lab.broker.partition(topics.EVENTS, 0).delete_before(40)
-        lab.broker.partition(topics.LOCATIONS, 0).delete_before(100)
-        fresh = await lab.gateway("gateway-2", resume_ms=100_000)
-        assert fresh._fresh is not None
-        assert fresh._fresh.view._window._ev_start > 40
+            harness.snapshot()
+        old = await harness.gateway("gateway-1", resume_ms=100_000)
+        harness.broker.partition(topics.EVENTS, 0).delete_before(40)
+        harness.broker.partition(topics.LOCATIONS, 0).delete_before(100)
+        fresh = await harness.gateway("gateway-2", resume_ms=100_000)
+        assert fresh.follower.view is not None
+        assert fresh.follower.view.begins.ev > 40
         going_on.cancel()
         await asyncio.sleep(1)
-        assert old._shown is not None
-        assert fresh._shown is not None
-        assert old._shown.diff(None, None, None) == fresh._shown.diff(None, None, None)
+        assert old.view is not None
+        assert fresh.view is not None
+        assert old.view.diff(None, None, None) == fresh.view.diff(None, None, None)
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_a_log_whose_beginning_nothing_covers_is_never_folded_from_the_middle(lab: Lab) -> None:
-    async def story() -> None:
+def test_a_log_whose_beginning_nothing_covers_is_never_folded_from_the_middle(
+    harness: GatewayHarness,
+) -> None:
+    async def scenario() -> None:
         for _ in range(20):
-            lab.batch()
-        lab.broker.partition(topics.EVENTS, 0).delete_before(10)
-        lab.start()
+            harness.batch()
+        harness.broker.partition(topics.EVENTS, 0).delete_before(10)
+        harness.start()
         await asyncio.sleep(20)
-        assert lab.spy().reason is not None
-        assert not lab.sockets.listeners["gateway-1"].is_open
-        lab.snapshot()
-        lab.batch()
-        await lab.until(lambda: lab.spy().reason is None)
+        assert harness.spy().reason is not None
+        assert not harness.sockets.listeners["gateway-1"].is_open
+        harness.snapshot()
+        harness.batch()
+        await harness.until(lambda: harness.spy().reason is None)
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_an_epoch_that_starts_from_nothing_is_a_beginning_like_any_other(lab: Lab) -> None:
-    async def story() -> None:
-        lab.batch(partial(m.DriverCameOnline, driver=7))
+def test_an_epoch_that_starts_from_nothing_is_a_beginning_like_any_other(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.batch(partial(m.DriverCameOnline, driver=7))
         for _ in range(20):
-            lab.batch()
-        lab.fix(7)
-        old = await lab.gateway("gateway-1")
-        browser = await lab.watch()
+            harness.batch()
+        harness.fix(7)
+        old = await harness.gateway("gateway-1")
+        browser = await harness.watch()
         assert browser.state.drivers[7].status == 1
-        lab.broker.partition(topics.EVENTS, 0).delete_before(10)
-        lab.batch(epoch="fedcba9876543210", reason=EVENTS_LOST)
+        harness.broker.partition(topics.EVENTS, 0).delete_before(10)
+        harness.batch(epoch="fedcba9876543210", reason=EVENTS_LOST)
         while browser.state.drivers[7].status != 0:
             await browser.cut()
-        fresh = await lab.gateway("gateway-2")
-        await lab.until(lambda: lab.spy("gateway-1").reason is None)
-        assert old._shown is not None
-        assert fresh._shown is not None
-        assert old._shown.diff(None, None, None) == fresh._shown.diff(None, None, None)
+        fresh = await harness.gateway("gateway-2")
+        await harness.until(lambda: harness.spy("gateway-1").reason is None)
+        assert old.view is not None
+        assert fresh.view is not None
+        assert old.view.diff(None, None, None) == fresh.view.diff(None, None, None)
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_a_snapshot_of_another_log_is_not_believed(lab: Lab) -> None:
-    async def story() -> None:
+def test_a_snapshot_of_another_log_is_not_believed(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
         for driver in range(1, 10):
-            lab.batch(partial(m.DriverCameOnline, driver=driver))
-        lab.snapshot()
+            harness.batch(partial(m.DriverCameOnline, driver=driver))
+        harness.snapshot()
         await asyncio.sleep(300)
-        lab.broker.create_topic(topics.EVENTS)
-        lab.city = type(lab.city)()
+        harness.broker.create_topic(topics.EVENTS)
+        harness.city = type(harness.city)()
         for _ in range(30):
-            lab.batch(epoch=None if lab.city.batch else "fedcba9876543210")
-        lab.fix(7)
-        gateway = await lab.gateway()
-        assert gateway._shown is not None
-        assert gateway._shown.city.epoch == "fedcba9876543210"
-        assert gateway._shown.city.drivers == {}
+            harness.batch(epoch=None if harness.city.batch else "fedcba9876543210")
+        harness.fix(7)
+        gateway = await harness.gateway()
+        assert gateway.view is not None
+        assert gateway.view.city.epoch == "fedcba9876543210"
+        assert gateway.view.city.drivers == {}
 
-    lab.run(story())
+    harness.run(scenario())

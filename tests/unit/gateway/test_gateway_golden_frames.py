@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from scripts import golden_frames
-from taxi.client.decode import decode_cut
+from taxi.client.decode import decode_update
+from taxi.client.replica import HashMismatchError, Replica
 from taxi.client.rows import StreamError
-from taxi.client.state import ClientState
 
 FOLDER = Path(__file__).parents[2] / "golden" / "frames"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.bin"))
 
 
-def told(name: str) -> Any:
+def expected(name: str) -> Any:
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
@@ -25,7 +25,7 @@ def message(name: str) -> bytes:
 
 
 def test_there_are_frames_of_each_kind() -> None:
-    cuts = [decode_cut(message(name)) for name in NAMES]
+    cuts = [decode_update(message(name)) for name in NAMES]
     assert any(cut.is_image for cut in cuts)
     assert any(cut.gone and cut.rides_gone for cut in cuts)
     assert any(cut.feed for cut in cuts)
@@ -44,11 +44,11 @@ def test_the_encoder_still_writes_the_committed_bytes() -> None:
 
 
 def test_applied_in_order_a_client_holds_what_each_frame_says() -> None:
-    client = ClientState(epoch=golden_frames.EPOCH)
+    client = Replica(epoch=golden_frames.EPOCH)
     for name in NAMES:
-        cut = decode_cut(message(name))
+        cut = decode_update(message(name))
         client.apply(cut)
-        assert json.loads(json.dumps(golden_frames.described(cut, client))) == told(name)
+        assert json.loads(json.dumps(golden_frames.described(cut, client))) == expected(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,26 +56,26 @@ def test_a_frame_cut_short_anywhere_is_refused(name: str) -> None:
     whole = message(name)
     for length in range(len(whole)):
         with pytest.raises(StreamError):
-            decode_cut(whole[:length])
+            decode_update(whole[:length])
 
 
 def test_a_missed_cut_is_noticed() -> None:
-    client = ClientState(epoch=golden_frames.EPOCH)
-    client.apply(decode_cut(message(NAMES[0])))
+    client = Replica(epoch=golden_frames.EPOCH)
+    client.apply(decode_update(message(NAMES[0])))
     with pytest.raises(StreamError, match="for a client at"):
-        client.apply(decode_cut(message(NAMES[2])))
+        client.apply(decode_update(message(NAMES[2])))
 
 
-def test_a_wrong_picture_is_noticed() -> None:
-    client = ClientState(epoch=golden_frames.EPOCH)
-    client.apply(decode_cut(message(NAMES[0])))
+def test_a_wrong_source_is_noticed() -> None:
+    client = Replica(epoch=golden_frames.EPOCH)
+    client.apply(decode_update(message(NAMES[0])))
     altered = bytearray(message(NAMES[1]))
     altered[80 + 4 + 20 + 12] ^= 1  # the first longitude
-    with pytest.raises(StreamError, match="the picture is wrong"):
-        client.apply(decode_cut(bytes(altered)))
+    with pytest.raises(HashMismatchError):
+        client.apply(decode_update(bytes(altered)))
 
 
 def test_a_cut_of_another_log_is_noticed() -> None:
-    client = ClientState(epoch="0" * 16)
+    client = Replica(epoch="0" * 16)
     with pytest.raises(StreamError, match="another epoch"):
-        client.apply(decode_cut(message(NAMES[0])))
+        client.apply(decode_update(message(NAMES[0])))

@@ -5,10 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.access.tokens import EVERYTHING
+from gateway.follower.tail import Pace
 from gateway.stream.messages import Close
-from gateway.stream.session import Ends, IllegalTransitionError, Phase, Serve, Session, Wish, judge
-from gateway.stream.tokens import EVERYTHING
-from gateway.tail import Pace
+from gateway.stream.session import (
+    IllegalSessionTransitionError,
+    LogEnds,
+    Serve,
+    Session,
+    SessionPhase,
+    Wish,
+    judge,
+)
 from taxi.client.rows import near
 from taxi.cursor import OFFSET_MAX, Cursor
 
@@ -54,30 +62,30 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
         (Cursor(EPOCH, 0, 0), False, None, Serve(None, "expired")),
         (Cursor("f" * 16, 100, 50), True, None, Serve(None, "epoch")),
         (Cursor(EPOCH, 101, 50), False, None, None),
-        (Cursor(EPOCH, 99, 51), False, Ends(101, 51), None),
-        (Cursor(EPOCH, 102, 50), False, Ends(101, 51), Serve(None, "ahead")),
-        (Cursor(EPOCH, 0, 52), False, Ends(101, 51), Serve(None, "ahead")),
+        (Cursor(EPOCH, 99, 51), False, LogEnds(101, 51), None),
+        (Cursor(EPOCH, 102, 50), False, LogEnds(101, 51), Serve(None, "ahead")),
+        (Cursor(EPOCH, 0, 52), False, LogEnds(101, 51), Serve(None, "ahead")),
     ],
 )
 def test_every_cursor_has_its_outcome(
-    cursor: Cursor | None, in_window: bool, ends: Ends | None, verdict: Serve | None
+    cursor: Cursor | None, in_window: bool, ends: LogEnds | None, verdict: Serve | None
 ) -> None:
     assert judge(cursor, NOW, in_window=in_window, ends=ends) == verdict
 
 
 def test_a_session_moves_only_as_drawn() -> None:
     session = Session("s", 0.0)
-    with pytest.raises(IllegalTransitionError):
+    with pytest.raises(IllegalSessionTransitionError):
         session.live(1.0)
     session.greet(NOW, None, EVERYTHING, 1.0)
-    with pytest.raises(IllegalTransitionError):
+    with pytest.raises(IllegalSessionTransitionError):
         session.greet(NOW, None, EVERYTHING, 1.0)
     session.live(2.0)
-    session.hold(3.0, Ends(1, 1))
-    assert session.phase is Phase.HELD
+    session.make_pending(3.0, LogEnds(1, 1))
+    assert session.phase is SessionPhase.PENDING
     session.close(4.0)
     session.close(5.0)
-    with pytest.raises(IllegalTransitionError):
+    with pytest.raises(IllegalSessionTransitionError):
         session.live(6.0)
 
 
@@ -93,13 +101,13 @@ def test_of_the_views_asked_for_only_the_last_is_served() -> None:
     assert (session.wish is None, session.area) == (True, "elsewhere")
 
 
-def test_who_must_begin_anew_is_held_for_an_image_and_may_still_ask_for_views() -> None:
+def test_who_must_begin_anew_is_pending_until_an_image_and_may_still_ask_for_views() -> None:
     session = Session("s", 0.0)
     session.greet(NOW, None, EVERYTHING, 0.0)
     assert not session.was_ready
     session.live(1.0)
     session.begin_anew("mismatch", 2.0)
-    assert (session.phase, session.reset, session.was_ready) == (Phase.HELD, "mismatch", True)
+    assert (session.phase, session.reset, session.was_ready) == (SessionPhase.PENDING, "mismatch", True)
     session.live(3.0)
     assert session.reset is None
 

@@ -6,10 +6,10 @@ import random
 from collections.abc import Coroutine
 from typing import Any
 
-from gateway.tail import Tail, beat
+from gateway.follower.tail import Tail, beat
 from taxi.bus import Record, Unavailable
-from tests.simulation.loop import SimLoop
-from tests.unit.gateway.lab import Spy
+from testing.gateway_harness import Spy
+from testing.virtual_time import SimLoop
 
 
 class Broker:
@@ -20,7 +20,8 @@ class Broker:
         self.brings = True
         self.is_there = True
         self.asked_s: list[float] = []
-        self.position = 0
+        self.position = self.withheld = 0
+        self.end: int | None = None
 
     async def fetch(self, *, max_records: int = 1000, wait_ms: int = 100) -> list[Record]:
         self.asked_s.append(asyncio.get_running_loop().time())
@@ -35,10 +36,10 @@ class Broker:
     async def close(self) -> None: ...
 
 
-def run(story: Coroutine[Any, Any, None]) -> None:
+def run(scenario: Coroutine[Any, Any, None]) -> None:
     loop = SimLoop(1)
-    loop.run_until_complete(story)
-    loop.bury()
+    loop.run_until_complete(scenario)
+    loop.shut_down()
 
 
 async def cuts(broker: Broker, n: int) -> list[tuple[float, int]]:
@@ -56,7 +57,7 @@ async def cuts(broker: Broker, n: int) -> list[tuple[float, int]]:
 
 
 def test_a_cut_shows_what_the_fetch_of_its_own_beat_brought() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         broker = Broker(0.02)
         closed = await cuts(broker, 10)
         assert all(late_s == 0.02 for late_s, _ in closed[2:])
@@ -64,33 +65,33 @@ def test_a_cut_shows_what_the_fetch_of_its_own_beat_brought() -> None:
         assert all(n == 1 for _, n in closed[2:])
         assert [round(at_s % 0.1, 4) % 0.1 for at_s in broker.asked_s[1:]] == [0.0] * 10
 
-    run(story())
+    run(scenario())
 
 
 def test_a_late_fetch_holds_a_cut_up_but_not_for_long() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         closed = await cuts(Broker(0.08), 20)
         assert all(late_s <= 0.05 for late_s, _ in closed)
         assert sum(n for _, n in closed) >= 10
 
-    run(story())
+    run(scenario())
 
 
 def test_a_topic_on_which_nothing_comes_is_not_waited_for() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         broker = Broker(0.01)
         broker.brings = False
         assert all(late_s == 0 for late_s, _ in await cuts(broker, 12))
         assert len(broker.asked_s) <= 4
 
-    run(story())
+    run(scenario())
 
 
 def test_a_broker_that_is_gone_does_not_hold_the_cuts_up() -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         broker = Broker(0.01)
         broker.is_there = False
         closed = await cuts(broker, 12)
         assert all(late_s == 0 for late_s, _ in closed[2:])
 
-    run(story())
+    run(scenario())

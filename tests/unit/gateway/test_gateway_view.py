@@ -2,27 +2,32 @@
 """The view's rows at their edges: when they come, when they go, and from where a diff may be cut."""
 
 import itertools
+from unittest.mock import patch
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
-from gateway.city.drivers import SKEW_MS
-from gateway.city.grid import Grid
-from gateway.city.view import LogBroken, Span, View
-from gateway.stream.window import Clock, Window
-from taxi import codec
+import gateway.view.drivers
+from gateway.view.city_view import CityView, Span, ViewBroken
+from gateway.view.drivers import SKEW_MS
+from gateway.view.grid import TileGrid
+from gateway.view.succession import Succession, succession
+from gateway.view.window import Clock, Window
 from taxi import messages as m
 from taxi.bus import Record
-from taxi.city import CityState
-from taxi.client.decode import decode_cut
-from taxi.client.rows import DriverRow
-from taxi.client.state import ClientState
+from taxi.client.decode import decode_update
+from taxi.client.replica import Replica
+from taxi.client.rows import DriverRow, StreamError
 from taxi.cursor import Cursor
-from taxi.fix_columns import read_fixes
+from taxi.messages import codec
+from taxi.positions.columns import read_fixes
+from taxi.state import CityState
 
 EPOCH = "0123456789abcdef"
 T0 = 1_750_000_000_000
 SPAN = Span(expiry_ms=60_000, resume_ms=120_000)
-GRID = Grid.over((-74.02, 40.70, -73.92, 40.87))
+GRID = TileGrid.over((-74.02, 40.70, -73.92, 40.87))
 
 
 def fix(offset: int, append_ms: int, driver: int = 1, *, at_ms: int | None = None, **fields: float) -> Record:
@@ -43,22 +48,22 @@ def birth(at_ms: int = T0, epoch: str = EPOCH, number: int = 1) -> m.EpochStarte
     return m.EpochStarted(batch=number, at_ms=at_ms, epoch=epoch, city="grid")
 
 
-def newborn(loc: int = 0, *, unread_ms: int = 0) -> View:
+def newborn(loc: int = 0, *, unread_ms: int = 0) -> CityView:
     """At the end of a log with one batch; reading of locations began at `loc`."""
-    view = View(CityState(), loc=loc, ev=0, span=SPAN, grid=GRID)
+    view = CityView(CityState(), loc=loc, ev=0, span=SPAN, grid=GRID)
     view.fold_events(batch(1, 0, T0, birth()))
     view.went_live(unread_ms)
     view.close()
     return view
 
 
-def drivers(view: View) -> dict[int, DriverRow]:
-    client = ClientState(epoch=EPOCH)
-    client.apply(decode_cut(view.diff(None, None, None)))
+def drivers(view: CityView) -> dict[int, DriverRow]:
+    client = Replica(epoch=EPOCH)
+    client.apply(decode_update(view.diff(None, None, None)))
     return client.drivers
 
 
-def at(view: View, at_ms: int) -> dict[int, DriverRow]:
+def at(view: CityView, at_ms: int) -> dict[int, DriverRow]:
     """The rows when a batch has brought log time to `at_ms`."""
     view.fold_events(batch(view.city.batch + 1, view.ev, at_ms))
     view.close()
@@ -89,7 +94,7 @@ def test_the_newest_fix_is_the_same_in_every_order_and_however_often_it_came() -
     for order in itertools.permutations(range(3)):
         view = newborn()
         for index in (*order, order[0]):
-            view.drivers.fold(read_fixes([records[index]]).fixes)
+            view.drivers.fold(read_fixes([records[index]]).fixes, np.ones(1, bool))
         view.loc = 3
         view.close()
         rows.add(drivers(view)[1])
@@ -149,7 +154,7 @@ def test_places_in_memory_are_used_again() -> None:
         view.fold_locations([fix(life * 500 + n, born_ms, driver=life * 500 + n + 1) for n in range(500)])
         view.close()
     assert view.drivers._size <= 1_000
-    assert len(drivers(view)) == 500
+    assert len(drivers(view)) == 498  # the first two after so long a silence are not believed
 
 
 # --- events ---------------------------------------------------------------------------------------------
@@ -169,15 +174,15 @@ def test_half_a_batch_is_not_seen() -> None:
 
 
 def test_a_gap_in_batches_or_an_illegal_event_breaks_the_view() -> None:
-    with pytest.raises(LogBroken):
+    with pytest.raises(ViewBroken):
         newborn().fold_events(batch(3, 2, T0))
-    with pytest.raises(LogBroken):
+    with pytest.raises(ViewBroken):
         newborn().fold_events(batch(2, 2, T0, m.RideExpired(batch=2, at_ms=T0, ride="nobody's")))
 
 
 def test_another_epoch_breaks_a_view_before_anything_of_it_is_shown() -> None:
     view = newborn()
-    with pytest.raises(LogBroken):
+    with pytest.raises(ViewBroken):
         view.fold_events(batch(2, 2, T0, birth(epoch="fedcba9876543210", number=2)))
     view.close()
     assert view.cursor == Cursor(EPOCH, 0, 2)
@@ -190,16 +195,89 @@ def test_a_ride_that_ends_in_a_past_long_before_the_cut_is_told_as_gone() -> Non
     view.fold_events(batch(2, 2, T0, asked))
     view.fold_locations([fix(0, T0 + 400_000)])
     view.close()
-    client = ClientState(epoch=EPOCH)
-    client.apply(decode_cut(view.diff(None, None, None)))
+    client = Replica(epoch=EPOCH)
+    client.apply(decode_update(view.diff(None, None, None)))
     view.fold_events(batch(3, 4, T0 + 100, m.RideExpired(batch=3, at_ms=T0 + 100, ride="r")))
     view.close()
     assert client.cursor is not None
     assert view.serves(client.cursor)
-    cut = decode_cut(view.diff(client.cursor, None, None))
+    cut = decode_update(view.diff(client.cursor, None, None))
     assert [name for _, _, name, _ in cut.feed] == ["RideExpired", "BatchClosed"]
     client.apply(cut)
     assert client.rides == {}
+
+
+def test_a_ride_whose_id_is_used_again_does_not_end_with_the_earlier_one() -> None:
+    """A gateway that boots closes no cut between: its rows must be those of one that was there before."""
+    view = newborn()
+    place = (-73.98, 40.75)
+
+    def request(number: int, at_ms: int) -> m.RideRequested:
+        about = {"batch": number, "at_ms": at_ms, "pickup": place, "dropoff": place}
+        return m.RideRequested(ride="r", rider="x", **about)  # type: ignore[arg-type]
+
+    def expire(number: int, at_ms: int) -> m.RideExpired:
+        return m.RideExpired(batch=number, at_ms=at_ms, ride="r")
+
+    later_ms = T0 + 300_000
+    view.fold_events(batch(2, 2, T0, request(2, T0), expire(2, T0)))
+    view.fold_events(batch(3, 5, later_ms))
+    view.fold_events(batch(4, 6, later_ms, request(4, later_ms)))
+    view.close()
+    client = Replica(epoch=EPOCH)
+    client.apply(decode_update(view.diff(None, None, None)))
+    assert client.rides["r"].requested_ms == later_ms
+    view.fold_events(batch(5, 8, later_ms, expire(5, later_ms)))
+    view.close()
+    assert view.rides.held == 1
+    view.fold_locations([fix(0, later_ms + SPAN.expiry_ms)])
+    view.close()
+    assert view.rides.held == 0
+
+
+def test_a_ride_that_begins_and_ends_in_one_batch_under_a_used_id_has_a_row_that_goes() -> None:
+    view = newborn()
+    place = (-73.98, 40.75)
+    for number, offset, at_ms in ((2, 2, T0), (4, 6, T0 + 300_000)):
+        about = {"batch": number, "at_ms": at_ms, "ride": "r"}
+        asked = m.RideRequested(rider="x", pickup=place, dropoff=place, **about)  # type: ignore[arg-type]
+        view.fold_events(batch(number, offset, at_ms, asked, m.RideExpired(**about)))  # type: ignore[arg-type]
+        view.fold_events(batch(number + 1, offset + 3, at_ms + 300_000))
+    view.close()
+    assert view.rides.held == 0
+
+
+def come_and_gone() -> Replica:
+    """A client of one tile, after a gateway that folded a driver's visit to it in one go."""
+    lng, lat = -73.97, 40.76
+    before, visit, back = fix(0, T0), fix(1, T0 + 1_000, lng=lng, lat=lat), fix(2, T0 + 2_000)
+    box = (lng, lat, lng, lat)
+    client, first, second = Replica(epoch=EPOCH), newborn(), newborn()
+    for record in (before, visit):
+        first.fold_locations([record])
+        first.close()
+    client.apply(decode_update(first.diff(None, None, first.area(box))))
+    assert set(client.drivers) == {1}
+    second.fold_locations([before])
+    second.fold_locations([visit, back])
+    second.close()
+    client.apply(decode_update(second.diff(client.cursor, second.area(box), second.area(box))))
+    return client
+
+
+def test_a_driver_who_visited_a_tile_within_one_fold_leaves_it() -> None:
+    assert come_and_gone().drivers == {}
+
+
+def test_a_fold_that_keeps_the_newest_position_alone_is_noticed() -> None:
+    def newest_only(slot: npt.NDArray[np.intp], at_ms: npt.NDArray[np.int64]) -> Succession:
+        found = succession(slot, at_ms)
+        last = found.chain[found.is_last]
+        return Succession(last, np.ones(len(last), np.bool_), np.zeros(len(last), np.bool_))
+
+    replaced = patch.object(gateway.view.drivers, "succession", newest_only)
+    with replaced, pytest.raises((StreamError, AssertionError)):
+        assert come_and_gone().drivers == {}
 
 
 # --- the window -----------------------------------------------------------------------------------------
@@ -239,7 +317,7 @@ def test_a_diff_is_cut_only_from_where_the_window_was_full() -> None:
 
 
 def test_a_batch_that_had_read_it_tells_the_age_of_what_was_not_read() -> None:
-    view = View(CityState(), loc=10, ev=0, span=SPAN, grid=GRID)
+    view = CityView(CityState(), loc=10, ev=0, span=SPAN, grid=GRID)
     view.fold_events(batch(1, 0, T0, birth(), read_to=0))
     assert view.covered_ms is None
     view.fold_events(batch(2, 2, T0 + 1_000, read_to=10))
@@ -247,7 +325,7 @@ def test_a_batch_that_had_read_it_tells_the_age_of_what_was_not_read() -> None:
 
 
 def test_a_batch_that_skipped_it_tells_nothing_of_its_age() -> None:
-    view = View(CityState(), loc=10, ev=0, span=SPAN, grid=GRID)
+    view = CityView(CityState(), loc=10, ev=0, span=SPAN, grid=GRID)
     view.fold_events(batch(1, 0, T0, birth(), read_to=0))
     skipped = m.InputSkipped(batch=2, at_ms=T0 + 1_000, topic="taxi.locations", first=0, next=10)
     view.fold_events(batch(2, 2, T0 + 1_000, skipped, read_to=10))
@@ -288,9 +366,9 @@ def box(place: tuple[float, float]) -> tuple[float, float, float, float]:
     return (*place, *place)
 
 
-def gone(view: View, since: Cursor, place: tuple[float, float]) -> tuple[int, ...]:
+def gone(view: CityView, since: Cursor, place: tuple[float, float]) -> tuple[int, ...]:
     area = view.area(box(place))
-    return decode_cut(view.diff(since, area, area)).gone
+    return decode_update(view.diff(since, area, area)).gone
 
 
 def test_who_went_to_another_tile_and_came_back_in_one_fold_is_told_as_gone_from_there() -> None:
@@ -316,11 +394,11 @@ def test_whoever_drives_from_one_tile_of_a_view_to_another_is_gone_in_one_block_
     view.close()
     view.fold_locations([placed(2, B), placed(3, A, driver=2)])
     view.close()
-    cut = decode_cut(view.step(view.area((A[0], A[1], B[0], B[1]))))
+    cut = decode_update(view.step(view.area((A[0], A[1], B[0], B[1]))))
     assert (cut.blocks, cut.gone) == (2, (1,))
     assert [row.driver for row in cut.drivers] == [1]
     assert [one.driver for one in cut.moved] == [2]
-    assert decode_cut(view.step(None)).gone == ()
+    assert decode_update(view.step(None)).gone == ()
 
 
 def test_tiles_at_the_border_reach_beyond_the_city() -> None:
@@ -328,7 +406,7 @@ def test_tiles_at_the_border_reach_beyond_the_city() -> None:
     view.fold_locations([placed(0, OUTSIDE)])
     view.close()
     corner = view.area((-74.02, 40.70, -74.02, 40.70))
-    assert decode_cut(view.diff(None, None, corner)).drivers_held == 1
+    assert decode_update(view.diff(None, None, corner)).drivers_held == 1
     assert view.area((-180, -90, 180, 90)) is None
 
 
@@ -346,7 +424,7 @@ def test_a_row_that_did_not_change_is_not_told_in_a_step() -> None:
     view.close()
     view.fold_locations([fix(2, T0), fix(3, T0 + 1_000, 2)])
     view.close()
-    cut = decode_cut(view.step(None))
+    cut = decode_update(view.step(None))
     assert [(one.driver, one.at_by_ms) for one in cut.moved] == [(2, 1_000)]
     assert not cut.drivers
     assert not cut.status
@@ -358,7 +436,7 @@ def test_a_status_alone_is_told_alone() -> None:
     view.close()
     view.fold_events(batch(2, 2, T0, m.DriverCameOnline(batch=2, at_ms=T0, driver=2)))
     view.close()
-    cut = decode_cut(view.step(None))
+    cut = decode_update(view.step(None))
     assert cut.status == ((2, 1),)
     assert not cut.drivers
     assert not cut.moved

@@ -13,32 +13,32 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import openapi
-from gateway.app import paths
+from gateway.http import openapi
+from gateway.http.app import paths
 from taxi import __version__
 from taxi import messages as m
-from tests.unit.gateway.lab import EPOCH, HERE, THERE, Lab
+from testing.gateway_harness import EPOCH, HERE, THERE, GatewayHarness
 from tests.unit.gateway.web import assert_problem, client, site
 from web import page
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
 
 
-def test_the_status_tells_rows_and_rides_at_the_last_cut(lab: Lab) -> None:
-    async def story() -> None:
-        lab.batch(
+def test_the_status_tells_rows_and_rides_at_the_last_cut(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.batch(
             partial(m.DriverCameOnline, driver=1),
             partial(m.RideRequested, ride="r-1", rider="x", pickup=HERE, dropoff=THERE),
         )
         for driver in (1, 2):
-            lab.fix(driver)
-        await lab.gateway()
-        async with client(site(lab)) as web:
+            harness.fix(driver)
+        await harness.gateway()
+        async with client(site(harness)) as web:
             status = (await web.get("/api/status")).json()
         assert status["city"] == "grid"
         assert status["version"] == __version__
         assert status["gateway"] == {"id": "gateway-1", "pid": 4711}
-        assert status["cursor"] == {"epoch": EPOCH, "loc": 2, "ev": lab.end.ev}
+        assert status["cursor"] == {"epoch": EPOCH, "loc": 2, "ev": harness.end.ev}
         wanted = {
             "total": 2,
             "idle": 1,
@@ -51,63 +51,126 @@ def test_the_status_tells_rows_and_rides_at_the_last_cut(lab: Lab) -> None:
         assert wanted.items() <= status["drivers"].items()
         assert {"waiting": 1, "active": 0, "completed": 0}.items() <= status["rides"].items()
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_before_the_log_is_read_there_is_no_status(lab: Lab) -> None:
-    async def story() -> None:
-        lab.start()
-        async with client(site(lab)) as web:
+def test_before_the_log_is_read_there_is_no_status(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.start()
+        async with client(site(harness)) as web:
             assert_problem(await web.get("/api/status"), 503)
             assert_problem(await web.get("/api/rides/r-1"), 503)
 
-    lab.run(story())
+    harness.run(scenario())
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/nowhere", 404), ("PUT", "/api/rides", 405), ("GET", "/api/parts", 404)],
 )
-def test_what_is_not_there_is_a_problem_too(lab: Lab, method: str, path: str, status: int) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
-        async with client(site(lab)) as web:
+def test_what_is_not_there_is_a_problem_too(
+    harness: GatewayHarness, method: str, path: str, status: int
+) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        async with client(site(harness)) as web:
             assert_problem(await web.request(method, path), status)
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_a_bug_is_not_shown_to_the_world(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def story() -> None:
-        lab.batch()
-        gateway = await lab.gateway()
-        monkeypatch.setattr(gateway.desk, "status", lambda: 1 / 0)
-        async with client(site(lab)) as web:
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/rides/r-1", {"GET", "HEAD", "DELETE"}),
+        ("TRACE", "/api/rides", {"POST"}),
+        ("OPTIONS", "/api/status", {"GET", "HEAD"}),
+        ("DELETE", "/", {"GET", "HEAD"}),
+    ],
+)
+def test_a_method_that_is_not_allowed_is_answered_with_all_that_are(
+    harness: GatewayHarness, method: str, path: str, allowed: set[str]
+) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        async with client(site(harness, beside=page.routes("manhattan"))) as web:
+            answer = await web.request(method, path)
+            assert_problem(answer, 405)
+            assert set(answer.headers["allow"].split(", ")) == allowed
+
+    harness.run(scenario())
+
+
+@pytest.mark.parametrize("path", ["/api/status/", "/api/rides/", "/ws/", "//api/status", "/static"])
+def test_nothing_redirects_to_what_the_host_header_says(harness: GatewayHarness, path: str) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        async with client(site(harness, beside=page.routes("manhattan")), host="evil.example") as web:
+            assert_problem(await web.get(path), 404)
+
+    harness.run(scenario())
+
+
+@pytest.mark.parametrize("path", ["/static/none.js", "/cities/manhattan/none.json", "/cities/atlantis/x"])
+def test_a_file_that_is_not_there_is_a_problem_that_nobody_keeps(harness: GatewayHarness, path: str) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        async with client(site(harness, beside=page.routes("manhattan"))) as web:
+            answer = await web.get(path)
+            assert_problem(answer, 404)
+            assert answer.headers["cache-control"] == "no-store"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+    harness.run(scenario())
+
+
+def test_a_socket_that_is_asked_for_without_a_handshake_says_so(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        async with client(site(harness)) as web:
+            answer = await web.get("/ws")
+            assert "handshake" in assert_problem(answer, 426)
+            assert answer.headers["upgrade"] == "websocket"
+
+    harness.run(scenario())
+
+
+def test_a_bug_is_not_shown_to_the_world(harness: GatewayHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        gateway = await harness.gateway()
+        monkeypatch.setattr(gateway.ride_service, "status", lambda: 1 / 0)
+        async with client(site(harness)) as web:
             answer = await web.get("/api/status")
             assert "division" not in assert_problem(answer, 500)
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
-    lab.run(story())
+    harness.run(scenario())
 
 
 def test_every_answer_carries_safe_headers_and_a_strict_policy(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    harness: GatewayHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def at_once(call: Callable[..., object], *arguments: object) -> object:
         return call(*arguments)
 
-    monkeypatch.setattr(asyncio, "to_thread", at_once)  # the lab's loop knows no threads
+    monkeypatch.setattr(asyncio, "to_thread", at_once)  # the harness's loop knows no threads
 
     async def ok(_: Request) -> Response:
         return Response("x")
 
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
         beside = [Route(path, ok) for path in ("/healthz", "/metrics", "/static/worker.js", "/cities/x.json")]
-        app = site(lab, tmp_path, [*beside, *page.routes("manhattan")])
+        app = site(harness, tmp_path, [*beside, *page.routes("manhattan")])
         async with client(app) as web:
             for path in (
                 *(
@@ -140,13 +203,15 @@ def test_every_answer_carries_safe_headers_and_a_strict_policy(
                 )
             assert "script-src" not in (await web.get("/api/status")).headers["content-security-policy"]
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_the_description_is_valid_written_down_and_names_every_route(lab: Lab, tmp_path: Path) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
+def test_the_description_is_valid_written_down_and_names_every_route(
+    harness: GatewayHarness, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
         described = openapi.document()
         validate(described)
         methods = {"get", "post", "put", "delete", "patch"}
@@ -154,9 +219,9 @@ def test_the_description_is_valid_written_down_and_names_every_route(lab: Lab, t
             path: {verb.upper() for verb in item if verb in methods}
             for path, item in described["paths"].items()
         }
-        assert paths(site(lab, tmp_path)) == told
+        assert paths(site(harness, tmp_path)) == told
         assert json.loads(DOCUMENT.read_text(encoding="utf-8")) == described
-        async with client(site(lab)) as web:
+        async with client(site(harness)) as web:
             assert (await web.get("/openapi.json")).json() == described
 
-    lab.run(story())
+    harness.run(scenario())

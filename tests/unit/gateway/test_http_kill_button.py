@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from taxi.local.parts import Demo as DemoPart
-from taxi.local.parts import Part, Parts, State
-from taxi.local.parts import write as write_parts
-from tests.unit.gateway.lab import Lab
+from taxi.runtime.parts import Demo as DemoPart
+from taxi.runtime.parts import Part, Parts, State
+from taxi.runtime.parts import write as write_parts
+from testing.gateway_harness import GatewayHarness
 from tests.unit.gateway.web import assert_problem, client, site
 
 
@@ -43,13 +43,13 @@ class Demo:
         self.process.wait()
 
 
-def test_the_kill_button_kills_the_part_it_names(lab: Lab, tmp_path: Path) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
+def test_the_kill_button_kills_the_part_it_names(harness: GatewayHarness, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
         demo = Demo(tmp_path)
         try:
-            async with client(site(lab, tmp_path)) as web:
+            async with client(site(harness, tmp_path)) as web:
                 parts = (await web.get("/api/parts")).json()["parts"]
                 assert parts[0] | {"pid": 0} == {
                     "name": "gateway-1",
@@ -66,7 +66,7 @@ def test_the_kill_button_kills_the_part_it_names(lab: Lab, tmp_path: Path) -> No
         finally:
             demo.end()
 
-    lab.run(story())
+    harness.run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -76,49 +76,55 @@ def test_the_kill_button_kills_the_part_it_names(lab: Lab, tmp_path: Path) -> No
         ("127.0.0.1", "evil.example:8000", "http://evil.example:8000"),
         ("127.0.0.1", "127.0.0.1:8000", "http://evil.example"),
         ("127.0.0.1", "127.0.0.1:8000", "null"),
+        ("127.0.0.1", "127.0.0.1:8000", "http://["),
+        ("127.0.0.1", "127.0.0.1:8000", "http://127.0.0.1:8001"),
+        ("127.0.0.1", "127.0.0.1:8000", "http://127.0.0.1:99999"),
+        ("127.0.0.1", "notlocalhost:8000", None),
+        ("unknown", "127.0.0.1:8000", None),
+        ("", "127.0.0.1:8000", None),
     ],
 )
 def test_the_kill_button_works_from_its_own_page_alone(
-    lab: Lab, tmp_path: Path, peer: str, host: str, origin: str | None
+    harness: GatewayHarness, tmp_path: Path, peer: str, host: str, origin: str | None
 ) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
         demo = Demo(tmp_path)
         try:
-            async with client(site(lab, tmp_path), peer, host) as web:
+            async with client(site(harness, tmp_path), peer, host) as web:
                 headers = {} if origin is None else {"origin": origin}
                 assert_problem(await web.post("/api/parts/gateway-1/kill", headers=headers), 403)
             assert demo.process.poll() is None
         finally:
             demo.end()
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_another_process_under_an_old_number_is_left_alone(lab: Lab, tmp_path: Path) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
+def test_another_process_under_an_old_number_is_left_alone(harness: GatewayHarness, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
         demo = Demo(tmp_path)
         try:
             demo.write(created=1.0)
-            async with client(site(lab, tmp_path)) as web:
+            async with client(site(harness, tmp_path)) as web:
                 assert_problem(await web.post("/api/parts/gateway-1/kill"), 409)
             assert psutil.pid_exists(demo.process.pid)
             assert os.getpid() != demo.process.pid
         finally:
             demo.end()
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_a_damaged_list_of_parts_is_a_problem_not_a_crash(lab: Lab, tmp_path: Path) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
+def test_a_damaged_list_of_parts_is_a_problem_not_a_crash(harness: GatewayHarness, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
         (tmp_path / "parts.json").write_text("{")
-        async with client(site(lab, tmp_path)) as web:
+        async with client(site(harness, tmp_path)) as web:
             assert_problem(await web.get("/api/parts"), 500)
 
-    lab.run(story())
+    harness.run(scenario())

@@ -6,17 +6,17 @@ from functools import partial
 
 import pytest
 
-from gateway.city.grid import Grid
+from gateway.view.grid import TileGrid
 from taxi import messages as m
-from tests.unit.gateway.lab import EPOCH, HERE, ROADS, THERE, Browser, Lab
+from testing.gateway_harness import EPOCH, HERE, ROADS, THERE, Browser, GatewayHarness
 
 
-def test_a_first_visit_gets_an_image_and_then_every_cut(lab: Lab) -> None:
-    async def story() -> None:
-        lab.batch(partial(m.DriverCameOnline, driver=1))
-        lab.fix(1)
-        await lab.gateway()
-        browser = await lab.watch()
+def test_a_first_visit_gets_an_image_and_then_every_cut(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.batch(partial(m.DriverCameOnline, driver=1))
+        harness.fix(1)
+        await harness.gateway()
+        browser = await harness.watch()
         assert browser.said[0] | {"session": ""} == {
             "type": "ready",
             "v": 1,
@@ -24,22 +24,22 @@ def test_a_first_visit_gets_an_image_and_then_every_cut(lab: Lab) -> None:
             "gateway": "gateway-1",
             "mode": "image",
             "epoch": EPOCH,
-            "grid": Grid.over(ROADS.city.bbox).told(),
+            "grid": TileGrid.over(ROADS.city.bbox).to_json(),
             "cut_interval_ms": 100,
             "beat_interval_ms": 1000,
         }
         assert browser.cuts[0].is_image
         assert {row.driver: row.status for row in browser.state.drivers.values()} == {1: 1}
-        lab.fix(2, THERE)
-        lab.batch(partial(m.RideRequested, ride="r1", rider="x", pickup=HERE, dropoff=THERE))
-        while browser.state.cursor != lab.end:
+        harness.fix(2, THERE)
+        harness.batch(partial(m.RideRequested, ride="r1", rider="x", pickup=HERE, dropoff=THERE))
+        while browser.state.cursor != harness.end:
             await browser.cut()
         assert set(browser.state.drivers) == {1, 2}
         assert set(browser.state.rides) == {"r1"}
         names = [name for cut in browser.cuts for _, _, name, _ in cut.feed]
         assert names == ["RideRequested", "BatchClosed"]
 
-    lab.run(story())
+    harness.run(scenario())
 
 
 REFUSED = [
@@ -69,37 +69,37 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("hello", "code"), REFUSED)
-def test_a_bad_hello_is_refused_for_good(lab: Lab, hello: bytes | str, code: int) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
-        browser = lab.browse()
+def test_a_bad_hello_is_refused_for_good(harness: GatewayHarness, hello: bytes | str, code: int) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        browser = harness.browse()
         browser.socket.send(hello)
         assert (await browser.closed())[0] == code
         assert browser.said == []
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_unknown_fields_of_a_hello_are_ignored(lab: Lab) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
-        browser = await lab.watch(view=None, colour="green")
+def test_unknown_fields_of_a_hello_are_ignored(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        browser = await harness.watch(view=None, colour="green")
         assert browser.cuts[0].is_image
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_who_says_nothing_is_sent_away_after_five_seconds(lab: Lab) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
-        began_s = lab.loop.now
-        assert (await lab.browse().closed())[0] == 4008
-        assert 5.0 <= lab.loop.now - began_s < 5.5
+def test_who_says_nothing_is_sent_away_after_five_seconds(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        began_s = harness.loop.now
+        assert (await harness.browse().closed())[0] == 4008
+        assert 5.0 <= harness.loop.now - began_s < 5.5
 
-    lab.run(story())
+    harness.run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -107,26 +107,26 @@ def test_who_says_nothing_is_sent_away_after_five_seconds(lab: Lab) -> None:
     [("{}", 4008), (b"\x00", 4008), ('{"type":"hello","v":1,"city":"grid"}', 4010)],
 )
 def test_after_hello_there_are_views_and_mismatches_and_nothing_else(
-    lab: Lab, message: bytes | str, code: int
+    harness: GatewayHarness, message: bytes | str, code: int
 ) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
-        browser = await lab.watch()
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        browser = await harness.watch()
         browser.socket.send(message)
         assert (await browser.closed())[0] == code
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_a_view_shows_the_drivers_of_its_tiles_and_all_rides(lab: Lab) -> None:
-    async def story() -> None:
-        lab.fix(1, HERE)
-        lab.fix(2, THERE)
-        lab.batch(partial(m.RideRequested, ride="r1", rider="x", pickup=HERE, dropoff=THERE))
-        await lab.gateway()
+def test_a_view_shows_the_drivers_of_its_tiles_and_all_rides(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.fix(1, HERE)
+        harness.fix(2, THERE)
+        harness.batch(partial(m.RideRequested, ride="r1", rider="x", pickup=HERE, dropoff=THERE))
+        await harness.gateway()
         corner = [HERE[0], HERE[1], HERE[0], HERE[1]]
-        browser = await lab.watch(view=corner)
+        browser = await harness.watch(view=corner)
         assert (set(browser.state.drivers), set(browser.state.rides)) == ({1}, {"r1"})
         browser.socket.send(json.dumps({"type": "view", "generation": 5, "bbox": None}))
         while not (cut := await browser.cut()).generation:
@@ -138,25 +138,25 @@ def test_a_view_shows_the_drivers_of_its_tiles_and_all_rides(lab: Lab) -> None:
             pass
         assert set(browser.state.drivers) == {1}
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_more_clients_than_allowed_are_told_so(lab: Lab) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway(clients_max=1)
-        await lab.watch()
-        assert (await lab.browse().closed())[0] == 4029
+def test_more_clients_than_allowed_are_told_so(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway(clients_max=1)
+        await harness.watch()
+        assert (await harness.browse().closed())[0] == 4029
 
-    lab.run(story())
+    harness.run(scenario())
 
 
-def test_hellos_may_be_json_of_any_spacing(lab: Lab) -> None:
-    async def story() -> None:
-        lab.batch()
-        await lab.gateway()
-        browser = Browser(lab.browse().socket)
+def test_hellos_may_be_json_of_any_spacing(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.batch()
+        await harness.gateway()
+        browser = Browser(harness.browse().socket)
         browser.socket.send(json.dumps({"v": 1, "city": "grid", "type": "hello"}, indent=2))
         assert (await browser.cut()).is_image
 
-    lab.run(story())
+    harness.run(scenario())

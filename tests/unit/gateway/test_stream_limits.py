@@ -5,20 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.stream.limits import Meter, Meters, Rate, Seats, counted
+from gateway.access.limits import ConnectionLimiter, Gcra, GcraPerKey, Rate, rate_limit_key
+from gateway.stream.session import MESSAGES
 
 RATE = Rate(per_s=5.0, burst=10)
 
 
 def test_a_burst_may_go_on_at_once_and_the_next_one_waits() -> None:
-    meter = Meter(RATE)
+    meter = Gcra(RATE)
     assert [meter.take(0.0) for _ in range(10)] == [0.0] * 10
     assert meter.take(0.0) == pytest.approx(0.2)
     assert meter.take(0.2) == 0.0
 
 
 def test_what_was_refused_costs_nothing() -> None:
-    meter = Meter(RATE)
+    meter = Gcra(RATE)
     for _ in range(10):
         meter.take(0.0)
     for _ in range(100):
@@ -28,15 +29,34 @@ def test_what_was_refused_costs_nothing() -> None:
 
 @given(st.lists(st.floats(0, 30), max_size=200))
 def test_never_more_than_the_rate_and_one_burst(at_s: list[float]) -> None:
-    meter = Meter(RATE)
+    meter = Gcra(RATE)
     allowed = [now_s for now_s in sorted(at_s) if not meter.take(now_s)]
     for index, first_s in enumerate(allowed):
         within = [s for s in allowed[index:] if s - first_s <= 3.0]
         assert len(within) <= 10 + 5 * 3 + 1
 
 
+@given(st.lists(st.floats(0, 2.0), min_size=30, max_size=120), st.floats(0, 1.0))
+def test_a_client_that_keeps_to_the_protocol_is_never_refused(delays_s: list[float], pause_s: float) -> None:
+    """Messages stay in order, and each may be held up for two seconds on its way."""
+    own, theirs = Gcra(RATE), Gcra(MESSAGES)
+    sent_s = arrived_s = pause_s
+    for delay_s in delays_s:
+        if wait_s := own.take(sent_s):
+            sent_s += wait_s + 1e-6
+            assert own.take(sent_s) == 0.0
+        arrived_s = max(arrived_s, sent_s + delay_s)
+        assert theirs.take(arrived_s) == 0.0
+
+
+def test_a_client_that_sends_faster_than_the_protocol_allows_is_refused_in_the_end() -> None:
+    steady, at_once = Gcra(MESSAGES), Gcra(MESSAGES)
+    assert any(steady.take(number / 7) for number in range(200))
+    assert any(at_once.take(0.0) for _ in range(21))
+
+
 def test_keys_do_not_share_and_those_that_say_nothing_are_forgotten() -> None:
-    meters = Meters(Rate(1.0, 1), keys_max=3)
+    meters = GcraPerKey(Rate(1.0, 1), keys_max=3)
     assert [meters.take(key, 0.0) for key in "abc"] == [0.0] * 3
     assert meters.take("a", 0.0) > 0
     assert meters.take("d", 5.0) == 0.0
@@ -44,14 +64,14 @@ def test_keys_do_not_share_and_those_that_say_nothing_are_forgotten() -> None:
 
 
 def test_memory_is_bounded_whoever_comes() -> None:
-    meters = Meters(Rate(0.001, 1), keys_max=50)
+    meters = GcraPerKey(Rate(0.001, 1), keys_max=50)
     for number in range(1_000):
         meters.take(number, 0.0)
     assert len(meters._meters) <= 50
 
 
 def test_seats_are_counted_together_and_by_address() -> None:
-    seats = Seats(together_max=3, address_max=2)
+    seats = ConnectionLimiter(total_max=3, address_max=2)
     assert [seats.enter("a") for _ in range(3)] == [True, True, False]
     assert seats.enter(None)
     assert not seats.enter("b")
@@ -76,4 +96,4 @@ def test_seats_are_counted_together_and_by_address() -> None:
     ],
 )
 def test_whose_limits_they_are(peer: str, loopback: bool, name: str | None) -> None:
-    assert counted(peer, loopback=loopback) == name
+    assert rate_limit_key(peer, loopback=loopback) == name

@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What clients say after `hello`, and every way of saying it wrong."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.stream import messages
-from gateway.stream.messages import Close, Hello, Mismatch, Move, Refusal, read_hello, read_later, short
-from taxi.client.decode import SUBPROTOCOL
+from gateway.stream.messages import (
+    Close,
+    Hello,
+    Mismatch,
+    SessionRefusal,
+    ViewRequest,
+    read_hello,
+    read_later,
+    short,
+)
+from taxi.client.protocol import SUBPROTOCOL
 from taxi.cursor import Cursor
 
 HELLO = '{"type":"hello","v":1,"city":"grid"'
@@ -15,6 +26,11 @@ HELLO = '{"type":"hello","v":1,"city":"grid"'
 
 def test_both_sides_speak_the_same_subprotocol() -> None:
     assert messages.SUBPROTOCOL == SUBPROTOCOL
+
+
+def test_the_protocol_lists_every_code_with_which_a_gateway_closes() -> None:
+    protocol = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text("utf-8")
+    assert not [code for code in Close if f"| {code.value} |" not in protocol]
 
 
 def test_a_hello_says_where_the_client_stands_what_it_sees_and_who_it_is() -> None:
@@ -36,16 +52,16 @@ def test_a_hello_says_where_the_client_stands_what_it_sees_and_who_it_is() -> No
 )
 def test_a_hello_that_makes_no_sense_is_refused_for_good(rest: str, code: Close) -> None:
     refusal = read_hello(HELLO + rest, "grid")
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, SessionRefusal)
     assert refusal.code is code
 
 
 def test_a_view_or_a_mismatch_is_read() -> None:
-    assert read_later('{"type":"view","generation":1,"bbox":null}') == Move(1, None)
-    assert read_later('{"type":"view","generation":65535,"bbox":[0,0,1,1],"x":1}') == Move(
+    assert read_later('{"type":"view","generation":1,"bbox":null}') == ViewRequest(1, None)
+    assert read_later('{"type":"view","generation":65535,"bbox":[0,0,1,1],"x":1}') == ViewRequest(
         65535, (0, 0, 1, 1)
     )
-    said = read_later('{"type":"mismatch","cursor":"ab:1:2","own":[1,2],"told":[3,4294967295]}')
+    said = read_later('{"type":"mismatch","cursor":"ab:1:2","own":[1,2],"received":[3,4294967295]}')
     assert said == Mismatch("ab:1:2", (1, 2), (3, 0xFFFFFFFF))
 
 
@@ -65,14 +81,14 @@ def test_a_view_or_a_mismatch_is_read() -> None:
         ('{"type":"view","generation":1.5,"bbox":null}', Close.PROTOCOL),
         ('{"type":"view","generation":1}', Close.PROTOCOL),
         ('{"type":"view","generation":1,"bbox":[1,2,3]}', Close.PROTOCOL),
-        ('{"type":"mismatch","cursor":"a","own":[1],"told":[1,2]}', Close.PROTOCOL),
-        ('{"type":"mismatch","cursor":"a","own":[1,-2],"told":[1,2]}', Close.PROTOCOL),
+        ('{"type":"mismatch","cursor":"a","own":[1],"received":[1,2]}', Close.PROTOCOL),
+        ('{"type":"mismatch","cursor":"a","own":[1,-2],"received":[1,2]}', Close.PROTOCOL),
         (HELLO + "}", Close.UNEXPECTED),
     ],
 )
 def test_what_is_no_message_ends_the_session_and_says_so(message: bytes | str, code: Close) -> None:
     refusal = read_later(message)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, SessionRefusal)
     assert refusal.code is code
     assert 0 < len(refusal.reason.encode()) <= 123
 
@@ -80,7 +96,7 @@ def test_what_is_no_message_ends_the_session_and_says_so(message: bytes | str, c
 @pytest.mark.parametrize("kind", ["view", "mismatch"])
 def test_nothing_comes_before_hello(kind: str) -> None:
     refusal = read_hello(f'{{"type":"{kind}"}}', "grid")
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, SessionRefusal)
     assert refusal.code is Close.UNEXPECTED
 
 

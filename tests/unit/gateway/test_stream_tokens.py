@@ -5,8 +5,10 @@ from typing import Any
 
 import jwt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.stream.tokens import EVERYTHING, BadTokenError, Grant, Keys, Role
+from gateway.access.tokens import EVERYTHING, BadTokenError, Grant, Keys, Role
 
 SECRET = "s" * 32
 OLD = "o" * 40
@@ -83,3 +85,9 @@ def test_a_short_secret_is_refused_without_naming_it() -> None:
     with pytest.raises(ValueError, match="at least 32") as refused:
         Keys("hunter2")
     assert "hunter2" not in str(refused.value)
+
+
+@given(st.text(max_size=300) | st.from_regex(r"[\w-]{1,60}\.[\w-]{0,60}\.[\w-]{0,60}", fullmatch=True))
+def test_whatever_is_shown_as_a_token_is_one_or_is_refused(text: str) -> None:
+    with pytest.raises(BadTokenError):
+        Keys("s" * 32).read(text, 1_750_000_000_000)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway's web application in the lab, and a browser's side of it."""
+"""The gateway's web application in the harness, and a browser's side of it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,20 +8,21 @@ from typing import Any
 import httpx
 from starlette.routing import BaseRoute
 
-from gateway.app import Site, build
-from gateway.stream.tokens import Grant, Keys, Role
-from taxi import codec, topics
+from gateway.access.tokens import Grant, Keys, Role
+from gateway.http.app import Site, build
 from taxi import messages as m
-from tests.unit.gateway.lab import HERE, THERE, Lab
+from taxi import topics
+from taxi.messages import codec
+from testing.gateway_harness import HERE, THERE, GatewayHarness
 
 GOOD = {"ride": "r-1", "pickup": HERE, "dropoff": THERE}
 
 
-def site(lab: Lab, parts_dir: Path | None = None, beside: Sequence[BaseRoute] = ()) -> Any:
-    gateway = lab.gateways["gateway-1"][0]
+def site(harness: GatewayHarness, parts_dir: Path | None = None, beside: Sequence[BaseRoute] = ()) -> Any:
+    gateway = harness.gateways["gateway-1"][0]
     return build(
         Site(
-            desk=gateway.desk,
+            ride_service=gateway.ride_service,
             guard=gateway.guard,
             pid=4711,
             parts_dir=parts_dir,
@@ -35,8 +36,8 @@ def client(app: Any, peer: str = "127.0.0.1", host: str = "127.0.0.1:8000") -> h
     return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
 
 
-def commands(lab: Lab) -> list[m.AnyCommand]:
-    place = lab.broker.partition(topics.COMMANDS, 0)
+def commands(harness: GatewayHarness) -> list[m.AnyCommand]:
+    place = harness.broker.partition(topics.COMMANDS, 0)
     return [codec.decode(topics.COMMANDS, entry.record) for entry in place.entries]
 
 
@@ -56,6 +57,8 @@ def assert_problem(answer: httpx.Response, status: int) -> str:
 SECRET = "s" * 32
 
 
-def bearer(lab: Lab, role: Role, *, for_ms: int = 60_000, city: str | None = None) -> dict[str, str]:
-    token = Keys(SECRET).mint(Grant(role, lab.now_ms() + for_ms, city), lab.now_ms())
+def bearer(
+    harness: GatewayHarness, role: Role, *, for_ms: int = 60_000, city: str | None = None
+) -> dict[str, str]:
+    token = Keys(SECRET).mint(Grant(role, harness.now_ms() + for_ms, city), harness.now_ms())
     return {"Authorization": f"Bearer {token}"}

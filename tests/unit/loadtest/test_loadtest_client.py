@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from loadtest.swarm.client import Client
-from loadtest.swarm.line import Line
-from loadtest.swarm.sights import Key
-from taxi.client.link import State
-from tests.simulation.loop import SimLoop
+from taxi.client.protocol import LinkState
+from taxistream.tools.loadtest.swarm.client import LoadClient
+from taxistream.tools.loadtest.swarm.line import Line
+from taxistream.tools.loadtest.swarm.observations import Key
+from testing.virtual_time import SimLoop
 
 GRID = {"west_e5": 0, "south_e5": 0, "shift": 10, "columns": 4, "rows": 4}
 BOX = (0.001, 0.001, 0.002, 0.002)
@@ -43,7 +43,7 @@ class World:
         self.seen: list[Key] = []
         self.resets: list[str] = []
 
-    def open(self, client: Client) -> Line:
+    def open(self, client: LoadClient) -> Line:
         del client
         self.lines.append(FakeLine())
         return self.lines[-1]
@@ -56,7 +56,7 @@ class World:
         del message, at_ms, late
         self.seen.append(key)
 
-    def ready(self, client: Client, message: dict[str, Any]) -> None: ...
+    def ready(self, client: LoadClient, message: dict[str, Any]) -> None: ...
 
     def reset(self, reason: str) -> None:
         self.resets.append(reason)
@@ -65,7 +65,7 @@ class World:
 
     def leaving(self, at_s: float) -> None: ...
 
-    def moved(self, dark_ms: float) -> None: ...
+    def moved(self, gap_ms: float) -> None: ...
 
     def tolerance_s(self) -> float:
         return 0.5
@@ -76,13 +76,13 @@ def cut(since: tuple[int, int] | None, to: tuple[int, int], generation: int = 0)
     return struct.pack("<BBH3I5Q6I", 1, since is None, generation, 0, 0, 0, *before, *to, 1, *(0,) * 6)
 
 
-class Story:
+class Scenario:
     """A client and what happens to it, told in the tests line by line."""
 
     def __init__(self, loop: SimLoop) -> None:
         self.loop = loop
         self.world = World()
-        self.client = Client("c", self.world, "grid", random.Random(1))
+        self.client = LoadClient("c", self.world, "grid", random.Random(1))
 
     @property
     def line(self) -> FakeLine:
@@ -109,14 +109,14 @@ class Story:
         self.client.watch(self.loop.now)
 
 
-def told(story: Callable[[Story], None]) -> Story:
+def played(scenario: Callable[[Scenario], None]) -> Scenario:
     loop = SimLoop(1)
     loop.now = 100.0
-    made: list[Story] = []
+    made: list[Scenario] = []
 
     async def tell() -> None:
-        made.append(Story(loop))
-        story(made[0])
+        made.append(Scenario(loop))
+        scenario(made[0])
 
     try:
         loop.run_until_complete(tell())
@@ -125,87 +125,87 @@ def told(story: Callable[[Story], None]) -> Story:
     return made[0]
 
 
-def gap(story: Story) -> None:
-    story.live()
-    story.cut((30, 5), (40, 5))
+def gap(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.cut((30, 5), (40, 5))
 
 
-def back(story: Story) -> None:
-    story.live()
-    story.cut((20, 5), (15, 5))
+def back(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.cut((20, 5), (15, 5))
 
 
-def image(story: Story) -> None:
-    story.live()
-    story.cut(None, (30, 5))
+def image(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.cut(None, (30, 5))
 
 
-def no_image(story: Story) -> None:
-    story.live()
-    story.say(type="reset", reason="overflow")
-    story.cut((20, 5), (30, 5))
+def no_image(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.say(type="reset", reason="overflow")
+    scenario.cut((20, 5), (30, 5))
 
 
-def stranger(story: Story) -> None:
-    story.live()
-    story.cut((20, 5), (30, 5), generation=9)
+def stranger(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.cut((20, 5), (30, 5), generation=9)
 
 
-def quiet(story: Story) -> None:
-    story.live()
-    story.loop.now += 1.6
-    story.cut((20, 5), (30, 5))
+def quiet(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.loop.now += 1.6
+    scenario.cut((20, 5), (30, 5))
 
 
-def deaf(story: Story) -> None:
-    story.client.start()
-    story.client.opened(story.line)
-    story.wait(10.6)
+def deaf(scenario: Scenario) -> None:
+    scenario.client.start()
+    scenario.client.opened(scenario.line)
+    scenario.wait(10.6)
 
 
-def ignored(story: Story) -> None:
-    story.live()
-    story.client.look_at(BOX)
+def ignored(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.client.look_at(BOX)
     for n in range(2, 14):
-        story.cut((10 * n, 5), (10 * n + 10, 5))
-        story.wait(0.9)
+        scenario.cut((10 * n, 5), (10 * n + 10, 5))
+        scenario.wait(0.9)
 
 
-def served_without_a_cursor(story: Story) -> None:
-    story.client.start()
-    story.greet("resume")
+def served_without_a_cursor(scenario: Scenario) -> None:
+    scenario.client.start()
+    scenario.greet("resume")
 
 
-def image_for_a_cursor(story: Story) -> None:
-    story.live()
-    story.client.lost(story.line, 1006, "")
-    story.client.start()
-    story.greet("image")
+def image_for_a_cursor(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.client.lost(scenario.line, 1006, "")
+    scenario.client.start()
+    scenario.greet("image")
 
 
-def odd_cursor_served(story: Story) -> None:
-    story.live()
-    story.client.leave(0.0, cursor=(20, 99), expects="ahead")
-    story.client.start()
-    story.greet("resume")
+def odd_cursor_served(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.client.leave(0.0, cursor=(20, 99), expects="ahead")
+    scenario.client.start()
+    scenario.greet("resume")
 
 
-def garbled(story: Story) -> None:
-    story.live()
-    story.client.heard_text(story.line, "what", 0)
+def garbled(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.client.heard_text(scenario.line, "what", 0)
 
 
-def short(story: Story) -> None:
-    story.live()
-    story.client.heard_cut(story.line, b"\1", 0)
+def short(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.client.heard_cut(scenario.line, b"\1", 0)
 
 
-def accused(story: Story) -> None:
-    story.live()
-    story.client.lost(story.line, 4008, "what was that")
+def accused(scenario: Scenario) -> None:
+    scenario.live()
+    scenario.client.lost(scenario.line, 4008, "what was that")
 
 
-BREACHES: dict[Callable[[Story], None], str] = {
+BREACHES: dict[Callable[[Scenario], None], str] = {
     gap: "chain",
     no_image: "chain",
     back: "cursor_went_back",
@@ -223,13 +223,13 @@ BREACHES: dict[Callable[[Story], None], str] = {
 }
 
 
-@pytest.mark.parametrize("story", BREACHES, ids=lambda story: story.__name__)
-def test_a_breach_is_blamed_by_name(story: Callable[[Story], None]) -> None:
-    assert set(told(story).world.blamed) == {BREACHES[story]}
+@pytest.mark.parametrize("scenario", BREACHES, ids=lambda scenario: scenario.__name__)
+def test_a_breach_is_blamed_by_name(scenario: Callable[[Scenario], None]) -> None:
+    assert set(played(scenario).world.blamed) == {BREACHES[scenario]}
 
 
 def test_who_keeps_the_rules_is_not_blamed() -> None:
-    def story(it: Story) -> None:
+    def scenario(it: Scenario) -> None:
         it.live()
         it.client.look_at(BOX)
         assert it.line.said[-1] == {"type": "view", "generation": 1, "bbox": [*BOX]}
@@ -247,7 +247,7 @@ def test_who_keeps_the_rules_is_not_blamed() -> None:
         assert it.line.said[0]["view"] == [*BOX]
         it.cut((35, 8), (60, 9))
 
-    it = told(story)
+    it = played(scenario)
     assert it.world.blamed == []
     assert it.world.resets == ["ahead"]
     area = (0, 0, 0, 0)
@@ -256,7 +256,7 @@ def test_who_keeps_the_rules_is_not_blamed() -> None:
 
 
 def test_on_a_drain_the_old_line_is_heard_until_hello_is_said_on_the_next() -> None:
-    def story(it: Story) -> None:
+    def scenario(it: Scenario) -> None:
         it.live()
         old = it.line
         it.say(type="drain", within_ms=900)
@@ -268,7 +268,7 @@ def test_on_a_drain_the_old_line_is_heard_until_hello_is_said_on_the_next() -> N
         assert old.is_left
         it.cut((30, 5), (50, 5))
 
-    it = told(story)
+    it = played(scenario)
     assert it.world.blamed == []
     assert it.client.cursor == (50, 5)
-    assert it.client.link.state is State.LIVE
+    assert it.client.link.state is LinkState.LIVE

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.city.view import View
-from loadtest.oracle.city import City
-from loadtest.oracle.judge import Sight, Unready, judge
-from taxi import codec
+from gateway.view.city_view import CityView
 from taxi import messages as m
-from tests.property.gateway_log import EPOCH, SOMEWHERE, SPAN, T0, Log, Oracle, advance, booted
-from tests.unit.loadtest.sights import city_of, sections, sight, told, with_sections
+from taxi.messages import codec
+from taxistream.tools.loadtest.judge import ReceivedUpdate, Unready, judge
+from taxistream.tools.oracle.city import OracleCity
+from testing.gateway_log import EPOCH, SOMEWHERE, SPAN, T0, Log, Oracle, advance, booted
+from testing.loadtest_observations import city_of, sections, sight, with_header, with_sections
 
 FIRST, LATER = (3, 0), (7, 1)
 """(fixes read, batches read) of the two cuts."""
@@ -47,12 +47,12 @@ def log() -> Log:
 
 
 @pytest.fixture
-def city(log: Log) -> City:
+def city(log: Log) -> OracleCity:
     return city_of(log)
 
 
 @pytest.fixture
-def view(log: Log) -> View:
+def view(log: Log) -> CityView:
     """At the later cut; `previous` is the first."""
     view = booted(Oracle(log), 3, log.closed[1][0])
     advance(view, log, 7, log.closed[2][0])
@@ -60,20 +60,22 @@ def view(log: Log) -> View:
 
 
 @pytest.fixture
-def diff(view: View) -> Sight:
+def diff(view: CityView) -> ReceivedUpdate:
     return sight(view, view.previous, 0, 0)
 
 
 @pytest.fixture
-def image(view: View) -> Sight:
+def image(view: CityView) -> ReceivedUpdate:
     return sight(view, None, 0, 0)
 
 
-def rules(city: City, sight: Sight, message: bytes) -> set[str]:
+def rules(city: OracleCity, sight: ReceivedUpdate, message: bytes) -> set[str]:
     return {rule for rule, _ in judge(city, replace(sight, message=message)).verdicts}
 
 
-def test_the_truth_breaks_no_rule(city: City, view: View, diff: Sight, image: Sight) -> None:
+def test_the_truth_breaks_no_rule(
+    city: OracleCity, view: CityView, diff: ReceivedUpdate, image: ReceivedUpdate
+) -> None:
     assert SPAN.expiry_ms == 8_000
     step = sight(view, view.previous, 0, 0, step=True)
     moved = sight(view, view.previous, 1, 3)
@@ -91,17 +93,17 @@ HEADERS: dict[str, dict[str, int]] = {
 
 
 @pytest.mark.parametrize("rule", HEADERS)
-def test_a_header_that_lies_is_named(rule: str, city: City, diff: Sight) -> None:
-    assert rules(city, diff, told(diff.message, **HEADERS[rule])) == {rule}
+def test_a_header_that_lies_is_named(rule: str, city: OracleCity, diff: ReceivedUpdate) -> None:
+    assert rules(city, diff, with_header(diff.message, **HEADERS[rule])) == {rule}
 
 
-def test_a_removal_that_is_not_told_leaves_a_ghost(city: City, diff: Sight) -> None:
+def test_a_removal_that_is_not_told_leaves_a_ghost(city: OracleCity, diff: ReceivedUpdate) -> None:
     drivers, rides, feed = sections(diff.message)
     assert {"ghost_row", "wrong_row"} == rules(city, diff, with_sections(diff.message, b"", rides, feed))
     assert struct.unpack_from("<2I", drivers)[1] == 1
 
 
-def test_an_image_without_its_drivers_lacks_rows(city: City, image: Sight) -> None:
+def test_an_image_without_its_drivers_lacks_rows(city: OracleCity, image: ReceivedUpdate) -> None:
     _, rides, feed = sections(image.message)
     assert rules(city, image, with_sections(image.message, b"", rides, feed)) == {"missing_row"}
 
@@ -116,21 +118,21 @@ def block(*rows: tuple[int, int, int, int], gone: tuple[int, ...] = ()) -> bytes
     return struct.pack("<6I", 1, len(gone), n, 0, 0, 0) + body + bytes(-len(body) % 4)
 
 
-def test_a_fix_that_goes_back_is_named(city: City, diff: Sight) -> None:
+def test_a_fix_that_goes_back_is_named(city: OracleCity, diff: ReceivedUpdate) -> None:
     _, rides, feed = sections(diff.message)
     older = block((2, -7_397_900, 4_075_100, T0 - 900), gone=(1,))
     found = rules(city, diff, with_sections(diff.message, older, rides, feed))
     assert found == {"fix_went_back", "wrong_row"}
 
 
-def test_a_driver_whom_nobody_knows_is_a_ghost(city: City, diff: Sight) -> None:
+def test_a_driver_whom_nobody_knows_is_a_ghost(city: OracleCity, diff: ReceivedUpdate) -> None:
     drivers, rides, feed = sections(diff.message)
     n_blocks = struct.unpack_from("<I", drivers)[0]
     stranger = struct.pack("<I", n_blocks + 1) + drivers[4:] + block((77, 0, 0, T0))[4:]
     assert rules(city, diff, with_sections(diff.message, stranger, rides, feed)) == {"ghost_row"}
 
 
-def test_a_ride_that_is_not_told_is_named(city: City, diff: Sight) -> None:
+def test_a_ride_that_is_not_told_is_named(city: OracleCity, diff: ReceivedUpdate) -> None:
     drivers, _, feed = sections(diff.message)
     assert rules(city, diff, with_sections(diff.message, drivers, b"", feed)) == {"wrong_ride"}
 
@@ -149,7 +151,7 @@ def shuffled(feed: list[object]) -> list[object]:
 
 @pytest.mark.parametrize("spoil", [skipped, repeated, shuffled])
 def test_a_feed_that_skips_repeats_or_shuffles_is_named(
-    spoil: Callable[[list[object]], list[object]], city: City, diff: Sight
+    spoil: Callable[[list[object]], list[object]], city: OracleCity, diff: ReceivedUpdate
 ) -> None:
     drivers, rides, feed = sections(diff.message)
     events = spoil(json.loads(feed[4:]))
@@ -157,12 +159,12 @@ def test_a_feed_that_skips_repeats_or_shuffles_is_named(
     assert rules(city, diff, with_sections(diff.message, drivers, rides, lie)) == {"feed"}
 
 
-def test_half_a_batch_is_named(city: City, diff: Sight) -> None:
+def test_half_a_batch_is_named(city: OracleCity, diff: ReceivedUpdate) -> None:
     half = replace(diff, to=(diff.to[0], diff.to[1] - 1))
     assert [rule for rule, _ in judge(city, half).verdicts] == ["half_batch"]
 
 
-def test_a_cut_ahead_of_what_was_read_waits(city: City, diff: Sight) -> None:
+def test_a_cut_ahead_of_what_was_read_waits(city: OracleCity, diff: ReceivedUpdate) -> None:
     with pytest.raises(Unready):
         judge(city, replace(diff, to=(diff.to[0] + 1, diff.to[1])))
 
@@ -173,17 +175,19 @@ def test_a_cut_ahead_of_what_was_read_waits(city: City, diff: Sight) -> None:
         lambda message: message[:-1],
         lambda message: message + b"\0",
         lambda message: message[:40],
-        lambda message: told(message, version=2),
-        lambda message: told(message, zero=1),
-        lambda message: told(message, flags=4),
+        lambda message: with_header(message, version=2),
+        lambda message: with_header(message, zero=1),
+        lambda message: with_header(message, flags=4),
         lambda message: message[:84] + b"\xff\xff\xff\xff" + message[88:],
     ],
 )
-def test_bytes_that_are_no_cut_are_named(spoil: Callable[[bytes], bytes], city: City, diff: Sight) -> None:
+def test_bytes_that_are_no_cut_are_named(
+    spoil: Callable[[bytes], bytes], city: OracleCity, diff: ReceivedUpdate
+) -> None:
     assert rules(city, diff, spoil(diff.message)) == {"bytes"}
 
 
-def test_every_flipped_bit_of_a_cut_is_noticed(city: City, diff: Sight) -> None:
+def test_every_flipped_bit_of_a_cut_is_noticed(city: OracleCity, diff: ReceivedUpdate) -> None:
     """But for the generation and where it starts and leads, which each client checks; and staleness."""
     unjudged = {1, 2, 3, *range(16, 48)}
     for at in set(range(len(diff.message))) - unjudged:

@@ -4,7 +4,7 @@
 import re
 from pathlib import Path
 
-from loadtest.rules import RULES
+from taxistream.tools.loadtest.rules import RULES
 
 PAGE = (Path(__file__).parents[3] / "docs" / "load-test.md").read_text("utf-8")
 

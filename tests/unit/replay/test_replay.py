@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the shell decided is decided alike again; what is not, is shown; what can't be told, is counted."""
+"""Replay decides recorded batches equally, reports differences, and counts what is not verifiable."""
 
 import asyncio
 import json
@@ -9,58 +9,76 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dispatcher.core import Mandate
-from replay.shell import FIXES_GONE, INPUT_GONE, NO_SNAPSHOT, OTHER_CODE, OTHER_DATA, Verdict, report, verify
-from taxi import snapshots, topics
-from taxi.bus.memory import MemoryBroker
-from tests.simulation.still_bus import StillBus, at_once
-from tests.unit.dispatcher import lab as dispatchers
-from tests.unit.dispatcher.lab import Lab
+from dispatcher.core import DecisionConfig
+from taxi import messages as m
+from taxi import topics
+from taxi.bus.memory.bus import MemoryBroker
+from taxi.state import snapshots
+from taxi.state.batches import producer_of
+from taxistream.tools.replay.shell import (
+    EVENTS_GAP,
+    FIXES_GONE,
+    INPUT_GONE,
+    NO_SNAPSHOT,
+    OTHER_CODE,
+    OTHER_DATA,
+    Verdict,
+    report,
+    verify,
+)
+from testing.core_harness import GRID, answer, online, request
+from testing.foreign import FOREIGN_EVENTS, ID, commit, foreign_events, hold_open
+from testing.still_bus import StillBus, at_once
+from tests.unit.dispatcher import harness as dispatchers
+from tests.unit.dispatcher.harness import DispatcherHarness
 from tests.unit.dispatcher.test_dispatcher_shell import live, offer_of
-from tests.unit.dispatcher.town import GRID, answer, online, request
 
-MANDATE = Mandate()
+DECISION_CONFIG = DecisionConfig()
 
 
-async def with_a_ride(lab: Lab) -> None:
+async def with_a_ride(harness: DispatcherHarness) -> None:
     """Two drivers on the air, one on the way to a rider."""
-    await live(lab)
-    lab.on_air[2] = 14
-    lab.say(online(2), request("r1"))
-    lab.say(answer(await offer_of(lab, "r1")))
+    await live(harness)
+    harness.on_air[2] = 14
+    harness.say(online(2), request("r1"))
+    harness.say(answer(await offer_of(harness, "r1")))
 
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> MemoryBroker:
     """Forty seconds of a small city, a snapshot every ten, one dispatcher killed and succeeded."""
     monkeypatch.setattr(snapshots, "MINUTE_MS", 10_000)
-    lab = Lab()
+    harness = DispatcherHarness()
 
-    async def story(lab: Lab) -> None:
-        await with_a_ride(lab)
+    async def scenario(harness: DispatcherHarness) -> None:
+        await with_a_ride(harness)
         await asyncio.sleep(15)
-        lab.write_bytes(topics.COMMANDS, b"rubbish")
-        lab.loop.kill(lab.dispatchers[0][0])
-        lab.start()
-        lab.say(request("r2"))
-        await offer_of(lab, "r2")
+        harness.write_bytes(topics.COMMANDS, b"rubbish")
+        harness.loop.kill(harness.dispatchers[0][0])
+        harness.start()
+        harness.say(request("r2"))
+        await offer_of(harness, "r2")
         await asyncio.sleep(15)
-        forget_the_living(lab)
+        forget_the_living(harness)
 
-    lab.run(story)
-    return lab.broker
+    harness.run(scenario)
+    return harness.broker
 
 
-def forget_the_living(lab: Lab) -> None:
+def forget_the_living(harness: DispatcherHarness) -> None:
     """The log outlives its world, and must not hold on to anybody who waited for an answer in it."""
-    lab.dispatchers.clear()
-    lab.broker.groups._groups.clear()
-    for partition in lab.broker.partitions.values():
+    harness.dispatchers.clear()
+    harness.broker.groups._groups.clear()
+    for partition in harness.broker.partitions.values():
         partition._waiting.clear()
 
 
 def verified(broker: MemoryBroker, *, everything: bool = False, **digests: str) -> Verdict:
-    wanted = {"code_digest": MANDATE.code_digest, "data_digest": MANDATE.data_digest, **digests}
+    wanted = {
+        "code_digest": DECISION_CONFIG.code_digest,
+        "data_digest": DECISION_CONFIG.data_digest,
+        **digests,
+    }
     return at_once(verify(StillBus(broker, everything=everything), 0, GRID, **wanted))
 
 
@@ -159,25 +177,25 @@ def test_the_first_difference_is_shown(
 
 def handed_over(
     monkeypatch: pytest.MonkeyPatch, between: Callable[[MemoryBroker], None], code: str = ""
-) -> Lab:
+) -> DispatcherHarness:
     """Twenty seconds of one dispatcher, then as many of its heir, a snapshot every ten."""
     monkeypatch.setattr(snapshots, "MINUTE_MS", 10_000)
-    lab = Lab()
+    harness = DispatcherHarness()
 
-    async def story(lab: Lab) -> None:
-        await with_a_ride(lab)
+    async def scenario(harness: DispatcherHarness) -> None:
+        await with_a_ride(harness)
         await asyncio.sleep(17)
-        lab.loop.kill(lab.dispatchers[0][0])
-        between(lab.broker)
-        monkeypatch.setattr(dispatchers, "Mandate", lambda: Mandate(code_digest=code))
-        lab.start()
-        lab.say(online(1, "1:again"), online(2, "2:again"), request("r2"))
-        await offer_of(lab, "r2")
+        harness.loop.kill(harness.dispatchers[0][0])
+        between(harness.broker)
+        monkeypatch.setattr(dispatchers, "DecisionConfig", lambda: DecisionConfig(code_digest=code))
+        harness.start()
+        harness.say(online(1, "1:again"), online(2, "2:again"), request("r2"))
+        await offer_of(harness, "r2")
         await asyncio.sleep(20)
-        forget_the_living(lab)
+        forget_the_living(harness)
 
-    lab.run(story)
-    return lab
+    harness.run(scenario)
+    return harness
 
 
 def changed_at(broker: MemoryBroker, kind: str) -> int:
@@ -227,3 +245,67 @@ def test_a_city_that_lost_its_events_is_decided_again_from_nothing(monkeypatch: 
     assert 1 < lost < last
     verdict = verified(broker, everything=True)
     assert (verdict.exit_code, verdict.verified, verdict.not_verifiable.total()) == (0, last, 0)
+
+
+def test_what_an_open_transaction_holds_back_is_said(log: MemoryBroker) -> None:
+    assert verified(log).held_back is None
+    whole = verified(log).verified
+    log._now_s, log._ticking = (lambda: 0.0), True  # its world has ended, and its clock with it
+    hold_open(log, topics.EVENTS)
+    verdict = verified(log)
+    assert verdict.verified == whole
+    assert verdict.held_back is not None
+    assert ID in verdict.held_back
+    assert report(verdict, 0)["held_back"] == verdict.held_back
+
+
+# --- what others and the disk put on the log --------------------------------------------------------
+
+
+def test_foreign_events_keep_nothing_from_being_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "MINUTE_MS", 10_000)
+    harness = DispatcherHarness()
+
+    async def scenario(harness: DispatcherHarness) -> None:
+        await with_a_ride(harness)
+        for kind in FOREIGN_EVENTS:
+            commit(harness.broker, *foreign_events(kind, harness.city().batch, harness.now_ms()), name=kind)
+            await asyncio.sleep(2)
+        when: dict[str, Any] = {"batch": harness.city().batch + 1, "at_ms": harness.now_ms()}
+        commit(
+            harness.broker,
+            m.EpochStarted(**when, epoch="f" * 16, city="grid", reason="inputs_recreated"),
+            name="x",
+        )
+        harness.loop.kill(harness.dispatchers[0][0])
+        harness.start()
+        harness.say(request("r2"))
+        await offer_of(harness, "r2")
+        forget_the_living(harness)
+
+    harness.run(scenario)
+    own = harness.broker.producer_id_of("taxi.dispatcher.0")
+    events = [
+        e.record for e in harness.broker.partition(topics.EVENTS, 0).entries if e.record.writer is not None
+    ]
+    closed = [r for r in events if b"BatchClosed" in (r.value or b"") and producer_of(r) == own]
+    for start in (0, 3):
+        harness.broker.partition(topics.EVENTS, 0).delete_before(start)
+        verdict = verified(harness.broker)
+        assert verdict.exit_code == 0
+        assert verdict.verified + verdict.not_verifiable.total() == len(closed) - (start > 0), (
+            "the first one is cut"
+        )
+        assert verdict.not_verifiable.total() == (0 if not start else verdict.not_verifiable[NO_SNAPSHOT])
+
+
+def test_behind_damaged_events_it_begins_again_at_a_snapshot(log: MemoryBroker) -> None:
+    all_of_them = len(batches(log))
+    place = log.partition(topics.EVENTS, 0)
+    at = next(i for i, entry in enumerate(place.entries) if b"RideOffered" in (entry.record.value or b""))
+    place.corrupt(at, at + 1)
+    verdict = verified(log)
+    assert verdict.exit_code == 0
+    assert verdict.not_verifiable[EVENTS_GAP] > 0
+    assert verdict.last == all_of_them
+    assert verdict.verified + verdict.not_verifiable.total() == all_of_them - 1, "one lacks an event"

@@ -4,8 +4,8 @@
 import pytest
 
 from simulator.streets import Streets
-from taxi.roads import RoadNetwork, TripDemand
-from taxi.roads_grid import grid_city
+from taxi.roads.grid import grid_city
+from taxi.roads.network import RoadNetwork, TripDemand
 
 
 @pytest.fixture(scope="session")

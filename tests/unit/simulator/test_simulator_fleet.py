@@ -7,14 +7,16 @@ from scipy.spatial import cKDTree
 
 from simulator.draws import Floats, draws
 from simulator.fleet import Fleet, Mode
-from simulator.settings import Habits
+from simulator.recovery import spots_of
+from simulator.settings import CityBehavior
 from simulator.streets import Streets
+from taxi.messages import Fix
 
 START_MS = 1_780_000_000_000
 
 
 def fleet_of(streets: Streets, n: int, *, seed: int = 7) -> Fleet:
-    fleet = Fleet(streets, Habits(), seed, Fleet.home_spots(streets, n, seed))
+    fleet = Fleet(streets, CityBehavior(), seed, Fleet.home_spots(streets, n, seed))
     fleet.stepped_ms[:] = START_MS
     return fleet
 
@@ -28,6 +30,32 @@ def metres_to_nearest_arc(streets: Streets, points: Floats) -> Floats:
     on_street, _ = roads.along(arc, metres)
     distance_m, _ = cKDTree(roads.plane.metres(on_street)).query(roads.plane.metres(points))
     return np.asarray(distance_m)
+
+
+def test_the_distance_to_the_nearest_street_is_that_of_a_thorough_search(manhattan: Streets) -> None:
+    rng, city = np.random.default_rng(5), manhattan.roads.city
+    west, south, east, north = city.bbox
+    points = np.column_stack(
+        (rng.uniform(west - 0.02, east + 0.02, 500), rng.uniform(south - 0.02, north, 500))
+    )
+    slowly = metres_to_nearest_arc(manhattan, points)
+    assert np.abs(manhattan.roads.places.off_m(points) - slowly).max() < 6
+    headings = rng.integers(-1, 360, 500).astype(np.int32)
+    is_far = manhattan.roads.places.turning(points, headings).off_m > city.snap_m_max
+    assert (is_far == (slowly > city.snap_m_max))[np.abs(slowly - city.snap_m_max) > 6].all()
+    assert 100 < is_far.sum() < 400
+
+
+def test_whoever_was_last_seen_far_from_any_street_begins_at_home(manhattan: Streets) -> None:
+    lng, lat = manhattan.roads.place(17)
+    fixes = {
+        1: Fix(driver=1, at_ms=0, lng=180.0, lat=90.0),
+        2: Fix(driver=2, at_ms=0, lng=lng, lat=lat),
+    }
+    home = Fleet.home_spots(manhattan, 3, 7)
+    spots = spots_of(manhattan, home, fixes)
+    moved = (home.arc != spots.arc) | (home.share != spots.share)
+    assert moved.tolist() == [False, True, False]
 
 
 def test_everybody_is_on_a_street_after_ten_minutes_of_cruising(manhattan: Streets) -> None:
@@ -129,7 +157,7 @@ def test_a_fix_leads_back_to_the_place_it_was_taken(manhattan: Streets) -> None:
     for second in range(1, 121):
         fleet.step(rows, START_MS + 1000 * second)
     seen = fleet.see(rows)
-    found = Fleet(manhattan, Habits(), 7, manhattan.locate(seen.points.round(6), seen.heading.round()))
+    found = Fleet(manhattan, CityBehavior(), 7, manhattan.locate(seen.points.round(6), seen.heading.round()))
     again = found.see(rows)
     plane = manhattan.roads.plane
     apart_m = np.hypot(*(plane.metres(seen.points) - plane.metres(again.points)).T)

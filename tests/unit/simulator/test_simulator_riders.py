@@ -4,16 +4,16 @@
 import pytest
 
 from simulator.riders import EPOCH_MS, Riders, place_of, ride_id
-from simulator.settings import Habits
+from simulator.settings import CityBehavior
 from simulator.streets import Streets
 
 START_MS = 1_780_000_000_000
 
 
 def riders_of(
-    streets: Streets, *, seed: int = 7, rate_per_s: float = 1.4, habits: Habits | None = None
+    streets: Streets, *, seed: int = 7, rate_per_s: float = 1.4, behavior: CityBehavior | None = None
 ) -> Riders:
-    return Riders(streets.roads, streets.demand, habits or Habits(), seed=seed, rate_per_s=rate_per_s)
+    return Riders(streets.roads, streets.demand, behavior or CityBehavior(), seed=seed, rate_per_s=rate_per_s)
 
 
 @pytest.mark.parametrize("rate_per_s", [0.2, 1.4, 7.0, 40.0])
@@ -68,19 +68,19 @@ def test_ids_are_valid_and_lead_back_to_their_slot() -> None:
 
 
 def test_most_riders_wait_and_some_give_up_or_never_come(grid: Streets) -> None:
-    habits = Habits(impatient_share=0.1, no_show_share=0.05)
-    riders = riders_of(grid, rate_per_s=10, habits=habits)
+    behavior = CityBehavior(impatient_share=0.1, no_show_share=0.05)
+    riders = riders_of(grid, rate_per_s=10, behavior=behavior)
     rides = riders.requests(START_MS, START_MS + 400_000)
     give_up = [cancels for ride in rides if (cancels := riders.cancels(ride.ride, START_MS))]
     assert 0.07 < len(give_up) / len(rides) < 0.13
-    low_s, high_s = habits.patience_s
+    low_s, high_s = behavior.patience_s
     assert all(low_s <= (at_ms - START_MS) / 1000 <= high_s for at_ms, _ in give_up)
     absent = sum(not riders.comes(ride.ride) for ride in rides)
     assert 0.03 < absent / len(rides) < 0.07
 
 
 def test_a_rider_from_a_browser_always_waits_and_comes(grid: Streets) -> None:
-    riders = riders_of(grid, habits=Habits(impatient_share=1.0, no_show_share=1.0))
+    riders = riders_of(grid, behavior=CityBehavior(impatient_share=1.0, no_show_share=1.0))
     for foreign in (
         "web-1",
         "9f3c2a",
@@ -88,13 +88,3 @@ def test_a_rider_from_a_browser_always_waits_and_comes(grid: Streets) -> None:
     ):  # the last has our form, but this seed makes no such ride
         assert riders.cancels(foreign, START_MS) is None
         assert riders.comes(foreign)
-
-
-def test_a_new_city_fills_up_in_its_first_minutes_and_then_asks_as_ever(grid: Streets) -> None:
-    usual, until_ms = riders_of(grid, rate_per_s=1.0), START_MS + 120_000
-    new = Riders(grid.roads, grid.demand, Habits(), seed=7, rate_per_s=1.0, opening_rate_per_s=6.0)
-    new.know_birth(START_MS)
-    assert new.requests(START_MS, START_MS + 9000) == usual.requests(START_MS, START_MS + 9000)
-    assert 600 < len(new.requests(START_MS + 10_000, until_ms + 10_000)) < 840
-    later = (until_ms + 11_000, until_ms + 480_000)
-    assert new.requests(*later) == usual.requests(*later)

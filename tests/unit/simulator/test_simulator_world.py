@@ -4,9 +4,9 @@
 import msgspec
 import numpy as np
 
-from simulator.settings import Habits
+from simulator.settings import CityBehavior
 from simulator.streets import Spots, Streets
-from simulator.world import Stage, World
+from simulator.world import RideStage, World
 from taxi.messages import (
     AnyCommand,
     CancelRide,
@@ -20,9 +20,9 @@ from taxi.messages import (
     TripCompleted,
     TripStarted,
 )
-from taxi.states import RideState
-from tests.unit.simulator.obliging import Obliging
-from tests.unit.simulator.worlds import QUICK, START_MS, world_of
+from taxi.messages.states import RideState
+from testing.simulator_obliging import Obliging
+from testing.simulator_worlds import QUICK, START_MS, world_of
 
 
 def live(
@@ -115,8 +115,8 @@ def test_a_cancelled_ride_leaves_its_driver_free(grid: Streets) -> None:
 
 
 def test_impatient_riders_cancel_only_while_no_taxi_stands_at_the_door(grid: Streets) -> None:
-    habits = msgspec.structs.replace(QUICK, impatient_share=1.0, patience_s=(20.0, 30.0))
-    world, dispatcher = world_of(grid, 3, rate_per_s=0.2, habits=habits), Obliging()
+    behavior = msgspec.structs.replace(QUICK, impatient_share=1.0, patience_s=(20.0, 30.0))
+    world, dispatcher = world_of(grid, 3, rate_per_s=0.2, behavior=behavior), Obliging()
     said = live(world, dispatcher, START_MS, 600)
     cancels = [c.ride for c in said if isinstance(c, CancelRide)]
     arrived = {e.ride for e in dispatcher.history if isinstance(e, DriverArrived)}
@@ -128,8 +128,8 @@ def test_impatient_riders_cancel_only_while_no_taxi_stands_at_the_door(grid: Str
 
 
 def test_a_rider_who_never_comes_is_waited_for_and_reported(grid: Streets) -> None:
-    habits = msgspec.structs.replace(QUICK, no_show_share=1.0, no_show_s=60.0)
-    world, dispatcher = world_of(grid, habits=habits), Obliging()
+    behavior = msgspec.structs.replace(QUICK, no_show_share=1.0, no_show_s=60.0)
+    world, dispatcher = world_of(grid, behavior=behavior), Obliging()
     live(world, dispatcher, START_MS, 600)
     assert dispatcher.state.totals.no_show > 5
     for ride in dispatcher.rides(RideState.NO_SHOW):
@@ -137,8 +137,8 @@ def test_a_rider_who_never_comes_is_waited_for_and_reported(grid: Streets) -> No
 
 
 def test_drivers_take_breaks_and_come_back(grid: Streets) -> None:
-    habits = msgspec.structs.replace(QUICK, break_share=1.0, hour_s=600.0, break_s=(60.0, 120.0))
-    world, dispatcher = world_of(grid, rate_per_s=0.01, habits=habits), Obliging()
+    behavior = msgspec.structs.replace(QUICK, break_share=1.0, hour_s=600.0, break_s=(60.0, 120.0))
+    world, dispatcher = world_of(grid, rate_per_s=0.01, behavior=behavior), Obliging()
     begin_ms = START_MS // 600_000 * 600_000
     said = live(world, dispatcher, begin_ms, 1200)
     assert len([c for c in said if isinstance(c, GoOffline)]) >= 20
@@ -206,7 +206,7 @@ def test_a_world_that_slept_wakes_without_a_flood(grid: Streets) -> None:
     world.take_commands()
     world.tick(0, START_MS + 660_000)
     requests = [c for c in world.take_commands() if isinstance(c, RequestRide)]
-    assert len(requests) < 2.0 * Habits().look_back_s * 2
+    assert len(requests) < 2.0 * CityBehavior().look_back_s * 2
 
 
 def test_a_report_of_the_dead_that_arrives_after_the_restart_moves_the_driver_on(grid: Streets) -> None:
@@ -227,6 +227,6 @@ def test_a_report_of_the_dead_that_arrives_after_the_restart_moves_the_driver_on
         again.hear(dispatcher.decide([report], now_ms, offers=False), now_ms)
     job = again.job_of(ride.driver)
     assert job is not None
-    assert job.stage is Stage.TO_DROPOFF
+    assert job.stage is RideStage.TO_DROPOFF
     live(again, dispatcher, now_ms, 600, offers=False)
     assert ride.state is RideState.COMPLETED

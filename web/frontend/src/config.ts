@@ -16,5 +16,11 @@ export interface Config {
 export function readConfig(): Config {
   const element = document.getElementById("config");
   if (!element?.textContent) throw new Error("the page came without its configuration");
-  return JSON.parse(element.textContent) as Config;
+  const config = JSON.parse(element.textContent) as Config;
+  return { ...config, basemap: at(config.basemap) };
+}
+
+/** The address of what the gateway serves, given relative to the page: a proxy may serve both under a path. */
+export function at(path: string): string {
+  return new URL(path, document.baseURI).href;
 }

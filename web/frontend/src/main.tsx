@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { effect } from "@preact/signals";
 import { render } from "preact";
+import { errorWords } from "./app/error_words";
+// First: it catches errors of all other modules.
+import { reportErrorsTo, showFatal } from "./app/fatal";
 import { listenToKeys } from "./app/keys";
+import { namedPlace } from "./app/place_link";
+import { attempt, followWidth } from "./app/safely";
 import { Session } from "./app/session";
 import { Store } from "./app/store";
 import { followAddress } from "./app/token";
 import { expose } from "./app/window";
-import { readConfig } from "./config";
+import { type Config, readConfig } from "./config";
+import type { MapTrouble } from "./map/health";
 import { Scene } from "./map/scene";
 import { Page } from "./panels/page";
 import "./styles/tokens.css";
@@ -15,30 +22,51 @@ import "./styles/layout.css";
 import "./styles/panels.css";
 import "./styles/small.css";
 
-const SMALL = "(max-width: 720px)";
+const SMALL_PX = 720;
 const LOOK_AROUND_MS = 1_000;
 const SHEET_PADDING = { top: 88, bottom: 288, left: 0, right: 0 };
 
-const config = readConfig();
 const store = new Store();
 
-const app = document.getElementById("app")!;
-const box = document.createElement("div");
-box.className = "map";
-const panels = document.createElement("main");
-panels.className = "panels";
-app.append(panels, box);
+try {
+  start(readConfig());
+  reportErrorsTo((words) => {
+    store.pageError.value ??= words;
+  });
+} catch (error) {
+  showFatal(errorWords(error));
+  throw error;
+}
 
-const small = matchMedia(SMALL);
-const measure = () => {
-  store.small.value = small.matches;
-};
-small.addEventListener("change", measure);
-measure();
+function start(config: Config): void {
+  const app = document.getElementById("app")!;
+  const box = document.createElement("div");
+  box.className = "map";
+  const panels = document.createElement("main");
+  panels.className = "panels";
+  app.replaceChildren(panels, box);
+  followWidth(SMALL_PX, (narrow) => {
+    store.small.value = narrow;
+  });
 
-const scene = draw();
-const session = new Session(config, store, scene);
-if (scene) {
+  const scene = draw(box, config);
+  const session = new Session(config, store, scene);
+  if (scene) followMap(session, scene);
+  effect(() => {
+    box.dataset["health"] = store.health.value;
+    store.noteHealth(store.health.value);
+  });
+  effect(() => {
+    box.dataset["trouble"] = store.mapTrouble.value ?? "";
+  });
+  render(<Page store={store} actions={session.actions} attribution={config.attribution} />, panels);
+  listenToKeys(store, session.actions);
+  expose({ stream: session.stream, store, presenter: session.presenter, opening: session.opening, scene });
+  session.start();
+  followAddress();
+}
+
+function followMap(session: Session, scene: Scene): void {
   scene.map.onClick((place) => session.pick(place));
   effect(() =>
     scene.map.setPadding(store.small.value ? SHEET_PADDING : { top: 0, bottom: 0, left: 0, right: 0 }),
@@ -49,25 +77,21 @@ if (scene) {
   }, LOOK_AROUND_MS);
 }
 
-effect(() => {
-  box.dataset["health"] = store.health.value;
-  store.note(store.health.value);
-});
-render(<Page session={session} config={config} />, panels);
-listenToKeys(session);
-expose(session);
-session.start();
-followAddress();
+function canDraw(): boolean {
+  return attempt(() => document.createElement("canvas").getContext("webgl2") !== null, false);
+}
 
 /** The map with its taxis; without one the figures are still live. */
-function draw(): Scene | null {
+function draw(box: HTMLElement, config: Config): Scene | null {
   try {
-    return new Scene(box, config, (trouble) => {
+    const report = (trouble: MapTrouble | null) => {
       store.mapTrouble.value = trouble;
-    });
+    };
+    return new Scene(box, config, report, namedPlace(location.hash) ?? config);
   } catch (error) {
     console.warn("no map:", error);
-    store.mapTrouble.value = "missing";
+    box.replaceChildren();
+    store.mapTrouble.value = canDraw() ? "failed" : "missing";
     return null;
   }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The gateway's HTTP side, as far as the page uses it. Each `post` answers null, or a problem in words. */
 
-import type { RideStory } from "../city/why";
-import type { Place } from "./ask";
+import type { RideDetails } from "../city/explanation";
+import { at } from "../config";
+import type { Place } from "./map_port";
 import { token } from "./token";
 
 function headers(): Record<string, string> {
@@ -13,7 +14,7 @@ function headers(): Record<string, string> {
 /** Whether this gateway is a part of a local demo: only then does its status name the parts. */
 export async function canKill(): Promise<boolean> {
   try {
-    const answer = await fetch("/api/status", { headers: headers() });
+    const answer = await fetch(at("api/status"), { headers: headers() });
     return answer.ok && "parts" in ((await answer.json()) as object);
   } catch {
     return false;
@@ -21,18 +22,28 @@ export async function canKill(): Promise<boolean> {
 }
 
 export async function killPart(name: string): Promise<string | null> {
-  return post(`/api/parts/${encodeURIComponent(name)}/kill`, {}, true);
+  return post(`api/parts/${encodeURIComponent(name)}/kill`, {}, true);
 }
 
 export async function requestRide(id: string, pickup: Place, dropoff: Place): Promise<string | null> {
-  return post("/api/rides", { ride: id, pickup, dropoff }, false);
+  return post("api/rides", { ride: id, pickup, dropoff }, false);
 }
 
-/** What a ride's row leaves out; null where no gateway knows it now. */
-export async function rideStory(id: string): Promise<RideStory | null> {
+/** What a ride's row leaves out; null if no gateway knows it now. */
+export async function rideDetails(id: string): Promise<RideDetails | null> {
   try {
-    const answer = await fetch(`/api/rides/${encodeURIComponent(id)}`, { headers: headers() });
-    return answer.ok ? ((await answer.json()) as RideStory) : null;
+    const answer = await fetch(at(`api/rides/${encodeURIComponent(id)}`), { headers: headers() });
+    return answer.ok ? ((await answer.json()) as RideDetails) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The map's own names of places; null if they do not come. */
+export async function placeNames(basemap: string): Promise<object | null> {
+  try {
+    const answer = await fetch(`${basemap}/places.geojson`);
+    return answer.ok ? ((await answer.json()) as object) : null;
   } catch {
     return null;
   }
@@ -41,7 +52,7 @@ export async function rideStory(id: string): Promise<RideStory | null> {
 /** `mayDie`: the gateway that answers may be the one that is killed, so a lost answer is as good as one. */
 async function post(path: string, body: object, mayDie: boolean): Promise<string | null> {
   try {
-    const answer = await fetch(path, { method: "POST", headers: headers(), body: JSON.stringify(body) });
+    const answer = await fetch(at(path), { method: "POST", headers: headers(), body: JSON.stringify(body) });
     return answer.ok ? null : await problem(answer);
   } catch {
     return mayDie ? null : "no gateway answered";

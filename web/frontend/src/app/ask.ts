@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Asking for a ride, step by step, or looking at one that was found. A pure reduction; the request itself is `session.ts`'s. */
+/** Asking for a ride, step by step, or looking at one that was found. A pure reduction; the request itself is `ride_controller.ts`'s. */
 
+import type { Explanation } from "../city/explanation";
 import { hasEnded } from "../city/rides";
-import type { Why } from "../city/why";
 import type { RideRecord } from "../stream";
-
-export type Place = readonly [lng: number, lat: number];
+import type { Place } from "./map_port";
 
 export interface Stop {
   readonly place: Place;
@@ -29,8 +28,8 @@ export type Ask =
       readonly row: RideRecord | null;
       /** Whether it was asked for here. */
       readonly own: boolean;
-      /** Of the last driver a gateway told the reason for. */
-      readonly why: Why | null;
+      /** Of the last driver that a gateway explained. */
+      readonly why: Explanation | null;
       readonly fareCents: number | null;
     };
 
@@ -43,15 +42,15 @@ export type AskEvent =
   | { readonly type: "accepted"; readonly id: string }
   | { readonly type: "failed"; readonly problem: string }
   | { readonly type: "found"; readonly row: RideRecord; readonly pickup: Stop; readonly dropoff: Stop }
-  | { readonly type: "seen"; readonly row: RideRecord }
+  | { readonly type: "row"; readonly row: RideRecord }
   | {
-      readonly type: "told";
+      readonly type: "details";
       readonly id: string;
-      readonly why: Why | null;
+      readonly why: Explanation | null;
       readonly fareCents: number | null;
     };
 
-const UNTOLD = { why: null, fareCents: null };
+const UNKNOWN = { why: null, fareCents: null };
 const FRESH: Ask = { step: "choosing", pickup: null, dropoff: null, problem: null };
 
 export function ask(now: Ask, event: AskEvent): Ask {
@@ -69,18 +68,18 @@ export function ask(now: Ask, event: AskEvent): Ask {
       return { step: "sending", pickup: now.pickup, dropoff: now.dropoff };
     case "accepted":
       return now.step === "sending"
-        ? { ...now, ...UNTOLD, step: "riding", id: event.id, row: null, own: true }
+        ? { ...now, ...UNKNOWN, step: "riding", id: event.id, row: null, own: true }
         : now;
     case "failed":
       if (now.step !== "sending") return now;
       return { step: "choosing", pickup: now.pickup, dropoff: now.dropoff, problem: event.problem };
     case "found":
-      return isBusy(now) ? now : { ...UNTOLD, step: "riding", ...found(event), own: false };
-    case "seen":
+      return isBusy(now) ? now : { ...UNKNOWN, step: "riding", ...found(event), own: false };
+    case "row":
       return now.step === "riding" && event.row.id === now.id ? { ...now, row: event.row } : now;
-    case "told":
+    case "details":
       if (now.step !== "riding" || event.id !== now.id) return now;
-      // Another gateway may know less: what was told stays.
+      // Another gateway may know less: what is known stays.
       return { ...now, why: event.why ?? now.why, fareCents: event.fareCents ?? now.fareCents };
   }
 }
@@ -89,7 +88,7 @@ function found({ row, pickup, dropoff }: AskEvent & { type: "found" }) {
   return { id: row.id, row, pickup, dropoff };
 }
 
-/** Whoever asks for a ride, or waits for the end of it, is not shown another one. */
+/** While a ride of this page is asked for or under way, no other one takes its place. */
 function isBusy(now: Ask): boolean {
   if (now.step === "riding") return now.own && !(now.row && hasEnded(now.row));
   return now.step !== "off";

@@ -2,17 +2,17 @@
 /** Keys: K kills, A asks, / finds, space pauses the events, Esc leaves what is open. */
 
 import { FIND_ID } from "../panels/find";
-import type { Session } from "./session";
+import type { Actions } from "./actions";
+import type { Store } from "./store";
 
-export function listenToKeys(session: Session): void {
-  const { store } = session;
+export function listenToKeys(store: Store, actions: Actions): void {
   const keys: Record<string, () => void> = {
-    k: () => void session.kill(),
-    a: () => session.scene && session.wish({ type: "begin" }),
+    k: actions.kill,
+    a: actions.askForRide,
     "/": () => document.getElementById(FIND_ID)?.focus(),
     escape: () => {
-      session.wish({ type: "cancel" });
-      session.find("");
+      actions.closeRide();
+      actions.find("");
     },
     " ": () => {
       store.feedPaused.value = !store.feedPaused.value;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** `?view=map`: ask only for what the map shows, and some of what lies around it. Otherwise for the whole city. */
 
-import { type Box, boxOf, type CityStream, type Grid, type Tiles, tilesOf, type View } from "../stream";
+import { type BBox, boxOf, type CityStream, type Grid, type Tiles, tilesOf, type View } from "../stream";
 
-/** What is asked for beyond each edge, as a share of the map: who drives in is there already. */
+/** What is asked for beyond each edge, as a share of the map: drivers that come into view are there already. */
 const AROUND = 0.25;
 
 export interface Shown {
-  view(): { readonly bounds: Box };
+  view(): { readonly bounds: BBox };
 }
 
 export class Look {
@@ -16,7 +16,7 @@ export class Look {
 
   constructor(private readonly map: Shown | null) {}
 
-  /** Before the gateway has told its grid. */
+  /** Before the gateway's grid is known. */
   first(): View {
     this.asked = this.map && followsMap() ? around(this.map.view().bounds) : null;
     return this.asked;
@@ -33,11 +33,11 @@ export class Look {
     const tiles = tilesOf(this.grid, around(this.map.view().bounds));
     if (this.asked && sameTiles(tiles, tilesOf(this.grid, this.asked))) return;
     this.asked = boxOf(this.grid, tiles);
-    stream.look(this.asked);
+    stream.requestView(this.asked);
   }
 }
 
-export function around([west, south, east, north]: Box): Box {
+export function around([west, south, east, north]: BBox): BBox {
   const [x, y] = [(east - west) * AROUND, (north - south) * AROUND];
   return [west - x, south - y, east + x, north + y];
 }

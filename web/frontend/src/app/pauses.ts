@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * How long this page has been without a newly verified cut, counted in its own ticks: a page that was itself too
+ * How long this page has been without a newly verified update, counted in its own ticks: a page that was itself too
  * busy to look is not without news.
  */
 
 const KEPT = 600;
 
 export class Pauses {
-  /** Ticks without a cut before each verified one, and when it came. */
+  /** Ticks without an update before each verified one, and when it came. */
   private readonly ended: { readonly at: number; readonly ticks: number }[] = [];
   private ticks = 0;
 

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-/** All that the panels read. The session writes it; each panel is a plain function of it. */
+/** All that the panels read. `stream_presenter.ts` and the controllers write it; each panel is a function of it. */
 
 import { computed, signal } from "@preact/signals";
+import type { FeedRow } from "../city/feed";
 import type { Found } from "../city/find";
 import type { Sample } from "../city/history";
+import { NO_OUTAGE, type OutageEvent, reduceOutage } from "../city/outage";
 import type { Figures } from "../city/pulse";
 import type { Rate } from "../city/rates";
-import { NOTHING_YET } from "../city/story";
-import type { Group, Line } from "../city/words";
-import type { MapTrouble } from "../map/scene";
-import { atRest, type Link, type View } from "../stream";
+import type { StallState } from "../city/stalls";
+import type { Group } from "../city/words";
+import type { MapTrouble } from "../map/health";
+import { atRest, type Fault, type Link, type View } from "../stream";
 import type { Ask } from "./ask";
+import { faults } from "./faults";
 import { isOver } from "./tour";
 
-/** The newest cut, as far as panels care. */
+/** The last update, as far as panels need it. */
 export interface Held {
   readonly drivers: number;
   readonly byStatus: readonly number[];
@@ -21,22 +24,25 @@ export interface Held {
   readonly stale: boolean;
 }
 
-/** A cut whose own hash was not the log's. */
-export interface Difference {
+/** An update after which this page's hash was not the one that the gateway sent. */
+export interface HashMismatch {
   readonly cutMs: number;
   readonly own: string;
-  readonly told: string;
+  readonly received: string;
   readonly at: number;
-  /** When a picture matched again. */
+  /** When a hash matched again. */
   readonly healedAt: number | null;
 }
 
-/** A loss shorter than this is nobody's business. */
+/** A shorter outage is not shown. */
 const UNNOTICED_MS = 400;
-/** How long it is still told that a hash differed, after a picture matched again. */
+/** How long a mismatch is still shown after a hash matched again. */
 const HEALED_SHOWN_MS = 6_000;
+/** A gateway sends an update at least once a second: without one for so long the rows are not verified. */
+const UNVERIFIED_MS = 2_500;
 
-export type Health = "starting" | "fine" | "reconnecting" | "stale" | "differs" | "refused";
+/** `troubled`: updates arrive and match, and yet something is wrong. */
+export type Health = "starting" | "fine" | "troubled" | "reconnecting" | "stale" | "differs" | "refused";
 
 const HEALTHS_KEPT = 50;
 
@@ -49,13 +55,16 @@ export class Store {
   /** What the rows are of; null is the whole city. */
   readonly view = signal<View>(null);
   readonly verifiedAt = signal<number | null>(null);
-  readonly telling = signal(NOTHING_YET);
-  readonly difference = signal<Difference | null>(null);
+  readonly outage = signal(NO_OUTAGE);
+  readonly stalls = signal<StallState | null>(null);
+  readonly mismatch = signal<HashMismatch | null>(null);
   readonly figures = signal<Figures | null>(null);
   readonly pulseHistory = signal<readonly Sample[]>([]);
   readonly fleetHistory = signal<readonly Sample[]>([]);
   readonly rate = signal<Rate | null>(null);
-  readonly feed = signal<readonly Line[]>([]);
+  readonly feed = signal<readonly FeedRow[]>([]);
+  /** Events that no row shows yet. */
+  readonly feedWaiting = signal(0);
   readonly feedPaused = signal(false);
   readonly feedGroups = signal<ReadonlySet<Group> | null>(null);
   readonly statusFilter = signal<number | null>(null);
@@ -67,7 +76,11 @@ export class Store {
   readonly openedAt = performance.now();
   readonly tourOver = signal(isOver());
   readonly ask = signal<Ask>({ step: "off" });
-  readonly mapTrouble = signal<MapTrouble>(null);
+  readonly mapTrouble = signal<MapTrouble | null>(null);
+  /** What the gateway says is wrong. */
+  readonly gatewayFaults = signal<readonly Fault[]>([]);
+  /** An error of this page's own code, in words. */
+  readonly pageError = signal<string | null>(null);
   readonly emptyView = signal(false);
   readonly small = signal(false);
 
@@ -78,24 +91,40 @@ export class Store {
     this.verifiedAt.value === null ? null : this.now.value - this.verifiedAt.value,
   );
 
-  /** A difference that is there, or was a moment ago. */
-  readonly differenceTold = computed(() => {
-    const difference = this.difference.value;
-    if (difference === null || difference.healedAt === null) return difference;
-    return this.now.value - difference.healedAt < HEALED_SHOWN_MS ? difference : null;
+  /** A mismatch that is there, or was a moment ago. */
+  readonly mismatchShown = computed(() => {
+    const mismatch = this.mismatch.value;
+    if (mismatch === null || mismatch.healedAt === null) return mismatch;
+    return this.now.value - mismatch.healedAt < HEALED_SHOWN_MS ? mismatch : null;
   });
+
+  /** What is wrong although updates arrive. While there is something, the headline does not say that all is well. */
+  readonly faults = computed<readonly Fault[]>(() =>
+    faults({
+      gateway: this.gatewayFaults.value,
+      map: this.mapTrouble.value,
+      error: this.pageError.value,
+      taxis: this.view.value === null ? (this.held.value?.drivers ?? null) : null,
+    }),
+  );
 
   readonly health = computed<Health>(() => {
     if (this.link.value.state === "refused") return "refused";
-    if (this.difference.value?.healedAt === null) return "differs";
+    if (this.mismatch.value?.healedAt === null) return "differs";
     if (this.held.value === null) return "starting";
-    const loss = this.telling.value.loss;
-    if (loss && this.now.value - loss.at > UNNOTICED_MS) return "reconnecting";
-    return this.held.value.stale ? "stale" : "fine";
+    const outage = this.outage.value.current;
+    if (outage && this.now.value - outage.at > UNNOTICED_MS) return "reconnecting";
+    if (this.link.value.isDoubted || (this.ageMs.value ?? 0) > UNVERIFIED_MS) return "reconnecting";
+    if (this.held.value.stale) return "stale";
+    return this.faults.value.length > 0 ? "troubled" : "fine";
   });
 
+  noteOutage(event: OutageEvent): void {
+    this.outage.value = reduceOutage(this.outage.value, event);
+  }
+
   /** Keep a change of health. */
-  note(health: Health): void {
+  noteHealth(health: Health): void {
     this.healths.push({ health, at: performance.now() });
     if (this.healths.length > HEALTHS_KEPT) this.healths.shift();
   }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/** A first visit in three steps; whoever was shown round once is not shown round again. */
+/** A first visit in three steps; a browser that ended it once does not show it again. */
+
+import { keep, kept } from "./safely";
 
 export type Step = "watch" | "kill" | "ask";
 
@@ -21,17 +23,9 @@ export function tourStep({ openForMs, canKill, killed, asking }: Seen): Step {
 }
 
 export function isOver(): boolean {
-  try {
-    return localStorage.getItem(KEY) === "over";
-  } catch {
-    return false;
-  }
+  return kept("local", KEY) === "over";
 }
 
 export function end(): void {
-  try {
-    localStorage.setItem(KEY, "over");
-  } catch {
-    // A browser that keeps nothing shows it again.
-  }
+  keep("local", KEY, "over");
 }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /** `window.taxistream`: what the page knows, for tests and the curious. Reading it changes nothing. */
 
-import { cursorText, hashText } from "../stream";
-import type { Session } from "./session";
+import type { Scene } from "../map/scene";
+import { type CityStream, cursorText, hashText } from "../stream";
+import type { Opening } from "./opening";
+import { attempt } from "./safely";
+import type { Store } from "./store";
+import type { StreamPresenter } from "./stream_presenter";
 
 export interface Drawn {
   readonly driver: number;
@@ -14,70 +18,84 @@ export interface Drawn {
   readonly y: number;
 }
 
-function snapshot(session: Session) {
-  const { picture, store, ledger } = session;
-  const { gateway, story } = store.telling.value;
+/** What `window.taxistream` reads. */
+export interface Inspected {
+  readonly stream: Pick<CityStream, "replica" | "view" | "trusted">;
+  readonly store: Store;
+  readonly presenter: StreamPresenter;
+  readonly opening: Pick<Opening, "isOver"> | null;
+  /** Null where the browser cannot draw one. */
+  readonly scene: Scene | null;
+}
+
+function snapshot({ stream, store, presenter, opening, scene }: Inspected) {
+  const { replica } = stream;
+  const { gateway, report } = store.outage.value;
   return {
     state: store.link.value.state,
     health: store.health.value,
     gateway,
-    cursor: picture.cursor && cursorText(picture.cursor),
+    cursor: replica.cursor && cursorText(replica.cursor),
     /** West, south, east, north of what the rows are of; null is the whole city. */
-    view: session.stream.view,
-    trusted: session.stream.trusted,
-    cutMs: picture.cutMs,
-    hash: hashText(picture.hash.a, picture.hash.b),
-    cuts: session.cuts,
-    hashMismatches: session.hashMismatches,
-    resumes: session.resumes,
-    resets: session.resets,
-    ...ledger.tally(),
+    view: stream.view,
+    trusted: stream.trusted,
+    cutMs: replica.cutMs,
+    hash: hashText(replica.hash.a, replica.hash.b),
+    cuts: presenter.updates,
+    hashMismatches: presenter.mismatches,
+    resumes: presenter.resumes,
+    resets: presenter.resets,
+    ...presenter.ledger.tally(),
     healths: [...store.healths],
     lagMs: store.rate.value?.lagMs ?? null,
-    drivers: picture.drivers.n,
-    byStatus: [...picture.counts],
-    rides: picture.rides.size,
+    drivers: replica.drivers.n,
+    byStatus: [...replica.counts],
+    rides: replica.rides.size,
     waiting: store.figures.value?.waiting ?? 0,
-    story,
-    frames: session.scene?.frames ?? 0,
-    mapReady: (session.scene?.map.camera ?? null) !== null,
+    outage: report,
+    stall: store.stalls.value?.report ?? null,
+    frames: scene?.frames ?? 0,
+    mapReady: scene?.map.isReady === true && scene.map.camera !== null && opening?.isOver === true,
+    mapTrouble: store.mapTrouble.value,
+    faults: store.faults.value.map(({ code, text }) => ({ code, text })),
   };
 }
 
-function drawn(session: Session, drivers?: readonly number[], atMost = 50): Drawn[] {
-  const { scene, picture } = session;
+function drawn({ scene, stream }: Inspected, drivers?: readonly number[], atMost = 50): Drawn[] {
+  const { replica } = stream;
   if (!scene) return [];
-  const asked = drivers ?? [...picture.drivers.slots.keys()].sort((a, b) => a - b).slice(0, atMost);
+  const asked = drivers ?? [...replica.drivers.slots.keys()].sort((a, b) => a - b).slice(0, atMost);
   return asked.flatMap((driver) => {
     const place = scene.place(driver);
-    const slot = picture.drivers.slots.get(driver);
+    const slot = replica.drivers.slots.get(driver);
     if (!place || slot === undefined) return [];
-    const { x, y } = scene.map.project(place);
-    return [{ driver, status: picture.drivers.status[slot]!, lng: place[0], lat: place[1], x, y }];
+    const at = scene.map.projectDrawn(place);
+    if (!at) return [];
+    return [{ driver, status: replica.drivers.status[slot]!, lng: place[0], lat: place[1], ...at }];
   });
 }
 
-function ride(session: Session, id: string) {
-  const row = session.picture.rides.get(id);
+function ride({ stream }: Inspected, id: string) {
+  const row = stream.replica.rides.get(id);
   if (!row) return null;
   const { words: _words, lanes: _lanes, ...shown } = row;
   return shown;
 }
 
 /** Put the snapshot where tests look for it. */
-export function expose(session: Session): void {
+export function expose(page: Inspected): void {
   const view = Object.freeze({
-    snapshot: () => snapshot(session),
-    /** The longest time without a verified cut that ended after `since` (`performance.now()`), or that goes on. */
-    longestPause: (since = 0) => session.pauses.longestMs(since),
+    snapshot: () => snapshot(page),
+    /** The longest time without a verified update that ended after `since` (`performance.now()`), or that goes on. */
+    longestPause: (since = 0) => page.presenter.pauses.longestMs(since),
     /** Where drivers are drawn now: those asked for, or the first by number. */
-    drawn: (drivers?: readonly number[], atMost?: number) => drawn(session, drivers, atMost),
-    ride: (id: string) => ride(session, id),
+    drawn: (drivers?: readonly number[], atMost?: number) => drawn(page, drivers, atMost),
+    ride: (id: string) => ride(page, id),
     /** The ride asked for on this page. */
-    asked: () => session.store.ask.value,
+    asked: () => page.store.ask.value,
     /** Where a place lies on the map, in CSS pixels. */
-    project: (lng: number, lat: number) => session.scene?.map.project([lng, lat]) ?? null,
-    view: () => session.scene?.map.view() ?? null,
+    project: (lng: number, lat: number) => page.scene?.map.project([lng, lat]) ?? null,
+    view: () => page.scene?.map.view() ?? null,
   });
-  Object.defineProperty(window, "taxistream", { value: view });
+  attempt(() => Object.defineProperty(window, "taxistream", { value: view }), undefined);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What somebody typed into "Find": a taxi by its number, a ride by its name. */
 
-import type { Picture, RideRecord } from "../stream";
+import type { Replica, RideRecord } from "../stream";
 import { count, taxi } from "./format";
 import { shortRide } from "./words";
 
@@ -10,15 +10,15 @@ export type Found =
   | { readonly what: "ride"; readonly ride: RideRecord }
   | { readonly what: "nothing"; readonly words: string };
 
-/** As much of the picture as is searched. */
+/** The part of the rows that is searched. */
 export type Rows = {
-  readonly drivers: Pick<Picture["drivers"], "slots">;
+  readonly drivers: Pick<Replica["drivers"], "slots">;
   readonly rides: ReadonlyMap<string, RideRecord>;
 };
 
 const TAXI = /^(?:t-?)?(\d{1,10})$/i;
 
-/** `where`: what the rows are of, to be told of a taxi that is not among them. */
+/** `where`: what the rows are of, for the answer that a taxi is not among them. */
 export function find(text: string, rows: Rows, where: "the city" | "this view"): Found {
   const asked = text.trim();
   const number = TAXI.exec(asked)?.[1];

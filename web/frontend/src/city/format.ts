@@ -1,16 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Numbers as people read them: thousands with a comma, a unit after a space. */
 
-const THOUSANDS = new Intl.NumberFormat("en-US");
-const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+/** A browser may not know the system's time zone, or not have the locale's data: then it throws. */
+const THOUSANDS = made(() => new Intl.NumberFormat("en-US"));
+const CLOCK = made(
+  () => new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+);
 
-export function count(n: number): string {
-  return THOUSANDS.format(n);
+function made<T>(formatter: () => T): T | null {
+  try {
+    return formatter();
+  } catch {
+    return null;
+  }
 }
 
-/** hh:mm:ss of log time, on this reader's clock. */
+export function count(n: number): string {
+  return THOUSANDS?.format(n) ?? String(n);
+}
+
+/** hh:mm:ss of log time, on this reader's clock; of a time that is none, a dash. */
 export function clock(ms: number): string {
-  return CLOCK.format(ms);
+  try {
+    return CLOCK?.format(ms) ?? new Date(ms).toISOString().slice(11, 19);
+  } catch {
+    return "–";
+  }
 }
 
 /** A cut is named by its log time to a tenth of a second. */
@@ -30,7 +45,7 @@ export function brief(ms: number): string {
   return `${(ms / 1000).toFixed(ms < 995 ? 2 : 1)} s`;
 }
 
-/** Age for a line that ticks: tenths up to a second, whole seconds beyond. */
+/** An age that is shown as it grows: tenths up to a second, whole seconds beyond. */
 export function age(ms: number): string {
   if (ms >= 59_500) return span(ms);
   const s = Math.max(ms, 0) / 1000;

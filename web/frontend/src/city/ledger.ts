@@ -13,6 +13,8 @@ export interface Tally {
 export class Ledger {
   missed = 0;
   repeated = 0;
+  /** Events that came, each counted once. */
+  events = 0;
   private lastOffset = -1;
   private lastBatch: number | null = null;
   private inBatch = 0;
@@ -25,6 +27,7 @@ export class Ledger {
       }
       this.lastOffset = offset;
       this.inBatch++;
+      this.events++;
       if (type === "BatchClosed") this.close(ids.batch ?? 0, ids.count ?? 0);
     }
   }

@@ -1,20 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Waits and served share over what this page has seen, at most the last 15 minutes. */
 
-import type { Picture } from "../stream";
+import type { Replica, RideRecord } from "../stream";
 import { gaveUp, isWaiting } from "./rides";
 
 export const WINDOW_MS = 15 * 60_000;
 
 export interface Figures {
   readonly waiting: number;
+  /** Null, like the next two, while too few ordinary rides are known. */
   readonly medianMs: number | null;
   readonly p90Ms: number | null;
   /** Share picked up of those picked up or given up, 0 … 1. */
   readonly served: number | null;
 }
 
+/**
+ * In a new city the first riders have a taxi beside them (docs/simulator.md), so rides that were requested in the
+ * first minute after the earliest request known here tell nothing.
+ */
+const OPENING_MS = 60_000;
+/** If no ride changed for so long, the city stood still: riders who waited through that waited for no taxi. */
+const STANDSTILL_MS = 60_000;
+/** Before so much time, only the short waits have ended. */
+const WARM_MS = 3 * 60_000;
+const ENOUGH = 10;
+
 interface Ended {
+  readonly requestedMs: number;
   readonly atMs: number;
   /** Request → driver at the pickup; null: the rider gave up. */
   readonly waitMs: number | null;
@@ -22,25 +35,54 @@ interface Ended {
 
 export class Pulse {
   private readonly seen = new Map<string, Ended>();
+  /** Rows that were counted; a ride that changes is another row. */
+  private readonly known = new WeakSet<RideRecord>();
+  private firstRequestMs = Number.POSITIVE_INFINITY;
+  private newestMs = 0;
+  /** When the city last went on after a standstill. */
+  private wentOnMs = 0;
 
-  /** Look at the rides now held. A ride that leaves the picture stays counted until the window has passed it. */
-  look(picture: Picture): Figures {
+  /** Count the rides held now. A ride whose row is removed stays counted until it is older than the window. */
+  count(replica: Replica): Figures {
     let waiting = 0;
-    for (const ride of picture.rides.values()) {
+    const times: number[] = [];
+    for (const ride of replica.rides.values()) {
       if (isWaiting(ride)) waiting++;
-      else if (ride.arrived !== 0) {
-        const atMs = picture.fullMs(ride.arrived);
-        this.seen.set(ride.id, { atMs, waitMs: atMs - picture.fullMs(ride.requested) });
-      } else if (gaveUp(ride)) this.seen.set(ride.id, { atMs: picture.fullMs(ride.ended), waitMs: null });
+      if (this.known.has(ride)) continue;
+      this.known.add(ride);
+      this.add(ride, (low) => replica.fullMs(low), times);
     }
-    this.forgetBefore(picture.cutMs - WINDOW_MS);
-    return { waiting, ...this.figures() };
+    this.noteTimes(times);
+    this.forgetBefore(replica.cutMs - WINDOW_MS);
+    return { waiting, ...this.figures(replica.cutMs) };
   }
 
-  private figures(): Omit<Figures, "waiting"> {
-    const waits = [...this.seen.values()].flatMap(({ waitMs }) => (waitMs === null ? [] : [waitMs]));
+  private add(ride: RideRecord, fullMs: (low: number) => number, times: number[]): void {
+    const { requested, assigned, arrived, started, ended } = ride;
+    for (const low of [requested, assigned, arrived, started, ended]) if (low !== 0) times.push(fullMs(low));
+    const requestedMs = fullMs(requested);
+    this.firstRequestMs = Math.min(this.firstRequestMs, requestedMs);
+    if (arrived !== 0) {
+      const atMs = fullMs(arrived);
+      this.seen.set(ride.id, { requestedMs, atMs, waitMs: atMs - requestedMs });
+    } else if (gaveUp(ride)) this.seen.set(ride.id, { requestedMs, atMs: fullMs(ended), waitMs: null });
+  }
+
+  /** Times at which rides changed: a gap in them is a standstill, as after a restart of everything. */
+  private noteTimes(times: number[]): void {
+    for (const ms of times.sort((a, b) => a - b)) {
+      if (this.newestMs > 0 && ms - this.newestMs > STANDSTILL_MS) this.wentOnMs = ms;
+      this.newestMs = Math.max(this.newestMs, ms);
+    }
+  }
+
+  private figures(cutMs: number): Omit<Figures, "waiting"> {
+    const fromMs = Math.max(this.firstRequestMs + OPENING_MS, this.wentOnMs);
+    const counted = [...this.seen.values()].filter(({ requestedMs }) => requestedMs >= fromMs);
+    if (counted.length < ENOUGH || cutMs - fromMs < WARM_MS) return NOT_ENOUGH;
+    const waits = counted.flatMap(({ waitMs }) => (waitMs === null ? [] : [waitMs]));
     waits.sort((a, b) => a - b);
-    const served = this.seen.size === 0 ? null : waits.length / this.seen.size;
+    const served = waits.length / counted.length;
     return { medianMs: quantile(waits, 0.5), p90Ms: quantile(waits, 0.9), served };
   }
 
@@ -48,6 +90,8 @@ export class Pulse {
     for (const [id, { atMs }] of this.seen) if (atMs < ms) this.seen.delete(id);
   }
 }
+
+const NOT_ENOUGH = { medianMs: null, p90Ms: null, served: null };
 
 /** The value below which a share of the sorted values lies. */
 export function quantile(sorted: readonly number[], share: number): number | null {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** How the line is doing: lag, cuts and bytes over the last seconds. */
+/** Lag, updates and bytes over the last seconds. */
 
 import { quantile } from "./pulse";
 
@@ -9,7 +9,7 @@ const RATE_WINDOW_MS = 5_000;
 export interface Rate {
   /** Append to the log → drawn, median of 10 s, by this machine's clock. */
   readonly lagMs: number | null;
-  readonly cutsPerS: number;
+  readonly updatesPerS: number;
   readonly kBPerS: number;
 }
 
@@ -23,7 +23,7 @@ export class Rates {
   private arrivals: Arrival[] = [];
   private startedAt = 0;
 
-  /** A cut arrived at `at`. `lagMs` is null for one that brought nothing new. */
+  /** An update arrived at `at`. `lagMs` is null if it brought nothing new. */
   add(at: number, bytes: number, lagMs: number | null): void {
     if (this.startedAt === 0) this.startedAt = at;
     this.arrivals.push({ at, lagMs, bytes });
@@ -35,6 +35,10 @@ export class Rates {
     const seconds = Math.max(1000, Math.min(RATE_WINDOW_MS, now - this.startedAt)) / 1000;
     const lags = this.arrivals.flatMap(({ lagMs }) => (lagMs === null ? [] : [lagMs])).sort((a, b) => a - b);
     const bytes = recent.reduce((sum, arrival) => sum + arrival.bytes, 0);
-    return { lagMs: quantile(lags, 0.5), cutsPerS: recent.length / seconds, kBPerS: bytes / 1000 / seconds };
+    return {
+      lagMs: quantile(lags, 0.5),
+      updatesPerS: recent.length / seconds,
+      kBPerS: bytes / 1000 / seconds,
+    };
   }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** States of rides and drivers, as numbers that stand on the wire (docs/protocol.md), and what they are called. */
+/** States of rides and drivers: their numbers in updates (docs/protocol.md), and their names for people. */
 
 import type { RideRecord } from "../stream";
 

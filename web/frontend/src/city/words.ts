@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Feed events as short sentences with a glyph. Names stand in bold, so a sentence is a list of parts. */
+/** Feed events as short sentences with a glyph. Names are bold, so a sentence is a list of parts. */
 
 import type { FeedEvent, FeedIds } from "../stream";
-import { count, taxi } from "./format";
+import { brief, count, span, taxi } from "./format";
+import type { Away } from "./outage";
 import type { Glyph } from "./rides";
+import type { StallReport } from "./stalls";
 
 /** A name, drawn bold. */
 export interface Name {
@@ -14,6 +16,8 @@ export type Group = "requests" | "offers" | "pickups" | "trips" | "ends" | "syst
 
 export interface Line {
   readonly offset: number;
+  /** The event's type. */
+  readonly kind: string;
   readonly atMs: number;
   readonly glyph: Glyph;
   readonly group: Group;
@@ -61,19 +65,19 @@ const FORMS: Record<string, Form> = {
   CommandRejected: { glyph: "struck", group: "system", say: (e) => ["a command was rejected", because(e)] },
 };
 
-/** Lines for the reader. A closed batch is told with the offers that it made, and passed over if it made none. */
+/** Events as lines. A closed batch is shown with the offers that it made, and left out if it made none. */
 export function lines(feed: readonly FeedEvent[]): Line[] {
   let offers = 0;
-  const told: Line[] = [];
+  const shown: Line[] = [];
   for (const [offset, atMs, type, ids] of feed) {
     if (type === "RideOffered") offers++;
     const form = type === "BatchClosed" ? batch(offers) : (FORMS[type] ?? other(type));
     if (type === "BatchClosed") offers = 0;
     if (form === null) continue;
     const { glyph, group } = form;
-    told.push({ offset, atMs, glyph, group, parts: form.say(ids), ride: ids.ride ?? null });
+    shown.push({ offset, kind: type, atMs, glyph, group, parts: form.say(ids), ride: ids.ride ?? null });
   }
-  return told;
+  return shown;
 }
 
 function batch(offers: number): Form | null {
@@ -89,14 +93,14 @@ function other(type: string): Form {
 }
 
 const RESETS: Record<string, string> = {
-  epoch: "the log began anew",
+  epoch: "the log was started again",
   expired: "away for longer than a gateway remembers",
-  ahead: "the log lost its end",
+  ahead: "the log lost its last records",
   overflow: "this page fell too far behind",
-  mismatch: "its picture was wrong",
+  mismatch: "the rows were wrong",
 };
 
-/** Why a picture had to be a fresh one. */
+/** Why an image was necessary, in words. */
 export function resetWords(reason: string): string {
   return RESETS[reason] ?? reason;
 }
@@ -105,16 +109,39 @@ export function capital(words: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** What a story begins with: who was lost, and why the picture is a fresh one. */
-export function cause({ lost, killed, lineLost, reason }: Cause): string {
+/** The beginning of a report: which gateway was lost, and why an image was necessary. */
+export function cause({ lost, killed, connectionLost, reason }: Cause): string {
   const why = reason === null ? [] : [resetWords(reason)];
-  return lineLost ? [`${lost} ${killed ? "killed" : "lost"}`, ...why].join(", ") : capital(why.join(""));
+  return connectionLost
+    ? [`${lost} ${killed ? "killed" : "lost"}`, ...why].join(", ")
+    : capital(why.join(""));
+}
+
+/** Where the page itself was, as the beginning of a report. */
+export function awayWords({ why, forMs }: Away): string {
+  const time = forMs < 99_500 ? `${Math.max(1, Math.round(forMs / 1000))} s` : span(forMs);
+  switch (why) {
+    case "asleep":
+      return `This page was asleep for ${time}`;
+    case "left":
+      return `This page was left for ${time}`;
+    case "clock":
+      return `This machine slept, or its clock was set, by ${time}`;
+  }
+}
+
+/** What stood still, and that it goes on. */
+export function stallWords({ positionsMs, decisionsMs }: StallReport): string {
+  if (decisionsMs === 0) return `No positions came for ${brief(positionsMs)}`;
+  if (positionsMs === 0) return `No decisions came for ${brief(decisionsMs)}`;
+  const longer = decisionsMs > positionsMs + 1_000 ? `, decisions for ${brief(decisionsMs)}` : "";
+  return `The log stood still for ${brief(positionsMs)}${longer}`;
 }
 
 interface Cause {
   readonly lost: string;
   readonly killed: boolean;
-  readonly lineLost: boolean;
+  readonly connectionLost: boolean;
   readonly reason: string | null;
 }
 

@@ -3,6 +3,7 @@
 
 import {
   type CustomLayerInterface,
+  type GeoJSONSource,
   LngLatBounds,
   MapLibreMap,
   type MapOptions,
@@ -12,7 +13,10 @@ import {
 } from "maplibre-gl";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
 import "maplibre-gl/dist/maplibre-gl.css";
+import type { NamedPlace } from "../app/place_link";
+import { followSize, matchesMedia } from "../app/safely";
 import type { Config } from "../config";
+import { mercatorX, mercatorY } from "./mercator";
 import { groundStyle, nameStyle, STREET_LAYERS } from "./style";
 
 export type Place = readonly [lng: number, lat: number];
@@ -23,6 +27,7 @@ export interface Camera {
   readonly zoom: number;
 }
 
+const EYE = "eye";
 const MIN_ZOOM = 10.2;
 const MAX_ZOOM = 19.5;
 /** How far one may pan beyond the city, degrees. */
@@ -30,21 +35,41 @@ const MARGIN = 0.14;
 const SCALE_MAX = 2;
 const FLIGHT_MS = 600;
 const NEAREST_STREET_PX = 60;
+/** Between two attempts to load map data that failed. */
+const RELOAD_MS = 3_000;
+/** Taxis and streets may be so far apart by rounding. */
+const APART_PX_MAX = 3;
+
+/** What the map reports. */
+export interface MapEvents {
+  /** The ground was drawn again. */
+  drawn(): void;
+  lost(canvas: "ground" | "names"): void;
+  restored(canvas: "ground" | "names"): void;
+  /** Map data came, or did not. */
+  loaded(source: string, loaded: boolean): void;
+}
 
 export class CityMap {
   readonly taxiCanvas = document.createElement("canvas");
+  /** What the ground was drawn with last; null while it is not drawn. */
   camera: Camera | null = null;
+  /** Whether everything that the map shows at first was drawn once. */
+  isReady = false;
+  /** Whether somebody moved the map, or the page was asked to. */
+  isTouched = false;
   /** Device pixels per CSS pixel of the taxi canvas. */
   scale = 1;
   private readonly ground: MapLibreMap;
   private readonly names: MapLibreMap;
   private readonly markers = new Map<string, Marker>();
 
-  /** Throws where the browser has no WebGL 2. `drawn` is called whenever the ground was drawn anew. */
+  /** Throws where the browser has no WebGL 2. */
   constructor(
     private readonly box: HTMLElement,
     private readonly config: Config,
-    private readonly drawn: () => void,
+    private readonly events: MapEvents,
+    private readonly start: NamedPlace = config,
   ) {
     setWorkerUrl(workerUrl);
     this.ground = new MapLibreMap({
@@ -56,6 +81,7 @@ export class CityMap {
     overlay.className = "names";
     overlay.ariaHidden = "true";
     this.taxiCanvas.className = "taxis";
+    this.taxiCanvas.ariaHidden = "true";
     this.ground.getCanvas().after(this.taxiCanvas, overlay);
     this.names = new MapLibreMap({
       ...this.options(overlay),
@@ -65,10 +91,44 @@ export class CityMap {
     this.ground.getCanvas().setAttribute("aria-label", `Map of ${config.title} with moving taxis`);
     this.ground.touchZoomRotate.disableRotation();
     this.ground.keyboard.disableRotation();
-    this.ground.on("load", () => this.ground.addLayer(this.eye()));
+    // Also after a lost context: MapLibre then loads its style again, and cannot restore a layer of ours.
+    this.ground.on("style.load", () => this.ground.addLayer(this.eye()));
+    this.ground.on("load", () => {
+      this.isReady = true;
+    });
     this.ground.on("render", () => this.follow());
+    this.ground.on("movestart", ({ originalEvent }) => {
+      if (originalEvent) this.isTouched = true;
+    });
+    this.watch(this.ground, "ground");
+    this.watch(this.names, "names");
     this.resize();
-    new ResizeObserver(() => this.resize()).observe(box);
+    followSize(box, () => this.resize());
+  }
+
+  private watch(map: MapLibreMap, canvas: "ground" | "names"): void {
+    map.on("webglcontextlost", () => {
+      if (canvas === "ground") this.camera = null;
+      this.events.lost(canvas);
+    });
+    map.on("webglcontextrestored", () => this.events.restored(canvas));
+    map.on("data", (event) => {
+      const { sourceId, isSourceLoaded } = event as { sourceId?: string; isSourceLoaded?: boolean };
+      if (sourceId && isSourceLoaded) this.events.loaded(`${canvas} ${sourceId}`, true);
+    });
+    map.on("error", (event) => {
+      const { error, sourceId } = event as { error: { message: string }; sourceId?: string };
+      console.warn(`the map's ${canvas}: ${error.message}`);
+      if (!sourceId) return;
+      this.events.loaded(`${canvas} ${sourceId}`, false);
+      setTimeout(() => this.reload(map, sourceId), RELOAD_MS);
+    });
+  }
+
+  private reload(map: MapLibreMap, sourceId: string): void {
+    const source = map.getSource<GeoJSONSource>(sourceId);
+    const { data } = source?.serialize() ?? {};
+    if (source && typeof data === "string") source.setData(data);
   }
 
   onClick(then: (place: Place, at: { x: number; y: number }) => void): void {
@@ -81,28 +141,32 @@ export class CityMap {
     this.ground.on("resize", then);
   }
 
-  onLoad(then: () => void): void {
-    this.ground.once("idle", then);
-  }
-
   setCrosshair(on: boolean): void {
     this.ground.getCanvas().style.cursor = on ? "crosshair" : "";
   }
 
   zoomBy(steps: number): void {
+    this.isTouched = true;
     this.ground.easeTo({ zoom: this.ground.getZoom() + steps, duration: 240 });
   }
 
   wholeCity(): void {
+    this.isTouched = true;
     this.ground.fitBounds(this.config.bbox, { padding: 24, duration: FLIGHT_MS });
   }
 
   fly(center: Place, zoom: number): void {
+    this.isTouched = true;
     this.ground.flyTo({ center: [...center], zoom, duration: FLIGHT_MS });
   }
 
-  jump(center: Place, zoom: number): void {
-    this.ground.jumpTo({ center: [...center], zoom });
+  get isMoving(): boolean {
+    return this.ground.isMoving();
+  }
+
+  /** The page's own first movement. MapLibre jumps if the reader prefers reduced motion. */
+  open(center: Place, zoom: number, flightMs: number): void {
+    this.ground.easeTo({ center: [...center], zoom, duration: flightMs });
   }
 
   /** Space that panels take: the middle of what is left is the middle of the map. */
@@ -122,6 +186,32 @@ export class CityMap {
 
   project(place: Place): { x: number; y: number } {
     return this.ground.project([...place]);
+  }
+
+  /** Where a place lies in what was drawn last, in CSS pixels; null while nothing is drawn. */
+  projectDrawn([lng, lat]: Place): { x: number; y: number } | null {
+    if (this.camera === null) return null;
+    const { matrix } = this.camera;
+    const [x, y] = [mercatorX(lng), mercatorY(lat)];
+    const along = (row: number) => matrix[row]! * x + matrix[4 + row]! * y + matrix[12 + row]!;
+    const { clientWidth: width, clientHeight: height } = this.box;
+    return { x: ((along(0) / along(3) + 1) * width) / 2, y: ((1 - along(1) / along(3)) * height) / 2 };
+  }
+
+  /** Whether what was drawn last lies where the map says that it does; null while that is not known. */
+  isAligned(): boolean | null {
+    if (this.ground.isMoving() || !this.isReady || this.box.clientWidth === 0) return null;
+    const { bounds } = this.view();
+    const corner: Place = [bounds[0], bounds[3]];
+    const [wanted, drawn] = [this.project(corner), this.projectDrawn(corner)];
+    if (drawn === null) return false;
+    return Math.hypot(wanted.x - drawn.x, wanted.y - drawn.y) <= APART_PX_MAX;
+  }
+
+  /** Draw again, with all that it takes. */
+  redraw(): void {
+    if (this.ground.isStyleLoaded() && !this.ground.getLayer(EYE)) this.ground.addLayer(this.eye());
+    this.ground.triggerRepaint();
   }
 
   /** The name of the street next to a place, as far as it is on screen. */
@@ -159,12 +249,12 @@ export class CityMap {
   }
 
   private options(container: HTMLElement): MapOptions & { container: HTMLElement } {
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const still = matchesMedia("(prefers-reduced-motion: reduce)");
     return {
       container,
       style: { version: 8, sources: {}, layers: [] },
-      center: [...this.config.center],
-      zoom: this.config.zoom,
+      center: [...this.start.center],
+      zoom: this.start.zoom,
       attributionControl: false,
       fadeDuration: still ? 0 : 160,
       pitchWithRotate: false,
@@ -183,7 +273,7 @@ export class CityMap {
   /** Draws nothing: it sees the matrix that MapLibre draws with. */
   private eye(): CustomLayerInterface {
     return {
-      id: "eye",
+      id: EYE,
       type: "custom",
       render: (_gl, { defaultProjectionData }) => {
         const matrix = Float64Array.from(defaultProjectionData.mainMatrix as ArrayLike<number>);
@@ -192,7 +282,7 @@ export class CityMap {
     };
   }
 
-  /** Names and taxis are drawn in the same frame as the ground they stand on. */
+  /** Names and taxis are drawn in the same frame as the ground below them. */
   private follow(): void {
     const center = this.ground.getCenter();
     const zoom = this.ground.getZoom();
@@ -202,7 +292,7 @@ export class CityMap {
       this.names.jumpTo({ center, zoom, padding });
       this.names.redraw();
     }
-    this.drawn();
+    this.events.drawn();
   }
 
   private resize(): void {
@@ -210,6 +300,6 @@ export class CityMap {
     this.taxiCanvas.width = Math.round(this.box.clientWidth * this.scale);
     this.taxiCanvas.height = Math.round(this.box.clientHeight * this.scale);
     this.names?.resize();
-    this.drawn();
+    this.events.drawn();
   }
 }

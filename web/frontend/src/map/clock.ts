@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Log time, guessed from the cuts as they arrive, running evenly however they arrive. */
+/** Log time, estimated from updates as they arrive; it runs evenly even if they do not. */
 
 /** The clock is at most this much faster or slower than time while it corrects itself. */
 const SLEW = 0.05;
@@ -15,7 +15,7 @@ export class LogClock {
   private readAt = 0;
   private heardAt = 0;
 
-  /** A cut came. The least delayed ones tell the time; a cut that repeats an old time tells nothing. */
+  /** An update arrived. The least delayed ones set the clock; one that repeats an old time does not count. */
   heard(cutMs: number, now: number): void {
     if (cutMs <= this.newestCutMs) return;
     this.newestCutMs = cutMs;

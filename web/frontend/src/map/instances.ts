@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Writes what the card needs to know of each glyph into one buffer, in the order in which they are drawn. */
 
-import type { Motion } from "./motion";
+import { type Motion, TRAIL } from "./motion";
 import { KIND_RIDER, KIND_SELECTED } from "./shaders";
 
-/** Floats of one glyph: from, to, time, turn (two each), kind (three), trail (eight). */
-export const FLOATS = 19;
+/** Floats of one glyph: from, to, time, turn (two each), kind (three), trail (two a point). */
+export const FLOATS = 11 + 2 * TRAIL;
 /** Off shift below, then vacant, on trip, to pickup, and what needs attention; riders and the selection on top. */
 const DRAW_ORDER = [0, 1, 2, 5, 3, 4, 6] as const;
 
@@ -111,7 +111,7 @@ export class Instances {
     out[i++] = kind;
     out[i++] = motion.moving[slot]!;
     out[i++] = selected !== null && motion.id[slot] !== selected ? 1 : 0;
-    for (let k = 0; k < 8; k++) out[i + k] = motion.trail[slot * 8 + k]!;
+    for (let k = 0; k < 2 * TRAIL; k++) out[i + k] = motion.trail[slot * 2 * TRAIL + k]!;
   }
 
   private still(x: number, y: number, kind: number, dimmed: boolean): void {

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Where each taxi is drawn between its fixes. Pure arithmetic on columns; `shaders.ts` does the same on the card.
+ * Where each taxi is drawn between its positions. Deterministic arithmetic on columns; the graphics card does the same
+ * with the constants of this file (`shaders.ts`), and a test compares the two.
  *
- * The picture is shown `DELAY_MS` late, so that the next fix is there before the last one is reached: each taxi
- * runs in a straight line from where it is drawn to its newest fix, to be there at that fix's device time.
+ * The map is drawn `DELAY_MS` late, so that the next position is there before the last one is reached: each taxi
+ * runs in a straight line from where it is drawn to its newest position, to be there at that position's device time.
  */
 
 import { mercatorX, mercatorY, metresPerWorld } from "./mercator";
 
 export const DELAY_MS = 1_100;
-/** Farther than this is no driving: the taxi is set down there. */
+/** A taxi that is farther off than this did not drive there: it is put there at once. */
 export const JUMP_M = 200;
 /** A late or corrected fix is reached smoothly. */
 const EASE_MS = 300;
-/** Without news a moving taxi rolls on and slows down; it stops after twice this, having gone this far at its speed. */
+/** Without a new position a moving taxi rolls on and slows down: it stops after `COAST_STEPS` of these. */
 export const COAST_MS = 1_000;
+export const COAST_STEPS = 2;
 /** Points kept of the way behind, about a second apart. */
-export const TRAIL = 4;
+export const TRAIL = 6;
 const FIRST_CAPACITY = 1024;
 
 export interface Fix {
@@ -90,8 +92,8 @@ export class Motion {
     if (to <= from) return 1;
     if (showMs <= to) return Math.max(0, (showMs - from) / (to - from));
     if (!this.moving[slot]) return 1;
-    const late = Math.min((showMs - to) / COAST_MS, 2);
-    return 1 + ((late - (late * late) / 4) * COAST_MS) / (to - from);
+    const late = Math.min((showMs - to) / COAST_MS, COAST_STEPS);
+    return 1 + ((late - (late * late) / (2 * COAST_STEPS)) * COAST_MS) / (to - from);
   }
 
   /** World coordinates now on display. */

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What moves on the map: takes cuts, keeps the motion, and draws a frame whenever the browser asks for one. */
+/** What moves on the map: takes updates, keeps the motion, and draws a frame whenever the browser asks for one. */
 
+import type { NamedPlace } from "../app/place_link";
 import { isWaiting } from "../city/rides";
 import type { Config } from "../config";
-import type { Picture } from "../stream";
-import { type Cut, goneDrivers, toldDrivers } from "../stream";
+import type { Replica } from "../stream";
+import { changedDrivers, goneDrivers, type Update } from "../stream";
 import { type Camera, CityMap, type Place } from "./city_map";
 import { LogClock } from "./clock";
+import { type Canvas, MapHealth, type MapTrouble } from "./health";
 import { type Box, Instances, inside, type Rider } from "./instances";
 import { latOf, lngOf, mercatorX, mercatorY } from "./mercator";
 import { DELAY_MS, Motion } from "./motion";
@@ -18,13 +20,15 @@ const MARGIN = 0.1;
 const PULSE_MS = 400;
 const ALL_STATUSES = 0x7f;
 const HALF_METRES = 2;
-
-export type MapTrouble = "missing" | "lost" | null;
+const CHECK_MS = 1_000;
+/** By then a map has loaded its streets, or will not. */
+const LOADED_MS = 20_000;
 
 export class Scene {
   readonly map: CityMap;
   readonly motion: Motion;
-  private layer: TaxiLayer;
+  /** Null while its context is lost. */
+  private layer: TaxiLayer | null = null;
   private readonly clock = new LogClock();
   private readonly instances = new Instances();
   private riders: readonly Rider[] = [];
@@ -34,46 +38,113 @@ export class Scene {
   private uploadedShowMs = 0;
   private uploadedFor: Camera | null = null;
   private drawnAt = 0;
-  private lost = false;
+  private readonly health = new MapHealth();
+  private trouble: MapTrouble | null = null;
+  private startedAt = 0;
   private dirty = false;
   private look: Look;
   frames = 0;
 
-  /** Throws where the browser has no WebGL 2. */
-  constructor(box: HTMLElement, config: Config, trouble: (what: MapTrouble) => void) {
+  /** Throws where the browser has no WebGL 2. `onTrouble` is called whenever the trouble changes. */
+  constructor(
+    private readonly box: HTMLElement,
+    config: Config,
+    private readonly onTrouble: (trouble: MapTrouble | null) => void,
+    start: NamedPlace = config,
+  ) {
     this.look = { ...FULL_LOOK, fixed: new URLSearchParams(location.search).get("look") === "full" };
     this.motion = new Motion(...config.center);
-    this.map = new CityMap(box, config, () => this.draw());
+    const events = {
+      drawn: () => this.attempt(() => this.draw()),
+      lost: (canvas: Canvas) => this.lose(canvas),
+      restored: (canvas: Canvas) => this.restore(canvas),
+      loaded: (source: string, loaded: boolean) => {
+        this.health.load(source, loaded);
+        this.reportTrouble();
+      },
+    };
+    this.map = new CityMap(box, config, events, start);
     const canvas = this.map.taxiCanvas;
     this.layer = new TaxiLayer(canvas);
     canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
-      this.lost = true;
-      trouble("lost");
+      this.layer = null;
+      this.lose("taxis");
     });
-    canvas.addEventListener("webglcontextrestored", () => {
-      this.layer = new TaxiLayer(canvas);
-      this.lost = false;
-      this.dirty = true;
-      trouble(null);
-    });
+    canvas.addEventListener("webglcontextrestored", () =>
+      this.attempt(() => {
+        this.layer = new TaxiLayer(canvas);
+        this.restore("taxis");
+      }),
+    );
     const frame = (now: number) => {
       requestAnimationFrame(frame);
-      if (performance.now() - this.drawnAt > 4) this.draw();
-      this.look = pace(this.look, now);
-      document.documentElement.dataset["look"] = LOOKS[this.look.level]!;
+      this.attempt(() => this.frame(now));
     };
     requestAnimationFrame(frame);
+    this.startedAt = performance.now();
+    setInterval(() => this.check(), CHECK_MS);
   }
 
-  /** Follow a cut that was just applied to the picture. */
-  take(cut: Cut, picture: Picture, now: number): void {
-    if (!cut.stale) this.clock.heard(cut.cutMs, now);
+  private frame(now: number): void {
+    if (performance.now() - this.drawnAt > 4) this.draw();
+    this.look = pace(this.look, now);
+    document.documentElement.dataset["look"] = LOOKS[this.look.level]!;
+  }
+
+  /** An error in drawing ends the drawing: the figures beside the map stay live. */
+  private attempt(draw: () => void): void {
+    if (this.trouble === "failed") return;
+    try {
+      draw();
+    } catch (error) {
+      console.error("the map stopped:", error);
+      this.health.fail();
+      this.reportTrouble();
+    }
+  }
+
+  private lose(canvas: Canvas): void {
+    console.warn(`the WebGL context of the ${canvas} is lost`);
+    this.health.lose(canvas, performance.now());
+    this.reportTrouble();
+  }
+
+  private restore(canvas: Canvas): void {
+    this.health.restore(canvas);
+    this.dirty = true;
+    this.map.redraw();
+    this.reportTrouble();
+  }
+
+  private check(): void {
+    this.health.load("everything", this.map.isReady || performance.now() - this.startedAt < LOADED_MS);
+    const aligned = this.health.isLost("ground") ? null : this.map.isAligned();
+    if (aligned !== null) this.health.look(aligned);
+    if (aligned === false) this.map.redraw();
+    this.reportTrouble();
+  }
+
+  private reportTrouble(): void {
+    this.box.dataset["lost"] = this.health.lostNames();
+    const trouble = this.health.trouble(performance.now());
+    if (trouble === this.trouble) return;
+    this.trouble = trouble;
+    this.onTrouble(trouble);
+  }
+
+  /** Follow an update that was just applied to the replica. Never throws. */
+  take(update: Update, replica: Replica, now: number): void {
+    this.attempt(() => this.follow(update, replica, now));
+  }
+
+  private follow(update: Update, replica: Replica, now: number): void {
+    if (!update.stale) this.clock.heard(update.cutMs, now);
     const showMs = this.showMs(now);
-    if (cut.image) this.motion.retain(picture.drivers.slots);
-    else this.removeGone(cut, picture);
-    for (const driver of toldDrivers(cut)) this.steer(driver, picture, showMs);
-    this.riders = [...picture.rides.values()].filter(isWaiting).map(({ pickup: [lng, lat] }) => ({
+    if (update.image) this.motion.retain(replica.drivers.slots);
+    else this.removeGone(update, replica);
+    for (const driver of changedDrivers(update)) this.steer(driver, replica, showMs);
+    this.riders = [...replica.rides.values()].filter(isWaiting).map(({ pickup: [lng, lat] }) => ({
       x: mercatorX(lng / 1e5) - this.motion.originX,
       y: mercatorY(lat / 1e5) - this.motion.originY,
     }));
@@ -103,7 +174,7 @@ export class Scene {
 
   /** Drivers drawn within a box. */
   within(bounds: readonly [number, number, number, number]): number {
-    const box = this.box(bounds);
+    const box = this.boxOf(bounds);
     let n = 0;
     for (let slot = 0; slot < this.motion.n; slot++) {
       if (inside(box, this.motion.toX[slot]!, this.motion.toY[slot]!)) n++;
@@ -111,20 +182,20 @@ export class Scene {
     return n;
   }
 
-  /** Who crosses from one tile of the view to another is gone in one block and set in the next: it drives on. */
-  private removeGone(cut: Cut, picture: Picture): void {
-    for (const driver of goneDrivers(cut)) {
-      if (!picture.drivers.slots.has(driver)) this.motion.remove(driver);
+  /** A driver that crosses from one tile of the view to another is gone in one block and set in the next. */
+  private removeGone(update: Update, replica: Replica): void {
+    for (const driver of goneDrivers(update)) {
+      if (!replica.drivers.slots.has(driver)) this.motion.remove(driver);
     }
   }
 
-  private steer(driver: number, picture: Picture, showMs: number): void {
-    const rows = picture.drivers;
+  private steer(driver: number, replica: Replica, showMs: number): void {
+    const rows = replica.drivers;
     const slot = rows.slots.get(driver)!;
     const fix = {
       lng: rows.lngE5[slot]! / 1e5,
       lat: rows.latE5[slot]! / 1e5,
-      atMs: picture.fullMs(rows.at[slot]!),
+      atMs: replica.fullMs(rows.at[slot]!),
       heading: rows.heading[slot]! / 256,
       moving: rows.speed[slot]! / HALF_METRES > 0.5,
       status: rows.status[slot]!,
@@ -138,12 +209,13 @@ export class Scene {
 
   private draw(): void {
     const camera = this.map?.camera;
-    if (!camera || this.lost || !this.layer) return;
+    const { layer } = this;
+    if (!camera || !layer) return;
     const now = performance.now();
     const showMs = this.showMs(now);
-    if (this.dirty || camera !== this.uploadedFor) this.upload(showMs, camera);
+    if (this.dirty || camera !== this.uploadedFor) this.upload(layer, showMs, camera);
     const { originX, originY } = this.motion;
-    this.layer.draw({
+    layer.draw({
       matrix: movedTo(camera.matrix, originX, originY),
       zoom: camera.zoom,
       scale: this.map.scale,
@@ -156,16 +228,16 @@ export class Scene {
     this.frames++;
   }
 
-  private upload(showMs: number, camera: Camera): void {
-    const box = grown(this.box(this.map.view().bounds), MARGIN);
+  private upload(layer: TaxiLayer, showMs: number, camera: Camera): void {
+    const box = grown(this.boxOf(this.map.view().bounds), MARGIN);
     this.instances.fill(this.motion, this.riders, this.selected, showMs, this.shown, box);
-    this.layer.upload(this.instances);
+    layer.upload(this.instances);
     this.uploadedShowMs = showMs;
     this.uploadedFor = camera;
     this.dirty = false;
   }
 
-  private box([west, south, east, north]: readonly [number, number, number, number]): Box {
+  private boxOf([west, south, east, north]: readonly [number, number, number, number]): Box {
     const { originX, originY } = this.motion;
     return {
       left: mercatorX(west) - originX,

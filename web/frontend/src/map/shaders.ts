@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * GLSL for the taxi layer. Positions are mixed on the card: between two cuts nothing is uploaded.
+ * GLSL for the taxi layer. Positions are interpolated on the card: while the camera rests, nothing is uploaded between two updates.
  * Each kind of glyph has a fragment program of its own: without branches it is quick in software, too.
  */
+
+import { COAST_MS, COAST_STEPS } from "./motion";
+
+/** A number as GLSL writes a float. */
+function float(x: number): string {
+  return Number.isInteger(x) ? `${x}.0` : String(x);
+}
 
 /** Kinds beyond the driver statuses 0 … 6. */
 export const KIND_RIDER = 7;
@@ -21,6 +28,7 @@ layout(location = 3) in vec2 a_turn;   // heading at start and end, in turns
 layout(location = 4) in vec3 a_kind;   // status, coasts on (0 or 1), dimmed (0 or 1)
 layout(location = 5) in vec4 a_trail12;
 layout(location = 6) in vec4 a_trail34;
+layout(location = 7) in vec4 a_trail56;
 uniform mat4 u_matrix;
 uniform vec2 u_viewport;   // device pixels
 uniform float u_now;       // ms from the upload
@@ -32,14 +40,14 @@ const vec3 COLOURS[${KINDS}] = vec3[](
   vec3(1.0, 0.690, 0.310), vec3(1.0, 0.690, 0.310), vec3(0.580, 0.718, 1.0),
   vec3(1.0, 0.478, 0.541), vec3(0.949, 0.961, 0.980), vec3(1.0, 0.847, 0.302));
 
-// The same as Motion.progress in motion.ts.
+// The same as Motion.progress in motion.ts, with its constants; a test compares them.
 float progress() {
   float span = a_time.y - a_time.x;
   if (span <= 0.0) return 1.0;
   if (u_now <= a_time.y) return max(0.0, (u_now - a_time.x) / span);
   if (a_kind.y < 0.5) return 1.0;
-  float late = min((u_now - a_time.y) / 1000.0, 2.0);
-  return 1.0 + (late - late * late / 4.0) * 1000.0 / span;
+  float late = min((u_now - a_time.y) / ${float(COAST_MS)}, ${float(COAST_STEPS)});
+  return 1.0 + (late - late * late / ${float(2 * COAST_STEPS)}) * ${float(COAST_MS)} / span;
 }
 vec4 clip(vec2 p) { return u_matrix * vec4(p, 0.0, 1.0); }
 // CSS pixels from the middle of the map.
@@ -91,6 +99,7 @@ void main() {
 export const GLOW_FRAGMENT = `${HEAD}
 uniform float u_reach;
 uniform float u_glow;
+uniform float u_glow_radius;   // CSS pixels
 uniform float u_scale;
 uniform float u_width;     // of the tail at the taxi, CSS pixels
 flat in vec4 v_tail;
@@ -99,9 +108,9 @@ out vec4 o_colour;
 ${AT}
 void main() {
   vec2 p = at();
-  vec2 d = p / u_reach;
+  vec2 d = p / u_glow_radius;
   float near = max(0.0, 1.0 - dot(d, d));
-  float glow = u_glow * near * near * near * near;
+  float glow = u_glow * near * near;
   float along = dot(p, v_tail.xy) / max(v_tail.z, 0.001);
   float across = abs(p.x * v_tail.y - p.y * v_tail.x) - 0.5 * u_width * (1.0 - along);
   float tail = along > 0.0 && along < 1.0 ? clamp(0.5 - across * u_scale, 0.0, 1.0) * (0.9 - 0.6 * along) : 0.0;
@@ -209,7 +218,7 @@ void main() {
 }`;
 }
 
-/** A ribbon through the last places, tapering to nothing three seconds back: for where streets can be seen. */
+/** A ribbon through the last places, tapering to nothing five seconds back: for where streets can be seen. */
 export const TRAIL_VERTEX = `${MOTION}
 uniform float u_width;     // at the taxi, CSS pixels
 out vec4 v_colour;
@@ -217,16 +226,18 @@ void main() {
   int k = gl_VertexID >> 1;
   float side = float(gl_VertexID & 1) * 2.0 - 1.0;
   float u = progress();
-  vec2 points[5];
+  vec2 points[7];
   points[0] = mix(a_from, a_to, u);
   points[1] = a_trail12.xy;
   points[2] = a_trail12.zw;
   points[3] = a_trail34.xy;
-  points[4] = mix(a_trail34.zw, a_trail34.xy, clamp(u, 0.0, 1.0));
-  vec2 along = onScreen(points[max(k - 1, 0)]) - onScreen(points[min(k + 1, 4)]);
+  points[4] = a_trail34.zw;
+  points[5] = a_trail56.xy;
+  points[6] = mix(a_trail56.zw, a_trail56.xy, clamp(u, 0.0, 1.0));
+  vec2 along = onScreen(points[max(k - 1, 0)]) - onScreen(points[min(k + 1, 6)]);
   float len = length(along);
   vec2 normal = len > 0.4 ? vec2(-along.y, along.x) / len : vec2(0.0);
-  float left = 1.0 - float(k) / 4.0;
+  float left = 1.0 - float(k) / 6.0;
   vec4 p = clip(points[k]);
   p.xy += normal * side * sqrt(left) * u_width * u_scale / u_viewport * p.w;
   float a = (len > 0.4 ? 0.8 : 0.0) * left * mix(1.0, 1.0 - u_dim, a_kind.z);

@@ -34,12 +34,21 @@ export function sizesAt(zoom: number): Sizes {
     car,
     length,
     carReach: car > 0 ? length * 0.6 : 0,
-    glow: between(zoom, [14.6, 0.58], [15.8, 0]),
+    glow: between(zoom, [14.6, 0.35], [15.8, 0]),
     trailWidth: between(zoom, [11, 2.6], [13, 5.6], [14.5, 7], [16, 10], [18.5, 14]),
     stretch: 8,
-    trailLongest: zoom < RIBBONS_FROM ? between(zoom, [11, 8], [13, 15], [14.5, 26]) : 0,
+    trailLongest: zoom < RIBBONS_FROM ? between(zoom, [11, 10], [13, 22], [14.5, 38]) : 0,
     ribbons: zoom >= RIBBONS_FROM,
   };
+}
+
+/** Glows may cover so much of the map; more of them become fainter, so that a crowd is no white cloud. */
+const GLOW_COVER_MAX = 0.4;
+
+/** How strong the glow of each of `n` taxis is, as a share of that of one: `radius` and `area` in CSS pixels. */
+export function glowShare(n: number, radius: number, area: number): number {
+  const cover = (n * Math.PI * radius ** 2) / Math.max(area, 1);
+  return Math.min(1, GLOW_COVER_MAX / Math.max(cover, 1e-9));
 }
 
 /** Straight lines through the points (x, y), level beyond their ends. */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Draws taxis and waiting riders on a canvas of their own: three draws a frame, an upload only with a new cut. */
+/** Draws taxis and waiting riders on a canvas of their own. Three passes a frame, with one draw for each kind of glyph in each;
+ * an upload with a new update, a moved camera or a changed selection. */
 
 import { FLOATS, type Instances, type Range } from "./instances";
+import { TRAIL } from "./motion";
 import {
   GLOW_FRAGMENT,
   GLOW_VERTEX,
@@ -11,7 +13,7 @@ import {
   TRAIL_FRAGMENT,
   TRAIL_VERTEX,
 } from "./shaders";
-import { type Sizes, sizesAt } from "./sizes";
+import { glowShare, type Sizes, sizesAt } from "./sizes";
 
 /** What a frame is drawn with. */
 export interface View {
@@ -30,12 +32,12 @@ export interface View {
 }
 
 /** Floats of each attribute, in buffer order. */
-const ATTRIBUTES = [2, 2, 2, 2, 3, 4, 4];
-/** Corners of a trail: two for the taxi and for each of four places behind it. */
-const RIBBON = 10;
+const ATTRIBUTES = [2, 2, 2, 2, 3, 4, 4, 4];
+/** Corners of a trail: two for the taxi and for each place behind it. */
+const RIBBON = 2 * (TRAIL + 1);
 const RING_REACH_PX = 28;
 const CASING_PX = 2;
-const GLOW_RADII = 4.6;
+const GLOW_RADII = 3;
 /** How far a kind's glyph reaches, in radii of a disc. */
 const EXTENT = [1, 1.02, 1.07, 1.36, 1.28, 1, 0.96, 1.36];
 const OFFLINE = 0;
@@ -82,7 +84,11 @@ export class TaxiLayer {
     if (sizes.ribbons) this.drawRibbons(view, sizes, lively);
     gl.bindVertexArray(this.points);
     if (view.glows && sizes.glow > 0) {
-      this.prepare(this.glow, view, sizes, Math.max(sizes.radius * GLOW_RADII, sizes.trailLongest));
+      const radius = sizes.radius * GLOW_RADII;
+      const area = (canvas.width * canvas.height) / view.scale ** 2;
+      const n = lively.reduce((sum, range) => sum + range.n, 0);
+      const glow = sizes.glow * glowShare(n, radius, area);
+      this.prepare(this.glow, view, { ...sizes, glow }, Math.max(radius, sizes.trailLongest), radius);
       for (const range of lively) gl.drawArrays(gl.POINTS, range.start, range.n);
     }
     for (const range of this.ranges) {
@@ -109,7 +115,7 @@ export class TaxiLayer {
     return made;
   }
 
-  private prepare(program: Program, view: View, sizes: Sizes, reach: number): void {
+  private prepare(program: Program, view: View, sizes: Sizes, reach: number, glowRadius = reach): void {
     const { canvas } = this;
     program.use({
       u_now: view.sinceUploadMs,
@@ -121,6 +127,7 @@ export class TaxiLayer {
       u_car: sizes.car,
       u_length: sizes.length,
       u_glow: sizes.glow,
+      u_glow_radius: glowRadius,
       u_width: sizes.trailWidth,
       u_stretch: sizes.stretch,
       u_longest: sizes.trailLongest,

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What surrounds the map: tools, zoom, credit, the empty view, and the sentences for a map that can't be drawn. */
+/** What surrounds the map: tools, zoom, credit, the empty view, and the sentences for a map that cannot be drawn. */
 
-import type { Session } from "../app/session";
+import type { Actions } from "../app/actions";
+import { MAP_WORDS } from "../app/faults";
 import type { Store } from "../app/store";
 import { count } from "../city/format";
-import type { Story } from "../city/story";
-import { cause } from "../city/words";
+import { awayWords, cause, stallWords } from "../city/words";
 import { Find } from "./find";
 import { Icon, IconButton } from "./glyphs";
+import { lastReport, type Report } from "./headline";
+import type { PanelProps } from "./page";
 
-export function Tools({ session }: { session: Session }) {
-  const on = session.store.ask.value.step !== "off";
+export function Tools({ store, actions }: PanelProps) {
+  const on = store.ask.value.step !== "off";
   return (
     <nav class="panel tools" aria-label="Tools">
-      <Find session={session} />
+      <Find store={store} actions={actions} />
       <button
         type="button"
         class={on ? "btn quiet on" : "btn quiet"}
         aria-pressed={on}
         aria-keyshortcuts="a"
         title="Ask for a ride (A)"
-        onClick={() => session.wish({ type: on ? "cancel" : "begin" })}
+        onClick={on ? actions.closeRide : actions.askForRide}
       >
         <Icon name="pin" />
         <span class="t">Ask for a ride</span>
@@ -29,33 +31,38 @@ export function Tools({ session }: { session: Session }) {
   );
 }
 
-export function Zoom({ session }: { session: Session }) {
-  const map = () => session.scene?.map;
+export function Zoom({ actions }: { actions: Actions }) {
   return (
     <fieldset class="panel zoom" aria-label="Map view">
-      <IconButton icon="plus" label="Zoom in" onClick={() => map()?.zoomBy(1)} />
-      <IconButton icon="minus" label="Zoom out" onClick={() => map()?.zoomBy(-1)} />
-      <IconButton icon="whole" label="Whole city" onClick={() => map()?.wholeCity()} />
+      <IconButton icon="plus" label="Zoom in" onClick={() => actions.zoomBy(1)} />
+      <IconButton icon="minus" label="Zoom out" onClick={() => actions.zoomBy(-1)} />
+      <IconButton icon="whole" label="Whole city" onClick={actions.showWholeCity} />
     </fieldset>
   );
 }
 
-/** The makers of the map's data, always in sight. The HTML is the city's own (cities/…/city.json). */
+/**
+ * What this is, and the makers of the map's data: always in sight. The HTML is the city's own
+ * (taxi/cities/…/city.json).
+ */
 export function Credit({ html }: { html: string }) {
-  return <p class="credit" dangerouslySetInnerHTML={{ __html: html }} />;
+  return (
+    <p class="credit">
+      <span class="brand">taxistream, </span>simulated · <span dangerouslySetInnerHTML={{ __html: html }} />
+    </p>
+  );
 }
 
-export function EmptyView({ session }: { session: Session }) {
-  const { store } = session;
+export function EmptyView({ store, actions }: PanelProps) {
   if (!store.emptyView.value || store.ask.value.step !== "off") return null;
   const drivers = store.held.value?.drivers ?? 0;
-  // Asked for only what the map shows, nobody knows how many drive elsewhere.
+  // If only the map's part was requested, it is not known how many drive elsewhere.
   const others = store.view.value === null ? `${count(drivers)} drive` : "Others drive";
   return (
     <div class="panel middle">
       <p class="mid">No taxi in this view</p>
       <p class="label">{others} elsewhere in the city.</p>
-      <button type="button" class="btn" onClick={() => session.scene?.map.wholeCity()}>
+      <button type="button" class="btn" onClick={actions.showWholeCity}>
         <Icon name="whole" />
         Show the whole city
       </button>
@@ -63,30 +70,30 @@ export function EmptyView({ session }: { session: Session }) {
   );
 }
 
+/** In the middle of a map that does not show what it should. */
 export function MapTroubleLine({ store }: { store: Store }) {
   const trouble = store.mapTrouble.value;
-  if (trouble === null) return null;
-  const words =
-    trouble === "lost"
-      ? "Map paused: the graphics context is gone, trying again"
-      : "This browser has no WebGL 2, which the map needs. The figures beside it stay live.";
+  if (trouble === null || trouble === "unloaded") return null;
   return (
     <p class="panel middle trouble" role="alert">
-      {words}
+      {MAP_WORDS[trouble]}.
     </p>
   );
 }
 
-/** Says changes of state to those who can't see them; never the ticking figures. */
+/** Reads changes of state to people who do not see them; never the ticking figures. */
 export function Announcer({ store }: { store: Store }) {
-  const { killing, story } = store.telling.value;
+  const { killing } = store.outage.value;
+  const report = lastReport(store);
   const words = killing
     ? `Killing ${killing}`
-    : store.health.value !== "fine"
-      ? HEALTH_WORDS[store.health.value]
-      : story
-        ? announced(story)
-        : "The picture is verified";
+    : store.health.value === "troubled"
+      ? store.faults.value[0]?.text
+      : store.health.value !== "fine"
+        ? HEALTH_WORDS[store.health.value]
+        : report
+          ? announced(report)
+          : "The rows are verified";
   return (
     <p class="unseen" role="status" aria-live="polite">
       {words}
@@ -94,16 +101,22 @@ export function Announcer({ store }: { store: Store }) {
   );
 }
 
-function announced(story: Story): string {
-  const lost = cause(story);
-  if (story.fresh) return `${lost}, fresh picture from ${story.resumedOn}`;
-  return `${lost}, resumed on ${story.resumedOn}. ${story.missed} missed, ${story.repeated} repeated`;
+function announced(report: Report): string {
+  const counts = `${report.missed} missed, ${report.repeated} repeated`;
+  if (report.what === "stall") return `${stallWords(report)}. ${counts}`;
+  if (report.away) {
+    const since = report.fresh ? "Full update since" : `${count(report.events)} events since. ${counts}`;
+    return `${awayWords(report.away)}. ${since}`;
+  }
+  const lost = cause(report);
+  if (report.fresh) return `${lost}, full update from ${report.resumedOn}`;
+  return `${lost}, resumed on ${report.resumedOn}. ${counts}`;
 }
 
 const HEALTH_WORDS: Record<string, string> = {
   starting: "Asking a gateway for the city",
-  reconnecting: "The line to the gateway is lost, reconnecting",
+  reconnecting: "The connection to the gateway is lost, reconnecting",
   stale: "The log has stopped moving",
-  differs: "The hash of this picture differs from the log's",
-  refused: "The gateway turned this page away",
+  differs: "The hash of this page's rows differs from the gateway's",
+  refused: "The gateway refused this page",
 };

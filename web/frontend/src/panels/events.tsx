@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What just happened? The feed in words, newest first. */
+/** What just happened? The feed in words, newest first, at a pace that can be read. */
 
 import { useSignal } from "@preact/signals";
+import type { Actions } from "../app/actions";
 import type { Store } from "../app/store";
-import { clock } from "../city/format";
+import type { FeedRow } from "../city/feed";
+import { clock, count, dollars } from "../city/format";
 import type { Group, Line } from "../city/words";
 import { Glyph, IconButton } from "./glyphs";
+import type { PanelProps } from "./page";
 
-const ROWS = 8;
+const ROWS = 6;
 const GROUPS: readonly (readonly [Group, string])[] = [
   ["requests", "Requests"],
   ["offers", "Offers"],
@@ -17,14 +20,17 @@ const GROUPS: readonly (readonly [Group, string])[] = [
   ["system", "System"],
 ];
 
-export function Events({ store, rows = ROWS }: { store: Store; rows?: number }) {
+export function Events({ store, actions, rows = ROWS }: PanelProps & { rows?: number }) {
   const open = useSignal(true);
   const filtering = useSignal(false);
   const paused = store.feedPaused;
   return (
     <section class="panel events" aria-label="Events">
       <div class="row spread events-head">
-        <h2 class="title">Events</h2>
+        <h2 class="title">
+          Events
+          {paused.value && <span class="held">{held(store.feedWaiting.value)}</span>}
+        </h2>
         <div class="row tight">
           <IconButton
             icon={paused.value ? "play" : "pause"}
@@ -54,7 +60,7 @@ export function Events({ store, rows = ROWS }: { store: Store; rows?: number }) 
         </div>
       </div>
       {open.value && filtering.value && <Groups store={store} />}
-      {open.value && <Feed store={store} rows={rows} />}
+      {open.value && <Feed store={store} actions={actions} rows={rows} />}
     </section>
   );
 }
@@ -83,28 +89,64 @@ function Groups({ store }: { store: Store }) {
   );
 }
 
-function Feed({ store, rows }: { store: Store; rows: number }) {
+/** Events that wait while the feed is paused. */
+function held(n: number): string {
+  return n === 0 ? "paused" : `paused, ${count(n)} more`;
+}
+
+function Feed({ store, actions, rows }: PanelProps & { rows: number }) {
   const chosen = store.feedGroups.value;
-  const shown = store.feed.value.filter(({ group }) => !chosen || chosen.has(group)).slice(0, rows);
+  const shown = store.feed.value.filter(({ line }) => !chosen || chosen.has(line.group)).slice(0, rows);
   return (
     <ol class="feed" aria-live="off">
-      {shown.map((line) => (
-        <FeedLine key={line.offset} line={line} />
+      {shown.map((row) => (
+        <li key={row.key}>
+          <FeedLine row={row} actions={actions} />
+        </li>
       ))}
       {shown.length === 0 && <li class="none">{chosen ? "Nothing of this kind yet" : "No event yet"}</li>}
     </ol>
   );
 }
 
-export function FeedLine({ line }: { line: Line }) {
+/** A row opens its ride, if there is one. */
+function FeedLine({ row, actions }: { row: FeedRow; actions: Actions }) {
+  const { ride } = row;
+  if (ride === null)
+    return (
+      <div class="feed-row">
+        <FeedWords row={row} />
+      </div>
+    );
   return (
-    <li>
-      <time>{clock(line.atMs)}</time>
+    <button type="button" class="feed-row" title="Open this ride" onClick={() => actions.showRide(ride)}>
+      <FeedWords row={row} />
+    </button>
+  );
+}
+
+/** A row's content: what happened, where, for how much, and how many others were like it. */
+export function FeedWords({ row }: { row: FeedRow }) {
+  const { line, where, fareCents, more } = row;
+  // The places may be cut off, the fare may not.
+  const notes = [fareCents === null ? null : dollars(fareCents), where].filter((note) => note !== null);
+  return (
+    <>
+      <span class="at">
+        <time>{clock(line.atMs)}</time>
+        {more > 0 && (
+          <small title={`and ${count(more)} more of this kind`}>
+            +{count(more)}
+            <span class="unseen"> more of this kind</span>
+          </small>
+        )}
+      </span>
       <Glyph name={line.glyph} />
       <span class="words">
         <Words line={line} />
+        {notes.length > 0 && <small>{notes.join(" · ")}</small>}
       </span>
-    </li>
+    </>
   );
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Find a taxi or a ride (key /): the map goes there, and the taxi wears the ring. */
 
-import type { Session } from "../app/session";
 import { Icon } from "./glyphs";
+import type { PanelProps } from "./page";
 
 export const FIND_ID = "find";
 
-export function Find({ session }: { session: Session }) {
-  const { found } = session.store;
+export function Find({ store, actions }: PanelProps) {
+  const { found } = store;
   const nothing = found.value?.what === "nothing" ? found.value.words : null;
   return (
     <search class="find">
@@ -15,7 +15,7 @@ export function Find({ session }: { session: Session }) {
         onSubmit={(event) => {
           event.preventDefault();
           const typed = new FormData(event.currentTarget).get("what");
-          session.find(typeof typed === "string" ? typed : "");
+          actions.find(typeof typed === "string" ? typed : "");
         }}
       >
         <Icon name="search" />
@@ -34,7 +34,7 @@ export function Find({ session }: { session: Session }) {
             if (event.key !== "Escape") return;
             event.currentTarget.value = "";
             event.currentTarget.blur();
-            session.find("");
+            actions.find("");
           }}
         />
         <kbd class="key">/</kbd>

@@ -90,7 +90,7 @@ export function Icon({ name, large }: { name: keyof typeof ICONS; large?: boolea
   );
 }
 
-/** Green and filled: this page's hash equals the log's. Hollow: not checked at this moment. */
+/** Green and filled: the hash of this page's rows equals the gateway's. Hollow: not checked at this moment. */
 export function Tick({ verified }: { verified: boolean }) {
   return (
     <svg

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-/** How is the city? Waits and served share, the fleet by status (which is the legend), and the line it came by. */
+/** How is the city? Waits and served share, the fleet by status (which is the legend), and the connection it came by. */
 
 import type { ComponentChildren } from "preact";
-import type { Session } from "../app/session";
 import type { Store } from "../app/store";
 import { count, span } from "../city/format";
 import type { Sample } from "../city/history";
 import { WINDOW_MS } from "../city/pulse";
 import type { Rate } from "../city/rates";
-import { DRIVER, STATUS_NAMES } from "../city/rides";
+import { DRIVER, STATUS_NAMES, type StatusName } from "../city/rides";
 import { Glyph } from "./glyphs";
+import type { PanelProps } from "./page";
 import { Spark } from "./spark";
 
-export function PulsePanel({ session }: { session: Session }) {
-  const { store } = session;
+export function PulsePanel({ store, actions }: PanelProps) {
   return (
     <aside class={`panel left ${store.health.value}`} aria-label="Pulse and fleet">
       <Pulse store={store} />
-      <Fleet session={session} />
+      <Fleet store={store} actions={actions} />
       <LineFigures store={store} />
     </aside>
   );
@@ -76,8 +75,7 @@ function Metric(props: {
   );
 }
 
-function Fleet({ session }: { session: Session }) {
-  const { store } = session;
+function Fleet({ store, actions }: PanelProps) {
   const held = store.held.value;
   const n = (status: number) => held?.byStatus[status] ?? 0;
   const shown = STATUS_NAMES.filter(({ status }) => status !== DRIVER.offline || n(status) > 0);
@@ -101,7 +99,7 @@ function Fleet({ session }: { session: Session }) {
       <ul class="fleet">
         {shown.map((row) => (
           <li key={row.status}>
-            <FleetRow session={session} row={row} n={n(row.status)} />
+            <FleetRow store={store} actions={actions} row={row} n={n(row.status)} />
           </li>
         ))}
       </ul>
@@ -109,8 +107,9 @@ function Fleet({ session }: { session: Session }) {
   );
 }
 
-function FleetRow({ session, row, n }: { session: Session; row: (typeof STATUS_NAMES)[number]; n: number }) {
-  const { store } = session;
+type FleetRowProps = PanelProps & { row: StatusName; n: number };
+
+function FleetRow({ store, actions, row, n }: FleetRowProps) {
   const only = store.statusFilter.value;
   const on = only === row.status;
   return (
@@ -119,7 +118,7 @@ function FleetRow({ session, row, n }: { session: Session; row: (typeof STATUS_N
       class={only === null || on ? "fleet-row" : "fleet-row dimmed"}
       aria-pressed={on}
       title={on ? "Show all taxis" : `Show only: ${row.name}`}
-      onClick={() => session.filter(on ? null : row.status)}
+      onClick={() => actions.filter(on ? null : row.status)}
     >
       <Glyph name={row.glyph} />
       <span class="sec">{row.name}</span>
@@ -137,11 +136,11 @@ function FleetRow({ session, row, n }: { session: Session; row: (typeof STATUS_N
 
 export function LineFigures({ store }: { store: Store }) {
   const rate = store.rate.value;
-  const { gateway, loss } = store.telling.value;
+  const { gateway, current } = store.outage.value;
   return (
     <div class="sect line-sect">
       <p class="note row">
-        <span class={loss ? "dot warn" : "dot ok"} />
+        <span class={current ? "dot warn" : "dot ok"} />
         <span class="str sec">{gateway || "no gateway yet"}</span>
         <span class="push">{rate && gateway ? figures(rate) : ""}</span>
       </p>
@@ -149,11 +148,11 @@ export function LineFigures({ store }: { store: Store }) {
   );
 }
 
-/** As short as can be: the line may not break, whatever letters the browser has. */
-function figures({ lagMs, cutsPerS, kBPerS }: Rate): string {
+/** Short enough for one line in any font. */
+function figures({ lagMs, updatesPerS, kBPerS }: Rate): string {
   const lag =
     lagMs === null ? "–" : lagMs < 1000 ? `${Math.round(lagMs)} ms` : `${(lagMs / 1000).toFixed(1)} s`;
-  return `lag ${lag} · ${cutsPerS.toFixed(cutsPerS < 9.95 ? 1 : 0)} cuts/s · ${Math.round(kBPerS)} kB/s`;
+  return `lag ${lag} · ${updatesPerS.toFixed(updatesPerS < 9.95 ? 1 : 0)} updates/s · ${Math.round(kBPerS)} kB/s`;
 }
 
 /** How long the figures reach back: what this page has seen, at most 15 minutes. */

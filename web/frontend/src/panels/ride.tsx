@@ -1,33 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Ask for a ride, or find one, then watch it: where it stands is what its row in the stream says. */
+/** Ask for a ride, or find one, then watch it: its row in the stream says which state it is in. */
 
+import type { Actions } from "../app/actions";
 import type { Ask, Stop } from "../app/ask";
-import type { Session } from "../app/session";
+import { explanationNow } from "../city/explanation";
 import { taxi } from "../city/format";
 import { hasEnded, RIDE } from "../city/rides";
-import { whyNow } from "../city/why";
 import { shortRide } from "../city/words";
 import type { RideRecord } from "../stream";
+import { ExplanationTable } from "./explanation";
 import { Glyph, Icon, IconButton } from "./glyphs";
+import type { PanelProps } from "./page";
 import { endWords, glyphOf, type Known, Timeline } from "./timeline";
-import { WhyTable } from "./why";
 
-export function RidePanel({ session }: { session: Session }) {
-  const now = session.store.ask.value;
+export function RidePanel({ store, actions }: PanelProps) {
+  const now = store.ask.value;
   if (now.step === "off") return null;
   return now.step === "riding" ? (
-    <Riding session={session} ask={now} />
+    <Riding actions={actions} ask={now} cutMs={store.held.value?.cutMs ?? 0} />
   ) : (
-    <Asking session={session} ask={now} />
+    <Asking actions={actions} ask={now} />
   );
 }
 
-function Asking({ session, ask }: { session: Session; ask: Ask & { step: "choosing" | "sending" } }) {
+function Asking({ actions, ask }: { actions: Actions; ask: Ask & { step: "choosing" | "sending" } }) {
   const ready = ask.step === "choosing" && ask.pickup !== null && ask.dropoff !== null;
   return (
     <section class="panel detail" aria-label="Ask for a ride">
       <div class="sect">
-        <Title session={session} text="Ask for a ride" />
+        <Title actions={actions} text="Ask for a ride" />
         <Field name="Pickup" stop={ask.pickup} kind="pickup" hint="Click the map where you stand" />
         <Field name="Drop-off" stop={ask.dropoff} kind="dropoff" hint="Then where you want to go" />
         {ask.step === "choosing" && ask.problem && (
@@ -37,7 +38,7 @@ function Asking({ session, ask }: { session: Session; ask: Ask & { step: "choosi
         )}
       </div>
       <div class="sect">
-        <button type="button" class="btn primary full" disabled={!ready} onClick={() => void session.send()}>
+        <button type="button" class="btn primary full" disabled={!ready} onClick={actions.sendRide}>
           {ask.step === "sending" ? "Asking…" : "Request a taxi"}
         </button>
         <p class="note below">A simulated ride in the real stream. Every open page sees it.</p>
@@ -46,11 +47,11 @@ function Asking({ session, ask }: { session: Session; ask: Ask & { step: "choosi
   );
 }
 
-function Title({ session, text }: { session: Session; text: string }) {
+function Title({ actions, text }: { actions: Actions; text: string }) {
   return (
     <div class="row spread detail-title">
       <h2 class="mid">{text}</h2>
-      <IconButton icon="close" label="Close" onClick={() => session.wish({ type: "cancel" })} />
+      <IconButton icon="close" label="Close" onClick={actions.closeRide} />
     </div>
   );
 }
@@ -67,15 +68,21 @@ function Field({ name, stop, kind, hint }: { name: string; stop: Stop | null; ki
   );
 }
 
-function Riding({ session, ask }: { session: Session; ask: Ask & { step: "riding" } }) {
+interface RidingProps {
+  readonly actions: Actions;
+  readonly ask: Ask & { step: "riding" };
+  readonly cutMs: number;
+}
+
+function Riding({ actions, ask, cutMs }: RidingProps) {
   const { row, own } = ask;
-  const known = { own, why: whyNow(row, ask.why), fareCents: ask.fareCents };
+  const known = { own, why: explanationNow(row, ask.why), fareCents: ask.fareCents };
   const title = own ? "Your ride" : `Ride ${shortRide(ask.id)}`;
-  const place = row && row.driver !== 0 && !hasEnded(row) ? row.driver : null;
+  const driver = row && row.driver !== 0 && !hasEnded(row) ? row.driver : null;
   return (
-    <section class="panel detail story" aria-label={title}>
+    <section class="panel detail riding" aria-label={title}>
       <div class="sect">
-        <Title session={session} text={title} />
+        <Title actions={actions} text={title} />
         <p class="label row">
           <Glyph name={row ? glyphOf(row) : "expected"} />
           <span data-ride-state={row?.state ?? 0}>
@@ -85,27 +92,22 @@ function Riding({ session, ask }: { session: Session; ask: Ask & { step: "riding
         {own && <p class="note mono below">{shortRide(ask.id)}</p>}
       </div>
       <div class="sect">
-        <Timeline session={session} row={row} known={known} />
+        <Timeline row={row} known={known} cutMs={cutMs} />
       </div>
-      {known.why && <WhyTable why={known.why} />}
+      {known.why && <ExplanationTable why={known.why} />}
       <div class="sect row">
-        {place !== null && (
-          <button type="button" class="btn s" onClick={() => showTaxi(session, place)}>
+        {driver !== null && (
+          <button type="button" class="btn s" onClick={() => actions.showTaxi(driver)}>
             <Icon name="target" />
-            Show {taxi(place)}
+            Show {taxi(driver)}
           </button>
         )}
-        <button type="button" class="btn s quiet" onClick={() => session.wish({ type: "begin" })}>
+        <button type="button" class="btn s quiet" onClick={actions.askForRide}>
           {own ? "Ask again" : "Ask for a ride"}
         </button>
       </div>
     </section>
   );
-}
-
-function showTaxi(session: Session, driver: number): void {
-  const at = session.scene?.place(driver);
-  if (at) session.scene?.map.fly(at, 16.3);
 }
 
 function sentence(row: RideRecord, known: Known): string {

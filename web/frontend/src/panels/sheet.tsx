@@ -3,23 +3,23 @@
 
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import type { Session } from "../app/session";
+import type { Store } from "../app/store";
 import { count, span } from "../city/format";
 import { DRIVER, STATUS_NAMES } from "../city/rides";
 import { Credit } from "./chrome";
-import { Events, FeedLine } from "./events";
+import { Events, FeedWords } from "./events";
 import { Glyph, Icon } from "./glyphs";
 import { KillButton } from "./headline";
+import type { PanelProps } from "./page";
 import { PulsePanel, percent } from "./pulse";
 import { RidePanel } from "./ride";
 
 const HEIGHTS = ["peek", "half", "full"] as const;
 const DRAG_PX = 24;
 
-export function Sheet({ session, attribution }: { session: Session; attribution: string }) {
+export function Sheet({ store, actions, attribution }: PanelProps & { attribution: string }) {
   const height = useSignal<0 | 1 | 2>(0);
   const dragFrom = useRef<number | null>(null);
-  const { store } = session;
   const asking = store.ask.value.step !== "off";
   const move = (by: number) => {
     height.value = Math.max(0, Math.min(2, height.value + by)) as 0 | 1 | 2;
@@ -45,21 +45,21 @@ export function Sheet({ session, attribution }: { session: Session; attribution:
         onPointerUp={(event) => release(event.clientY)}
       />
       <div class="sheet-body">
-        {asking ? <RidePanel session={session} /> : <Peek session={session} />}
-        {height.value > 0 && !asking && <More session={session} />}
+        {asking ? <RidePanel store={store} actions={actions} /> : <Peek store={store} actions={actions} />}
+        {height.value > 0 && !asking && <More store={store} actions={actions} />}
       </div>
-      {!asking && height.value === 0 && <LastEvent session={session} onOpen={() => move(1)} />}
+      {!asking && height.value === 0 && <LastEvent store={store} onOpen={() => move(1)} />}
     </section>
   );
 }
 
-function Peek({ session }: { session: Session }) {
-  const { waiting, medianMs, p90Ms, served } = session.store.figures.value ?? {};
-  const byStatus = session.store.held.value?.byStatus ?? [];
+function Peek({ store, actions }: PanelProps) {
+  const { waiting, medianMs, p90Ms, served } = store.figures.value ?? {};
+  const byStatus = store.held.value?.byStatus ?? [];
   const time = (ms: number | null | undefined) => (ms == null ? "–" : span(ms));
   return (
     <div class="peek-body">
-      <KillButton session={session} full />
+      <KillButton store={store} actions={actions} full />
       <dl class="figs">
         <Figure name="Waiting" glyph value={waiting === undefined ? "–" : count(waiting)} />
         <Figure name="Median wait" value={time(medianMs)} />
@@ -101,24 +101,33 @@ function Figure({ name, value, glyph }: { name: string; value: string; glyph?: b
   );
 }
 
-function More({ session }: { session: Session }) {
+function More({ store, actions }: PanelProps) {
   return (
     <>
-      <button type="button" class="btn full ask" onClick={() => session.wish({ type: "begin" })}>
+      <button type="button" class="btn full ask" onClick={actions.askForRide}>
         <Icon name="pin" />
         Ask for a ride
       </button>
-      <PulsePanel session={session} />
-      <Events store={session.store} rows={20} />
+      <PulsePanel store={store} actions={actions} />
+      <Events store={store} actions={actions} rows={20} />
     </>
   );
 }
 
-function LastEvent({ session, onOpen }: { session: Session; onOpen: () => void }) {
-  const line = session.store.feed.value[0];
+function LastEvent({ store, onOpen }: { store: Store; onOpen: () => void }) {
+  const row = store.feed.value[0];
   return (
-    <button type="button" class="last" aria-label="Show events" onClick={onOpen}>
-      <ol class="feed">{line ? <FeedLine line={line} /> : <li class="none">No event yet</li>}</ol>
+    <button type="button" class="last" onClick={onOpen}>
+      <span class="unseen">Show events, the last one:</span>
+      <ol class="feed">
+        {row ? (
+          <li key={row.key} class="feed-row">
+            <FeedWords row={row} />
+          </li>
+        ) : (
+          <li class="none">No event yet</li>
+        )}
+      </ol>
       <Icon name="up" />
     </button>
   );

@@ -1,37 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-/** A ride's life as its row tells it: what happened, and what is to come. */
+/** The life of a ride from its row: what happened, and what is to come. */
 
-import type { Session } from "../app/session";
+import { type Explanation, isOrder } from "../city/explanation";
 import { clock, dollars, taxi } from "../city/format";
 import { type Glyph as GlyphName, hasEnded, RIDE } from "../city/rides";
-import { isOrder, type Why } from "../city/why";
-import type { RideRecord } from "../stream";
+import { fullMs, type RideRecord } from "../stream";
 import { Glyph } from "./glyphs";
 
-/** Beside the row: whose ride it is, and what only the gateway's answer says. */
+/** Beside the row: whether the ride is this page's own, and what only the gateway's answer contains. */
 export interface Known {
   readonly own: boolean;
-  readonly why: Why | null;
+  readonly why: Explanation | null;
   readonly fareCents: number | null;
 }
 
 interface Step {
   readonly glyph: GlyphName;
   readonly text: string;
-  /** Log time; null where nobody says. */
+  /** Log time; null if it is not known. */
   readonly atMs: number | null;
 }
 
-export function Timeline({
-  session,
-  row,
-  known,
-}: {
-  session: Session;
-  row: RideRecord | null;
-  known: Known;
-}) {
-  const steps = row ? past(row, known, (low) => session.picture.fullMs(low)) : [];
+interface Props {
+  readonly row: RideRecord | null;
+  readonly known: Known;
+  /** Cut time of the row. */
+  readonly cutMs: number;
+}
+
+export function Timeline({ row, known, cutMs }: Props) {
+  const steps = row ? past(row, known, (low) => fullMs(low, cutMs)) : [];
   const next = row ? expected(row, known) : ["Requested"];
   return (
     <ol class="tl">

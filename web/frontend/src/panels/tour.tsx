@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The tour, bottom centre: what to watch, what to break, what to try. */
 
-import type { Session } from "../app/session";
 import { end, type Step, tourStep } from "../app/tour";
 import { IconButton } from "./glyphs";
+import type { PanelProps } from "./page";
 
 const NAMES: Record<Step, string> = { watch: "Watch", kill: "Kill a gateway", ask: "Ask for a ride" };
 
-export function Tour({ session }: { session: Session }) {
-  const { store } = session;
+export function Tour({ store, actions }: PanelProps) {
   if (store.tourOver.value) return null;
   const canKill = store.canKill.value;
   const now = tourStep({
     openForMs: store.now.value - store.openedAt,
     canKill,
-    killed: store.telling.value.story !== null,
+    killed: store.outage.value.report?.connectionLost === true,
     asking: store.ask.value.step !== "off",
   });
   const steps: Step[] = canKill ? ["watch", "kill", "ask"] : ["watch", "ask"];
   const act: Record<Step, () => void> = {
-    watch: () => session.scene?.map.wholeCity(),
-    kill: () => void session.kill(),
-    ask: () => session.wish({ type: "begin" }),
+    watch: actions.watch,
+    kill: actions.kill,
+    ask: actions.askForRide,
   };
   return (
     <nav class="panel tour" aria-label="Tour">

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The drivers section of a cut (docs/protocol.md, "Drivers"). Columns are views of the message; differences are not. */
+/** The drivers section of an update (docs/protocol.md, "Drivers"). Columns are views of the message; differences are not. */
 
-import { DecodeError, type Reader } from "./reader";
+import { BLOCK_COUNTS, MOVED_AT_LESS_MS } from "./protocol.ts";
+import { DecodeError, type Reader } from "./reader.ts";
 
-/** A device sends once a second: what most device times have grown by is left out. */
-const STEP_MS = 1000;
-
-/** What one block says, in this order: who left, complete rows, statuses and differences of rows held. */
+/** One block, to be applied in this order: drivers to remove, complete rows, changes of rows held. */
 export interface DriverBlock {
   readonly gone: Uint32Array;
   readonly set: DriverColumns;
@@ -49,15 +47,18 @@ export function readBlocks(reader: Reader, bytes: number): DriverBlock[] {
   if (bytes === 0) return [];
   const end = reader.at + bytes;
   const count = reader.u32();
-  if (count === 0) throw new DecodeError("a drivers section that says nothing");
-  if (count > bytes / 20) throw new DecodeError(`${count} blocks in ${bytes} bytes`);
+  if (count === 0) throw new DecodeError("a drivers section without a block");
+  if (count > bytes / (4 * BLOCK_COUNTS)) throw new DecodeError(`${count} blocks in ${bytes} bytes`);
   const blocks = Array.from({ length: count }, () => readBlock(reader));
   if (reader.at !== end) throw new DecodeError(`${end - reader.at} bytes beside the drivers`);
   return blocks;
 }
 
 function readBlock(reader: Reader): DriverBlock {
-  const [nGone, nSet, nStatus, nMoved, movedBytes] = reader.take(Uint32Array, 5) as unknown as Five;
+  const [nGone, nSet, nStatus, nMoved, movedBytes] = reader.take(
+    Uint32Array,
+    BLOCK_COUNTS,
+  ) as unknown as Five;
   const gone = reader.take(Uint32Array, nGone);
   const set = readRows(reader, nSet);
   const status = { id: reader.take(Uint32Array, nStatus), status: reader.take(Uint8Array, nStatus) };
@@ -92,7 +93,7 @@ function readMoved(reader: Reader, n: number): MovedColumns {
   for (let i = 0, last = 0; i < n; i++) id[i] = last = (last + reader.varint()) >>> 0;
   const lngByE5 = zigzags(reader, n, 0);
   const latByE5 = zigzags(reader, n, 0);
-  return { id, lngByE5, latByE5, atBy: zigzags(reader, n, STEP_MS), heading, speed };
+  return { id, lngByE5, latByE5, atBy: zigzags(reader, n, MOVED_AT_LESS_MS), heading, speed };
 }
 
 function zigzags(reader: Reader, n: number, base: number): Int32Array {

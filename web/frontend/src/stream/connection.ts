@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Carries out what the table in `link.ts` decides, on one wire or two. */
+/** Carries out what the rules in `link.ts` decide, on one connection or two. */
 
-import { Follower, type Hello, type Listener, typeOf } from "./follow";
-import { atRest, type Effect, isServing, type Link, type LinkEvent, step } from "./link";
-import type { Picture } from "./state";
-import { QUIET_MS, type View } from "./views";
-import { type Message, type Surroundings, Wire, type WireEvents } from "./wire";
+import { atRest, type Effect, isServing, type Link, type LinkEvent, openMs, step } from "./link.ts";
+import { type Fault, type Hello, type Listener, MessageHandler, typeOf } from "./messages.ts";
+import { VIEW_PAUSE_MS } from "./protocol.ts";
+import type { Replica } from "./replica.ts";
+import { type Message, type Platform, type SocketEvents, TimedSocket } from "./timed_socket.ts";
+import type { View } from "./viewport.ts";
 
-/** Gives a token, another one each time if it can: it is asked at the start, and whenever one was refused. */
+/** Gives a token, a new one each time if it can. It is asked at the start, and whenever a token was refused. */
 export type TokenSource = () => string | null | Promise<string | null>;
 
-export interface LinkListener extends Listener {
-  /** The line is in another state; `retryInMs` where the next try is known. */
+export interface StreamListener extends Listener {
+  /** The connection is in another state; `retryInMs` if the next attempt is known. */
   link(link: Link, retryInMs: number | null): void;
 }
 
@@ -19,206 +20,285 @@ export interface Options {
   readonly city: string;
   readonly view?: View;
   readonly token?: TokenSource;
-  readonly listener?: Partial<LinkListener>;
+  readonly listener?: Partial<StreamListener>;
+  /**
+   * How long to try for a first image, in ms; then the state is `unreachable`, until `start()` is called again.
+   * Null: for ever. A client that had an image always goes on trying.
+   */
+  readonly giveUpMs?: number | null;
 }
+
+export const GIVE_UP_MS = 30_000;
+/** How long the application may take to find a token. */
+const TOKEN_MS = 10_000;
+/** From so many failures on, a problem is looked into, and logged on the console. */
+const LASTING_FAILURES = 3;
+const DIAGNOSIS_PAUSE_MS = 10_000;
 
 export class Connection {
   private link: Link;
-  private readonly follower: Follower;
-  private readonly listener: Partial<LinkListener>;
-  private readonly askForToken: TokenSource | null;
-  private token: string | null | undefined;
-  private main: Wire | null = null;
-  private successor: Wire | null = null;
-  /** What came on the main wire since hello was said on the successor's, and on that one before it was ready. */
-  private aside: Message[] | null = null;
-  private kept: Message[] = [];
-  private quiet = false;
+  private readonly handler: MessageHandler;
+  private readonly listener: Partial<StreamListener>;
+  private readonly tokenSource: TokenSource | null;
+  private token: string | null = null;
+  private present: TimedSocket | null = null;
+  private next: TimedSocket | null = null;
+  /** What arrived on the present connection since `hello` was sent on the next one; null: it is handled at once. */
+  private kept: Message[] | null = null;
+  /** What arrived on the next connection before it was adopted. */
+  private early: Message[] = [];
+  private isViewPaused = false;
   private stopRetry = () => {};
+  private readonly platform: Platform;
+  private readonly giveUpMs: number | null;
+  private stopGivingUp: (() => void) | null = null;
+  private hadImage = false;
+  private isDiagnosing = false;
+  /** What was last logged on the console. */
+  private logged = "";
 
-  constructor(
-    options: Options,
-    private readonly around: Surroundings,
-  ) {
+  constructor(options: Options, platform: Platform) {
+    this.platform = platform;
+    this.giveUpMs = options.giveUpMs === undefined ? GIVE_UP_MS : options.giveUpMs;
     this.listener = options.listener ?? {};
-    this.follower = new Follower(options.city, options.view ?? null, this.listener);
-    this.askForToken = options.token ?? null;
-    this.link = atRest(this.askForToken !== null);
+    this.handler = new MessageHandler(options.city, options.view ?? null, this.listener);
+    this.tokenSource = options.token ?? null;
+    this.link = atRest(this.tokenSource !== null);
   }
 
-  get picture(): Picture {
-    return this.follower.picture;
+  get replica(): Replica {
+    return this.handler.replica;
   }
 
-  /** Of the rows now held. */
+  /** Of the rows held now. */
   get view(): View {
-    return this.follower.views.rows;
+    return this.handler.views.shown;
   }
 
   get trusted(): boolean {
-    return this.follower.trusted;
+    return this.handler.trusted;
   }
 
   get state(): Link {
     return this.link;
   }
 
-  /** Connect now, also when the next try was meant for later. */
+  /** What the gateway says is wrong, although its updates may come. */
+  get faults(): readonly Fault[] {
+    return this.handler.faults;
+  }
+
+  /** Connect now, also if the next attempt was meant for later. */
   start(): void {
-    this.happen({ type: "retry" });
+    this.handle({ type: "retry" });
+    if (this.giveUpMs === null || this.hadImage || this.stopGivingUp !== null) return;
+    this.stopGivingUp = this.platform.after(this.giveUpMs, () => this.giveUp());
   }
 
-  leave(): void {
-    this.happen({ type: "leave" });
+  stop(): void {
+    this.handle({ type: "stop" });
     this.stopRetry();
+    this.stopGivingUp?.();
   }
 
-  /** Wish for another view. Wishes in quick succession end in the last one. */
-  look(view: View): void {
-    this.follower.views.wish(view);
-    this.sayView();
+  /** Ask for another view. Requests in quick succession end in the last one. */
+  requestView(view: View): void {
+    this.handler.views.want(view);
+    this.sendView();
   }
 
-  private happen(event: LinkEvent): void {
+  private giveUp(): void {
+    this.stopGivingUp = null;
+    this.stopRetry();
+    this.handle({ type: "give_up" });
+  }
+
+  private handle(event: LinkEvent): void {
     const before = this.link;
-    const [link, effects] = step(before, event, this.around.random());
+    const [link, effects] = step(before, event, this.platform.random());
     this.link = link;
-    const retry = effects.find((effect) => effect.do === "retry");
+    const retry = effects.find((effect) => effect.type === "retry");
+    if (event.type === "verified") this.noteImage();
     for (const effect of effects) this.carryOut(effect);
+    this.explain(event);
     if (event.type !== "verified" || link.state !== before.state)
       this.listener.link?.(this.link, retry ? retry.inMs : null);
-    if (event.type === "ready" || event.type === "successor ready") this.sayView();
+    if (event.type === "ready" || event.type === "next_ready") this.sendView();
+  }
+
+  private noteImage(): void {
+    this.hadImage = true;
+    this.logged = "";
+    this.stopGivingUp?.();
+    this.stopGivingUp = null;
+  }
+
+  /** A problem that lasts is looked into, and logged on the console once. */
+  private explain(event: LinkEvent): void {
+    const { problem, failures, refusal, state } = this.link;
+    const text =
+      state === "refused" && refusal ? `refused: ${refusal.code} ${refusal.reason}` : problem?.text;
+    const isLasting = failures >= LASTING_FAILURES || state === "refused" || state === "unreachable";
+    if (text === undefined || !isLasting) return;
+    if (text !== this.logged) console.warn(`no connection to a gateway: ${text}`);
+    this.logged = text;
+    if (event.type === "closed" && problem?.kind === "unopened") void this.diagnose();
+  }
+
+  private async diagnose(): Promise<void> {
+    if (this.isDiagnosing || !this.platform.diagnose) return;
+    this.isDiagnosing = true;
+    const problem = await this.platform.diagnose();
+    if (problem) this.handle({ type: "diagnosed", problem });
+    this.platform.after(DIAGNOSIS_PAUSE_MS, () => {
+      this.isDiagnosing = false;
+    });
   }
 
   private carryOut(effect: Effect): void {
-    if (effect.do === "retry") this.retry(effect.inMs);
-    else this.deeds[effect.do]();
+    if (effect.type === "retry") this.retry(effect.inMs);
+    else this.actions[effect.type]();
   }
 
-  private readonly deeds: Record<Exclude<Effect["do"], "retry">, () => void> = {
+  private readonly actions: Record<Exclude<Effect["type"], "retry">, () => void> = {
     open: () => {
       this.stopRetry();
-      this.main = this.dial(this.mainEvents());
+      this.present = this.open(this.presentEvents());
     },
     hello: () => {
-      this.main?.say(this.hello());
-      this.follower.moved();
+      this.present?.send(this.hello());
+      this.handler.adopt();
     },
     close: () => {
-      this.main?.leave();
-      this.main = this.aside = null;
+      this.present?.close();
+      this.present = this.kept = null;
     },
-    reach: () => {
+    forget: () => this.handler.forget(),
+    ask: () => void this.ask(),
+    open_next: () => {
       this.stopRetry();
+      this.early = [];
+      this.next = this.open(this.nextEvents());
+    },
+    hello_next: () => {
       this.kept = [];
-      this.successor = this.dial(this.successorEvents());
+      this.next?.send(this.hello());
     },
-    greet: () => {
-      this.aside = [];
-      this.successor?.say(this.hello());
+    close_next: () => {
+      this.next?.close();
+      this.next = null;
     },
-    drop: () => {
-      this.successor?.leave();
-      this.successor = null;
-    },
-    resume: () => {
-      const messages = this.aside ?? [];
-      this.aside = null;
+    apply_kept: () => {
+      const messages = this.kept ?? [];
+      this.kept = null;
       for (const message of messages) this.receive(message);
     },
-    promote: () => this.promote(),
-    forget: () => this.follower.forget(),
-    ask: () => void this.ask(),
+    adopt_next: () => this.adoptNext(),
   };
 
-  private promote(): void {
-    this.main?.leave();
-    this.main = this.successor;
-    this.successor = null;
-    if (this.main) this.main.events = this.mainEvents();
-    if (this.aside !== null) this.follower.moved();
-    this.aside = null;
-    for (const message of this.kept.splice(0)) this.receive(message);
+  private adoptNext(): void {
+    this.present?.close();
+    this.present = this.next;
+    this.next = null;
+    if (this.present) this.present.events = this.presentEvents();
+    if (this.kept !== null) this.handler.adopt();
+    this.kept = null;
+    for (const message of this.early.splice(0)) this.receive(message);
   }
 
-  private dial(events: WireEvents): Wire {
-    return new Wire(this.around, events);
+  private open(events: SocketEvents): TimedSocket {
+    return new TimedSocket(this.platform, events, openMs(this.link));
   }
 
-  private mainEvents(): WireEvents {
+  private presentEvents(): SocketEvents {
     return {
-      opened: () => this.happen({ type: "opened" }),
-      message: (message) => this.take(message),
-      closed: (code, reason) => {
-        this.main = null;
-        this.happen({ type: "closed", code, reason });
+      opened: () => this.handle({ type: "opened" }),
+      message: (message) => this.keepOrReceive(message),
+      closed: (code, reason, problem) => {
+        this.present = null;
+        this.handle({ type: "closed", code, reason, ...(problem && { problem }) });
       },
-      silent: () => this.happen({ type: "broken", forget: false }),
+      quiet: () => this.handle({ type: "quiet" }),
+      silent: () => this.handle({ type: "broken", forget: false, why: "silent" }),
     };
   }
 
-  /** Until it is ready, the successor's words are kept: should it go down, they were never said. */
-  private successorEvents(): WireEvents {
+  /** Until it is ready, messages of the next connection are kept: if it fails, they are dropped. */
+  private nextEvents(): SocketEvents {
     return {
-      opened: () => this.happen({ type: "successor opened" }),
+      opened: () => this.handle({ type: "next_opened" }),
       message: (message) => {
-        this.kept.push(message);
-        if (typeOf(message) === "ready") this.happen({ type: "successor ready" });
+        this.early.push(message);
+        if (typeOf(message) === "ready") this.handle({ type: "next_ready" });
         return true;
       },
       closed: (code, reason) => {
-        this.successor = null;
-        this.happen({ type: "successor closed", code, reason });
+        this.next = null;
+        this.handle({ type: "next_closed", code, reason });
       },
-      silent: () => this.happen({ type: "successor broken" }),
+      quiet: () => {},
+      silent: () => this.handle({ type: "next_broken" }),
     };
   }
 
-  private take(message: Message): boolean {
-    if (this.aside === null) return this.receive(message);
-    this.aside.push(message);
+  private keepOrReceive(message: Message): boolean {
+    if (this.kept === null) return this.receive(message);
+    this.kept.push(message);
     return true;
   }
 
   private receive(message: Message): boolean {
-    // What was set aside may end the line that it came on: the rest of it then means nothing.
-    if (this.main === null) return false;
-    const { word, event, answer } = this.follower.hear(message);
-    if (answer) this.main.say(answer);
-    if (event) this.happen(event);
-    return word;
+    // A message that was kept may end the connection that it came on: the rest of them is then dropped.
+    if (this.present === null) return false;
+    const { isSignOfLife, event, answer } = this.handler.handle(message);
+    if (answer) this.present.send(answer);
+    if (event) this.handle(event);
+    return isSignOfLife;
   }
 
   private hello(): Hello {
-    return this.follower.hello(this.token ?? null);
+    return this.handler.hello(this.token);
   }
 
-  private sayView(): void {
-    if (this.quiet || this.aside !== null || !isServing(this.link.state)) return;
-    const message = this.follower.views.next();
+  private sendView(): void {
+    if (this.isViewPaused || this.kept !== null || !isServing(this.link.state)) return;
+    const message = this.handler.views.nextRequest();
     if (message === null) return;
-    this.main?.say(message);
-    this.quiet = true;
-    this.around.after(QUIET_MS, () => {
-      this.quiet = false;
-      this.sayView();
+    this.present?.send(message);
+    this.isViewPaused = true;
+    this.platform.after(VIEW_PAUSE_MS, () => {
+      this.isViewPaused = false;
+      this.sendView();
     });
   }
 
   private retry(inMs: number): void {
     this.stopRetry();
-    this.stopRetry = this.around.after(inMs, () => this.happen({ type: "retry" }));
+    this.stopRetry = this.platform.after(inMs, () => this.handle({ type: "retry" }));
   }
 
   private async ask(): Promise<void> {
     try {
-      const token = (await this.askForToken?.()) ?? null;
-      const other = token !== this.token;
+      const token = await this.within(TOKEN_MS, this.tokenSource?.() ?? null);
+      const isNew = token !== null && token !== this.token;
       this.token = token;
-      this.happen({ type: "token", other });
+      this.handle({ type: "token", isNew });
     } catch (error) {
       console.warn("no token:", error);
-      this.happen({ type: "no token" });
+      this.handle({ type: "no_token" });
+    }
+  }
+
+  private async within<T>(ms: number, answer: T | Promise<T>): Promise<T> {
+    if (!(answer instanceof Promise)) return answer;
+    let stop = () => {};
+    const late = new Promise<never>((_, fail) => {
+      stop = this.platform.after(ms, () => fail(new Error(`none within ${ms / 1000} s`)));
+    });
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      stop();
     }
   }
 }

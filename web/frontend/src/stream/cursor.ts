@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A place in the log: the next location to read, and the offset after a closed batch of events. */
+/** A position in both logs: the next offset of positions to read, and the offset after a closed batch of events. */
 export interface Cursor {
   readonly epoch: string;
   readonly loc: number;
@@ -11,7 +11,7 @@ export function cursorText(cursor: Cursor): string {
   return `${cursor.epoch}:${cursor.loc}:${cursor.ev}`;
 }
 
-/** CRC-32 (ISO 3309) of ASCII text: the check by which a cut names its epoch. */
+/** CRC-32 (ISO 3309) of ASCII text: by it an update names its epoch. */
 export function crc32(text: string): number {
   let crc = 0xffffffff;
   for (let i = 0; i < text.length; i++) {

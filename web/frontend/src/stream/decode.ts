@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Reads a cut (docs/protocol.md). Columns of complete rows are views of the message itself. */
+/** From the bytes of a message to an update (docs/protocol.md). Columns of complete rows are views of the message. */
 
-import { type DriverBlock, readBlocks } from "./blocks";
-import { DecodeError, padding, Reader } from "./reader";
+import { type DriverBlock, readBlocks } from "./blocks.ts";
+import { HEADER, HEADER_BYTES, IMAGE_FLAG, RIDE, RIDE_BYTES, STALE_FLAG, VERSION } from "./protocol.ts";
+import { DecodeError, padding, Reader } from "./reader.ts";
 
-export { DecodeError } from "./reader";
-
-export const HEADER_BYTES = 80;
-const VERSION = 1;
-const FLAG_IMAGE = 1;
-const FLAG_STALE = 2;
-/** Fixed part of a ride record, before its id. */
-const RIDE_BYTES = 44;
+export { DecodeError } from "./reader.ts";
 
 export interface RideRecord {
   readonly id: string;
@@ -43,10 +37,11 @@ export interface FeedIds {
   readonly count?: number;
 }
 
-export interface Cut {
+/** One decoded binary message: the difference between two cuts, or an image. */
+export interface Update {
   readonly image: boolean;
   readonly stale: boolean;
-  /** Of a new view in its first cut, else 0. */
+  /** Of the view that was requested, in its first update; else 0. */
   readonly generation: number;
   readonly previousLoc: number;
   readonly previousEv: number;
@@ -65,8 +60,8 @@ export interface Cut {
   readonly bytes: number;
 }
 
-/** Throws a DecodeError, and nothing else, for bytes that are no cut. */
-export function decodeCut(buffer: ArrayBuffer): Cut {
+/** Throws a DecodeError, and nothing else, for bytes that are no update. */
+export function decodeUpdate(buffer: ArrayBuffer): Update {
   try {
     return decode(buffer);
   } catch (error) {
@@ -76,35 +71,40 @@ export function decodeCut(buffer: ArrayBuffer): Cut {
   }
 }
 
-function decode(buffer: ArrayBuffer): Cut {
-  if (buffer.byteLength < HEADER_BYTES) throw new DecodeError(`${buffer.byteLength} bytes are no cut`);
+function decode(buffer: ArrayBuffer): Update {
+  if (buffer.byteLength < HEADER_BYTES) throw new DecodeError(`${buffer.byteLength} bytes are no update`);
   const view = new DataView(buffer);
-  if (view.getUint8(0) !== VERSION) throw new DecodeError(`version ${view.getUint8(0)}`);
+  if (view.getUint8(HEADER.version) !== VERSION)
+    throw new DecodeError(`version ${view.getUint8(HEADER.version)}`);
   const u32 = (at: number) => view.getUint32(at, true);
   const u64 = (at: number) => Number(view.getBigUint64(at, true));
-  const flags = view.getUint8(1);
-  const [driversBytes, ridesBytes, feedBytes] = [u32(4), u32(8), u32(12)];
+  const flags = view.getUint8(HEADER.flags);
+  const [driversBytes, ridesBytes, feedBytes] = [
+    u32(HEADER.driversBytes),
+    u32(HEADER.ridesBytes),
+    u32(HEADER.feedBytes),
+  ];
   const total = HEADER_BYTES + driversBytes + ridesBytes + feedBytes;
   if (total !== buffer.byteLength || driversBytes % 4 || ridesBytes % 4)
-    throw new DecodeError(`a cut of ${total} bytes came with ${buffer.byteLength}`);
+    throw new DecodeError(`an update of ${total} bytes came with ${buffer.byteLength}`);
   const reader = new Reader(buffer, HEADER_BYTES);
   const drivers = readBlocks(reader, driversBytes);
   const { ridesGone, rides } = readRides(reader.section(ridesBytes));
   const feed = readFeed(reader.section(feedBytes));
   return {
-    image: (flags & FLAG_IMAGE) !== 0,
-    stale: (flags & FLAG_STALE) !== 0,
-    generation: view.getUint16(2, true),
-    previousLoc: u64(16),
-    previousEv: u64(24),
-    loc: u64(32),
-    ev: u64(40),
-    cutMs: u64(48),
-    epochCheck: u32(56),
-    hashA: u32(60),
-    hashB: u32(64),
-    driversHeld: u32(68),
-    ridesHeld: u32(72),
+    image: (flags & IMAGE_FLAG) !== 0,
+    stale: (flags & STALE_FLAG) !== 0,
+    generation: view.getUint16(HEADER.generation, true),
+    previousLoc: u64(HEADER.locBefore),
+    previousEv: u64(HEADER.evBefore),
+    loc: u64(HEADER.loc),
+    ev: u64(HEADER.ev),
+    cutMs: u64(HEADER.atMs),
+    epochCheck: u32(HEADER.epochCheck),
+    hashA: u32(HEADER.hashA),
+    hashB: u32(HEADER.hashB),
+    driversHeld: u32(HEADER.driversHeld),
+    ridesHeld: u32(HEADER.ridesHeld),
     drivers,
     ridesGone,
     rides,
@@ -113,14 +113,14 @@ function decode(buffer: ArrayBuffer): Cut {
   };
 }
 
-/** Who left: to be applied before anything is set, over all blocks. */
-export function* goneDrivers(cut: Cut): Iterable<number> {
-  for (const { gone } of cut.drivers) yield* gone;
+/** Drivers to remove: of all blocks, before anything else is applied. */
+export function* goneDrivers(update: Update): Iterable<number> {
+  for (const { gone } of update.drivers) yield* gone;
 }
 
-/** Every driver of whom something is told but that he left. One may come twice. */
-export function* toldDrivers(cut: Cut): Iterable<number> {
-  for (const { set, status, moved } of cut.drivers) {
+/** Drivers with a new or changed row. One may come twice. */
+export function* changedDrivers(update: Update): Iterable<number> {
+  for (const { set, status, moved } of update.drivers) {
     yield* set.id;
     yield* status.id;
     yield* moved.id;
@@ -158,16 +158,16 @@ function readRide(section: Uint8Array, at: number): RideRecord {
   const u32 = (offset: number) => view.getUint32(offset, true);
   return {
     id: ascii(section, at + RIDE_BYTES, idLength),
-    state: view.getUint8(1),
-    attempt: view.getUint16(2, true),
-    driver: u32(4),
-    pickup: [i32(8), i32(12)],
-    dropoff: [i32(16), i32(20)],
-    requested: u32(24),
-    assigned: u32(28),
-    arrived: u32(32),
-    started: u32(36),
-    ended: u32(40),
+    state: view.getUint8(RIDE.state),
+    attempt: view.getUint16(RIDE.attempt, true),
+    driver: u32(RIDE.driver),
+    pickup: [i32(RIDE.pickupLngE5), i32(RIDE.pickupLatE5)],
+    dropoff: [i32(RIDE.dropoffLngE5), i32(RIDE.dropoffLatE5)],
+    requested: u32(RIDE.requestedMs),
+    assigned: u32(RIDE.assignedMs),
+    arrived: u32(RIDE.arrivedMs),
+    started: u32(RIDE.startedMs),
+    ended: u32(RIDE.endedMs),
     words: new Uint32Array(section.buffer as ArrayBuffer, start, bytes / 4),
   };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The city in tiles (docs/protocol.md, "Grid"): which of them a box touches, and a box that touches just these. */
 
-/** As `ready` tells it. */
+/** The `grid` of `ready`. */
 export interface Grid {
   readonly west_e5: number;
   readonly south_e5: number;
@@ -11,7 +11,7 @@ export interface Grid {
 }
 
 /** West, south, east, north in degrees. */
-export type Box = readonly [west: number, south: number, east: number, north: number];
+export type BBox = readonly [west: number, south: number, east: number, north: number];
 
 /** First and last column and row, both included. */
 export interface Tiles {
@@ -21,7 +21,7 @@ export interface Tiles {
   readonly north: number;
 }
 
-export function tilesOf(grid: Grid, [west, south, east, north]: Box): Tiles {
+export function tilesOf(grid: Grid, [west, south, east, north]: BBox): Tiles {
   return {
     west: tile(Math.floor(west * 1e5), grid.west_e5, grid.columns, grid.shift),
     south: tile(Math.floor(south * 1e5), grid.south_e5, grid.rows, grid.shift),
@@ -31,7 +31,7 @@ export function tilesOf(grid: Grid, [west, south, east, north]: Box): Tiles {
 }
 
 /** From the middle of the corner tiles, so that no rounding leads to another one; null if that is every tile. */
-export function boxOf(grid: Grid, { west, south, east, north }: Tiles): Box | null {
+export function boxOf(grid: Grid, { west, south, east, north }: Tiles): BBox | null {
   if (west === 0 && south === 0 && east === grid.columns - 1 && north === grid.rows - 1) return null;
   const lng = (column: number) => middle(column, grid.west_e5, grid.shift);
   const lat = (row: number) => middle(row, grid.south_e5, grid.shift);

@@ -41,7 +41,7 @@ export function rideLanes(words: Uint32Array): Lanes {
   return { a, b };
 }
 
-/** As a reader sees it: two lanes of eight hex digits. */
+/** For people: two lanes of eight hex digits. */
 export function hashText(a: number, b: number): string {
   return [a, b].map((lane) => (lane >>> 0).toString(16).padStart(8, "0")).join(" ");
 }

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Bytes that are not a cut: a bug on one of the two sides, never a state of the world. */
+/** Bytes that are no update: a bug of the gateway or of this client. */
 export class DecodeError extends Error {}
 
 type Column<T> = { new (buffer: ArrayBuffer, at: number, n: number): T; BYTES_PER_ELEMENT: number };
 
-/** Hands out the parts of a message in order and refuses to read past its end. */
+/** Reads the parts of a message in order, and never past its end. Throws a DecodeError. */
 export class Reader {
+  readonly buffer: ArrayBuffer;
+  at: number;
   private readonly octets: Uint8Array;
 
-  constructor(
-    readonly buffer: ArrayBuffer,
-    public at: number,
-  ) {
+  constructor(buffer: ArrayBuffer, at: number) {
+    this.buffer = buffer;
+    this.at = at;
     this.octets = new Uint8Array(buffer);
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
 import { type Ask, type AskEvent, ask, type Stop } from "../../src/app/ask";
-import type { Why } from "../../src/city/why";
+import type { Explanation } from "../../src/city/explanation";
 import type { RideRecord } from "../../src/stream/decode";
 
 const here: Stop = { place: [-73.98, 40.75], street: "W 44th St" };
@@ -25,8 +25,8 @@ describe("asking for a ride", () => {
   it("follows the ride that was accepted, and no other", () => {
     const riding = run(...chosen, { type: "send" }, { type: "accepted", id: "web-1" });
     const row = { id: "web-1", state: 3 } as RideRecord;
-    expect(ask(riding, { type: "seen", row })).toMatchObject({ step: "riding", row });
-    expect(ask(riding, { type: "seen", row: { ...row, id: "r-9" } })).toBe(riding);
+    expect(ask(riding, { type: "row", row })).toMatchObject({ step: "riding", row });
+    expect(ask(riding, { type: "row", row: { ...row, id: "r-9" } })).toBe(riding);
   });
 
   it("keeps what was chosen when the request fails, and says why", () => {
@@ -36,14 +36,14 @@ describe("asking for a ride", () => {
 
   it("keeps what one gateway told when the next one knows less", () => {
     const riding = run(...chosen, { type: "send" }, { type: "accepted", id: "web-1" });
-    const why = { driver: 7 } as Why;
-    const told = ask(riding, { type: "told", id: "web-1", why, fareCents: null });
+    const why = { driver: 7 } as Explanation;
+    const told = ask(riding, { type: "details", id: "web-1", why, fareCents: null });
     expect(told).toMatchObject({ why, fareCents: null });
-    expect(ask(told, { type: "told", id: "web-1", why: null, fareCents: 900 })).toMatchObject({
+    expect(ask(told, { type: "details", id: "web-1", why: null, fareCents: 900 })).toMatchObject({
       why,
       fareCents: 900,
     });
-    expect(ask(told, { type: "told", id: "r-9", why: null, fareCents: 900 })).toBe(told);
+    expect(ask(told, { type: "details", id: "r-9", why: null, fareCents: 900 })).toBe(told);
   });
 
   it("shows a ride that was found, but never in place of one's own", () => {
@@ -56,7 +56,7 @@ describe("asking for a ride", () => {
     expect(ask(choosing, found)).toBe(choosing);
     const riding = run(...chosen, { type: "send" }, { type: "accepted", id: "web-1" });
     expect(ask(riding, found)).toBe(riding);
-    const over = ask(riding, { type: "seen", row: { id: "web-1", state: 6 } as RideRecord });
+    const over = ask(riding, { type: "row", row: { id: "web-1", state: 6 } as RideRecord });
     expect(ask(over, found)).toMatchObject({ id: "r-9", own: false });
   });
 

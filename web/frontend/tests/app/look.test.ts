@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { around, Look } from "../../src/app/look";
-import { type Box, type CityStream, type Grid, sameView, tilesOf, type View } from "../../src/stream";
+import { type BBox, type CityStream, type Grid, sameView, tilesOf, type View } from "../../src/stream";
 
 const GRID: Grid = { west_e5: -7_402_000, south_e5: 4_070_000, shift: 9, columns: 30, rows: 40 };
-const STREET: Box = [-73.985, 40.75, -73.98, 40.755];
+const STREET: BBox = [-73.985, 40.75, -73.98, 40.755];
 
 /** A map that shows a box, and what was asked of the stream. */
-function looking(box: Box) {
+function looking(box: BBox) {
   const map = { bounds: box };
   const asked: View[] = [];
-  const stream = { look: (view: View) => asked.push(view) } as unknown as CityStream;
+  const stream = { requestView: (view: View) => asked.push(view) } as unknown as CityStream;
   return { map, asked, stream, look: new Look({ view: () => map }) };
 }
 
@@ -29,7 +29,7 @@ describe("a page that asks for what its map shows", () => {
     const { map, look, asked, stream } = looking(STREET);
     look.first();
     look.know(GRID, stream);
-    const moved: Box = [-73.97, 40.75, -73.965, 40.755];
+    const moved: BBox = [-73.97, 40.75, -73.965, 40.755];
     map.bounds = moved;
     look.moved(stream);
     map.bounds = [-73.9701, 40.75, -73.9651, 40.755];

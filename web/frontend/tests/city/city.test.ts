@@ -3,14 +3,14 @@ import { describe, expect, it } from "vitest";
 import { age, brief, clock, count, cutName, span, taxi } from "../../src/city/format";
 import { History } from "../../src/city/history";
 import { Ledger } from "../../src/city/ledger";
+import { NO_OUTAGE, type OutageEvent, type OutageState, reduceOutage } from "../../src/city/outage";
 import { Pulse, quantile } from "../../src/city/pulse";
 import { Rates } from "../../src/city/rates";
-import { type Happening, NOTHING_YET, type Telling, tell } from "../../src/city/story";
 import { cause, lines } from "../../src/city/words";
 import type { FeedEvent, FeedIds } from "../../src/stream/decode";
-import { decodeCut } from "../../src/stream/decode";
-import { Picture } from "../../src/stream/state";
-import { CUT_MS, EPOCH, encodeCut, type RideSpec } from "../stream/encode";
+import { decodeUpdate } from "../../src/stream/decode";
+import { Replica } from "../../src/stream/replica";
+import { CUT_MS, EPOCH, encodeUpdate, type RideSpec } from "../stream/encode";
 
 const event = (offset: number, type: string, ids: FeedIds = {}): FeedEvent => [offset, CUT_MS, type, ids];
 const closed = (offset: number, batch: number, count: number) =>
@@ -52,71 +52,74 @@ describe("the ledger", () => {
   });
 });
 
-describe("the story of a loss", () => {
-  const run = (...events: Happening[]): Telling => events.reduce(tell, NOTHING_YET);
+describe("an outage", () => {
+  const run = (...events: OutageEvent[]): OutageState => events.reduce(reduceOutage, NO_OUTAGE);
   const none = { missed: 0, repeated: 0 };
-  const started: Happening[] = [
+  const started: OutageEvent[] = [
     { type: "ready", gateway: "gateway-1", fresh: true },
     { type: "verified", at: 900, tally: none },
   ];
-  const lost: Happening = { type: "lost", lastCutAt: 1_000, tally: none };
-  const back: Happening = { type: "ready", gateway: "gateway-2", fresh: false };
+  const lost: OutageEvent = { type: "lost", lastUpdateAt: 1_000, tally: none };
+  const back: OutageEvent = { type: "ready", gateway: "gateway-2", fresh: false };
 
   it("names who was killed, where the stream went on, and how long that took", () => {
-    const told = run(...started, { type: "kill", gateway: "gateway-1" }, lost, back, {
+    const state = run(...started, { type: "kill", gateway: "gateway-1" }, lost, back, {
       type: "verified",
       at: 1_180,
       tally: none,
     });
-    expect(told.story).toMatchObject({
+    expect(state.report).toMatchObject({
       lost: "gateway-1",
       killed: true,
       resumedOn: "gateway-2",
       tookMs: 180,
       ...none,
     });
-    expect(told).toMatchObject({ killing: null, loss: null });
+    expect(state).toMatchObject({ killing: null, current: null });
   });
 
   it("is not told before a cut was verified", () => {
-    expect(run(...started, lost, back).story).toBeNull();
+    expect(run(...started, lost, back).report).toBeNull();
   });
 
   it("counts only what went wrong over the gap", () => {
-    const before: Happening = { type: "lost", lastCutAt: 1_000, tally: { missed: 5, repeated: 1 } };
-    const told = run(...started, before, back, {
+    const before: OutageEvent = { type: "lost", lastUpdateAt: 1_000, tally: { missed: 5, repeated: 1 } };
+    const state = run(...started, before, back, {
       type: "verified",
       at: 2_000,
       tally: { missed: 7, repeated: 1 },
     });
-    expect(told.story).toMatchObject({ killed: false, missed: 2, repeated: 0 });
+    expect(state.report).toMatchObject({ killed: false, missed: 2, repeated: 0 });
   });
 
   it("measures from the first loss, however many tries fail", () => {
-    const again: Happening = { type: "lost", lastCutAt: 1_000, tally: none };
-    const told = run(...started, lost, again, back, { ...again, lastCutAt: 3_000 }, back, {
+    const again: OutageEvent = { type: "lost", lastUpdateAt: 1_000, tally: none };
+    const state = run(...started, lost, again, back, { ...again, lastUpdateAt: 3_000 }, back, {
       type: "verified",
       at: 4_000,
       tally: none,
     });
-    expect(told.story?.tookMs).toBe(3_000);
+    expect(state.report?.tookMs).toBe(3_000);
   });
 
   it("begins only when there was a line", () => {
-    expect(run(lost).loss).toBeNull();
+    expect(run(lost).current).toBeNull();
   });
 
   it("lets the button be pressed again when the kill was refused", () => {
-    expect(run(...started, { type: "kill", gateway: "gateway-1" }, { type: "spared" }).killing).toBeNull();
+    expect(
+      run(...started, { type: "kill", gateway: "gateway-1" }, { type: "not_killed" }).killing,
+    ).toBeNull();
   });
 });
 
 describe("the pulse", () => {
+  const MIN = 60_000;
   const low = (ms: number) => ms % 2 ** 32;
   const look = (pulse: Pulse, rides: RideSpec[], cutMs = CUT_MS) => {
-    const picture = new Picture();
-    picture.apply(decodeCut(encodeCut({ image: true, to: [1, 1], cutMs, rides })), EPOCH);
-    return pulse.look(picture);
+    const replica = new Replica();
+    replica.apply(decodeUpdate(encodeUpdate({ image: true, to: [1, 1], cutMs, rides })), EPOCH);
+    return pulse.count(replica);
   };
   const met = (id: string, waitMs: number, atMs = CUT_MS): RideSpec => ({
     id,
@@ -124,16 +127,27 @@ describe("the pulse", () => {
     requested: low(atMs - waitMs),
     arrived: low(atMs),
   });
+  const left = (id: string, waitMs: number, atMs: number): RideSpec => ({
+    id,
+    state: 9,
+    requested: low(atMs - waitMs),
+    ended: low(atMs),
+  });
+  /** A request every ten seconds, each with the same wait. */
+  const steady = (fromMs: number, toMs: number, waitMs = 2 * MIN) => {
+    const rides: RideSpec[] = [];
+    for (let ms = fromMs; ms + waitMs <= toMs; ms += 10_000) rides.push(met(`s-${ms}`, waitMs, ms + waitMs));
+    return rides;
+  };
 
   it("tells waits, and the share that was picked up, of what it has seen", () => {
-    const rides = [
-      met("a", 60_000),
-      met("b", 120_000),
-      met("c", 300_000),
-      { id: "d", state: 9, ended: low(CUT_MS) },
-    ];
-    const figures = look(new Pulse(), [...rides, { id: "e", state: 1 }, { id: "f", state: 2 }]);
-    expect(figures).toEqual({ waiting: 2, medianMs: 120_000, p90Ms: 300_000, served: 0.75 });
+    const rides = steady(CUT_MS - 20 * MIN, CUT_MS);
+    const some = rides.map((ride, i) =>
+      i % 4 === 0 ? { ...ride, state: 9, ended: ride.arrived!, arrived: 0 } : ride,
+    );
+    const figures = look(new Pulse(), [...some, { id: "e", state: 1 }, { id: "f", state: 2 }]);
+    expect(figures).toMatchObject({ waiting: 2, medianMs: 2 * MIN, p90Ms: 2 * MIN });
+    expect(figures.served).toBeCloseTo(0.75, 1);
   });
 
   it("has no figure before anything happened", () => {
@@ -142,9 +156,31 @@ describe("the pulse", () => {
 
   it("counts a ride that left the picture until 15 minutes have passed, and not longer", () => {
     const pulse = new Pulse();
-    look(pulse, [met("a", 60_000)]);
-    expect(look(pulse, [], CUT_MS + 14 * 60_000).medianMs).toBe(60_000);
-    expect(look(pulse, [], CUT_MS + 16 * 60_000).medianMs).toBeNull();
+    look(pulse, steady(CUT_MS - 20 * MIN, CUT_MS));
+    expect(look(pulse, [], CUT_MS + 10 * MIN).medianMs).toBe(2 * MIN);
+    expect(look(pulse, [], CUT_MS + 16 * MIN).medianMs).toBeNull();
+  });
+
+  it("claims nothing from the first riders of a new city, who have a taxi beside them", () => {
+    const opening = Array.from({ length: 500 }, (_, i) => met(`o-${i}`, 800, CUT_MS + i * 20));
+    const at = (ms: number) => look(new Pulse(), [...opening, ...steady(CUT_MS, CUT_MS + ms)], CUT_MS + ms);
+    for (const minutes of [0.5, 1, 2, 3, 3.9])
+      expect(at(minutes * MIN)).toMatchObject({ medianMs: null, served: null });
+    expect(at(5 * MIN)).toMatchObject({ medianMs: 2 * MIN, served: 1 });
+  });
+
+  it("counts no ride that waited through a standstill, as while everything is restarted", () => {
+    const before = steady(CUT_MS - 20 * MIN, CUT_MS);
+    const again = CUT_MS + 15 * MIN;
+    const through = Array.from({ length: 40 }, (_, i) => met(`w-${i}`, 15 * MIN + i * 100, again + i * 100));
+    const gone = Array.from({ length: 12 }, (_, i) => left(`g-${i}`, 15 * MIN, again + i * 100));
+    const rows = (ms: number) => [...before, ...through, ...gone, ...steady(again, again + ms)];
+    const opened = new Pulse();
+    look(opened, before);
+    for (const pulse of [opened, new Pulse()]) {
+      expect(look(pulse, rows(MIN), again + MIN)).toMatchObject({ medianMs: null, served: null });
+      expect(look(pulse, rows(6 * MIN), again + 6 * MIN)).toMatchObject({ medianMs: 2 * MIN, served: 1 });
+    }
   });
 
   it("takes the value below which a share lies", () => {
@@ -154,40 +190,45 @@ describe("the pulse", () => {
   });
 });
 
-describe("a story's cause", () => {
+describe("the cause of an outage", () => {
   it("is who was lost, why the picture had to be a fresh one, or both", () => {
-    const story = { lost: "gateway-1", killed: false, lineLost: true, reason: null };
-    expect(cause(story)).toBe("gateway-1 lost");
-    expect(cause({ ...story, killed: true, reason: "expired" })).toBe(
+    const report = { lost: "gateway-1", killed: false, connectionLost: true, reason: null };
+    expect(cause(report)).toBe("gateway-1 lost");
+    expect(cause({ ...report, killed: true, reason: "expired" })).toBe(
       "gateway-1 killed, away for longer than a gateway remembers",
     );
-    expect(cause({ ...story, lineLost: false, reason: "epoch" })).toBe("The log began anew");
+    expect(cause({ ...report, connectionLost: false, reason: "epoch" })).toBe("The log was started again");
   });
 
   it("is told of a reset on a line that is well, from the last cut before it", () => {
     const tally = { missed: 0, repeated: 0 };
-    const reset: Happening = { type: "reset", reason: "overflow", lastCutAt: 1_000, tally };
-    const on: Happening = { type: "ready", gateway: "gateway-1", fresh: true };
-    const events: Happening[] = [on, reset, on, { type: "verified", at: 1_400, tally }];
-    const { story, loss } = events.reduce(tell, NOTHING_YET);
-    expect(loss).toBeNull();
-    expect(story).toMatchObject({ lineLost: false, reason: "overflow", fresh: true, tookMs: 400 });
+    const reset: OutageEvent = { type: "reset", reason: "overflow", lastUpdateAt: 1_000, tally };
+    const on: OutageEvent = { type: "ready", gateway: "gateway-1", fresh: true };
+    const events: OutageEvent[] = [on, reset, on, { type: "verified", at: 1_400, tally }];
+    const { report, current } = events.reduce(reduceOutage, NO_OUTAGE);
+    expect(current).toBeNull();
+    expect(report).toMatchObject({ connectionLost: false, reason: "overflow", fresh: true, tookMs: 400 });
   });
 });
 
 describe("a reset that no image followed", () => {
   it("is forgotten when another gateway goes on from the cursor", () => {
     const tally = { missed: 0, repeated: 0 };
-    const ready = (gateway: string, fresh: boolean): Happening => ({ type: "ready", gateway, fresh });
-    const events: Happening[] = [
+    const ready = (gateway: string, fresh: boolean): OutageEvent => ({ type: "ready", gateway, fresh });
+    const events: OutageEvent[] = [
       ready("gateway-1", true),
-      { type: "reset", reason: "overflow", lastCutAt: 1_000, tally },
-      { type: "lost", lastCutAt: 1_000, tally },
+      { type: "reset", reason: "overflow", lastUpdateAt: 1_000, tally },
+      { type: "lost", lastUpdateAt: 1_000, tally },
       ready("gateway-2", false),
       { type: "verified", at: 1_400, tally },
     ];
-    const { story } = events.reduce(tell, NOTHING_YET);
-    expect(story).toMatchObject({ lineLost: true, reason: null, fresh: false, resumedOn: "gateway-2" });
+    const { report } = events.reduce(reduceOutage, NO_OUTAGE);
+    expect(report).toMatchObject({
+      connectionLost: true,
+      reason: null,
+      fresh: false,
+      resumedOn: "gateway-2",
+    });
   });
 });
 
@@ -208,10 +249,10 @@ describe("rates", () => {
     const rates = new Rates();
     for (let at = 0; at <= 20_000; at += 100) rates.add(at, 4_000, at % 300 === 0 ? null : 50 + (at % 7));
     const rate = rates.read(20_000);
-    expect(rate.cutsPerS).toBeCloseTo(10, 0);
+    expect(rate.updatesPerS).toBeCloseTo(10, 0);
     expect(rate.kBPerS).toBeCloseTo(40, 0);
     expect(rate.lagMs).toBeGreaterThanOrEqual(50);
-    expect(rates.read(40_000)).toEqual({ lagMs: null, cutsPerS: 0, kBPerS: 0 });
+    expect(rates.read(40_000)).toEqual({ lagMs: null, updatesPerS: 0, kBPerS: 0 });
   });
 });
 

@@ -4,7 +4,7 @@ import { LogClock } from "../../src/map/clock";
 import { latOf, lngOf, mercatorX, mercatorY, metresPerWorld } from "../../src/map/mercator";
 import { COAST_MS, type Fix, Motion } from "../../src/map/motion";
 import { FULL_LOOK, type Look, pace } from "../../src/map/pace";
-import { sizesAt } from "../../src/map/sizes";
+import { glowShare, sizesAt } from "../../src/map/sizes";
 
 const LNG = -73.98;
 const LAT = 40.75;
@@ -177,5 +177,14 @@ describe("ornament", () => {
   it("stays if it was asked for, and a hidden page is no slow one", () => {
     expect(run({ ...FULL_LOOK, fixed: true }, 5, 20).level).toBe(0);
     expect(run(FULL_LOOK, 0.5, 60).level).toBe(0);
+  });
+});
+
+describe("the glow", () => {
+  it("is fainter where taxis crowd, so that its sum stays the same", () => {
+    const area = 1600 * 1000;
+    expect(glowShare(100, 13, area)).toBe(1);
+    const [some, many] = [2_000, 10_000].map((n) => n * glowShare(n, 13, area));
+    expect(many).toBeCloseTo(some!);
   });
 });

@@ -2,9 +2,9 @@
 /** What the fault scripts can't say: what the application is told, and what it may do at any time. */
 
 import { describe, expect, it, vi } from "vitest";
-import type { Cut, Link } from "../../src/stream";
+import type { Link, Update } from "../../src/stream";
 import { Connection, type TokenSource } from "../../src/stream/connection";
-import { EPOCH, encodeCut } from "./encode";
+import { EPOCH, encodeUpdate } from "./encode";
 import { FakeWorld } from "./world";
 
 const GRID = { west_e5: 0, south_e5: 0, shift: 9, columns: 1, rows: 1 };
@@ -17,17 +17,17 @@ const ready = (gateway: string, mode = "image") => ({
   grid: GRID,
 });
 const ROW = { id: 1, x: -7_398_000, y: 4_075_000, at: 5 };
-const IMAGE = () => encodeCut({ image: true, to: [10, 5], rows: [ROW] });
+const IMAGE = () => encodeUpdate({ image: true, to: [10, 5], rows: [ROW] });
 const next = (from: [number, number], to: [number, number], hashOff = 0) =>
-  encodeCut({ from, to, held: { rows: [ROW], rides: [] }, hashOff });
+  encodeUpdate({ from, to, held: { rows: [ROW], rides: [] }, hashOff });
 
 /** A client in a world without sockets, and what it was told. */
 function client(token?: TokenSource) {
   const world = new FakeWorld();
   const told: string[] = [];
   const listener = {
-    cut: ({ loc }: Cut) => told.push(`cut ${loc}`),
-    differs: ({ loc }: Cut) => told.push(`differs ${loc}`),
+    update: ({ loc }: Update) => told.push(`update ${loc}`),
+    mismatch: ({ loc }: Update) => told.push(`mismatch ${loc}`),
     ready: ({ gateway, mode }: { gateway: string; mode: string }) => told.push(`${gateway} ${mode}`),
     reset: (reason: string) => told.push(`reset ${reason}`),
     link: ({ state }: Link) => told.push(state),
@@ -52,14 +52,14 @@ describe("the application", () => {
     it.newest().says({ type: "reset", reason: "overflow" });
     it.newest().says(ready("gateway-1"));
     it.newest().says(IMAGE());
-    const again = ["reset overflow", "gateway-1 image", "live", "cut 10"];
+    const again = ["reset overflow", "gateway-1 image", "live", "update 10"];
     expect(it.told).toEqual([
       "connecting",
       "greeting",
       "gateway-1 image",
       "live",
-      "cut 10",
-      "cut 12",
+      "update 10",
+      "update 12",
       ...again,
     ]);
   });
@@ -68,7 +68,7 @@ describe("the application", () => {
     const it = live();
     it.newest().says(next([10, 5], [11, 5], 1));
     it.newest().says(next([11, 5], [12, 5]));
-    expect(it.told.slice(-1)).toEqual(["differs 11"]);
+    expect(it.told.slice(-1)).toEqual(["mismatch 11"]);
     expect(it.connection.trusted).toBe(false);
   });
 
@@ -82,7 +82,14 @@ describe("the application", () => {
     it.newest().says(next([10, 5], [12, 5]));
     old.says(next([10, 5], [11, 5]));
     old.onclose({ code: 4001, reason: "0" });
-    expect(it.told).toEqual(["reaching", "crossing", "gateway-2 resume", "live", "live", "cut 12"]);
+    expect(it.told).toEqual([
+      "handover_connecting",
+      "handover_greeting",
+      "gateway-2 resume",
+      "live",
+      "live",
+      "update 12",
+    ]);
   });
 
   it("may try at once what was meant for later", () => {
@@ -90,7 +97,7 @@ describe("the application", () => {
     it.newest().onclose({ code: 4029, reason: "20000" });
     it.connection.start();
     expect(it.world.sockets).toHaveLength(2);
-    it.world.pass(2_000);
+    it.world.pass(900);
     expect(it.world.sockets).toHaveLength(2);
   });
 
@@ -98,21 +105,22 @@ describe("the application", () => {
     const it = live();
     it.world.stall(6_000);
     it.newest().says(next([10, 5], [12, 5]));
-    it.world.pass(2_900);
+    it.world.pass(1_400);
     expect(it.world.sockets).toHaveLength(1);
-    expect(it.told.at(-1)).toBe("cut 12");
+    expect(it.told.at(-1)).toBe("update 12");
     it.world.pass(200);
-    expect(it.told.at(-1)).not.toBe("cut 12");
+    expect(it.world.sockets).toHaveLength(2);
+    expect(it.told.at(-1)).toBe("handover_connecting");
   });
 
   it("may leave at any time, and nothing is left behind", () => {
     const it = live();
     it.newest().says({ type: "drain", within_ms: 2000 });
-    it.connection.leave();
+    it.connection.stop();
     expect(it.world.sockets.map(({ deeds }) => deeds.at(-1))).toEqual(["closes", "closes"]);
     it.world.pass(60_000);
     expect(it.world.sockets).toHaveLength(2);
-    expect(it.told.at(-1)).toBe("left");
+    expect(it.told.at(-1)).toBe("stopped");
   });
 
   it("is asked for a token again, later, where it had none to give at the moment", async () => {

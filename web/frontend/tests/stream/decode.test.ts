@@ -2,20 +2,20 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { crc32, cursorText } from "../../src/stream/cursor";
-import { DecodeError, decodeCut } from "../../src/stream/decode";
-import { Picture } from "../../src/stream/state";
-import { encodeCut } from "./encode";
+import { DecodeError, decodeUpdate } from "../../src/stream/decode";
+import { Replica } from "../../src/stream/replica";
+import { encodeUpdate } from "./encode";
 
 const ROWS = [
   { id: 3, x: -7_398_123, y: 4_075_321, at: 4_000_000_000, heading: 64, speed: 17, status: 5 },
   { id: 9, x: -7_397_000, y: 4_076_000, at: 12, heading: 255, speed: 255, status: 0 },
 ];
 
-describe("decodeCut", () => {
+describe("decodeUpdate", () => {
   it("reads every column, ride and feed event of a cut", () => {
     const feed = [[77, 1_790_000_000_000, "RideOffered", { ride: "r-1", driver: 3, attempt: 1, eta_s: 90 }]];
-    const cut = decodeCut(
-      encodeCut({
+    const cut = decodeUpdate(
+      encodeUpdate({
         from: [5, 6],
         to: [7, 8],
         gone: [4, 5, 6],
@@ -45,8 +45,8 @@ describe("decodeCut", () => {
   });
 
   it("copies no column of complete rows: each is a view of the message", () => {
-    const message = encodeCut({ to: [1, 1], rows: ROWS });
-    const cut = decodeCut(message);
+    const message = encodeUpdate({ to: [1, 1], rows: ROWS });
+    const cut = decodeUpdate(message);
     const { set } = cut.drivers[0]!;
     for (const column of [set.id, set.lngE5, set.status]) {
       expect(column.buffer).toBe(message);
@@ -54,25 +54,31 @@ describe("decodeCut", () => {
   });
 
   it("tells an image and a stale cut by their flags", () => {
-    expect(decodeCut(encodeCut({ image: true, to: [1, 1] }))).toMatchObject({ image: true, stale: false });
-    expect(decodeCut(encodeCut({ stale: true, to: [1, 1] }))).toMatchObject({ image: false, stale: true });
+    expect(decodeUpdate(encodeUpdate({ image: true, to: [1, 1] }))).toMatchObject({
+      image: true,
+      stale: false,
+    });
+    expect(decodeUpdate(encodeUpdate({ stale: true, to: [1, 1] }))).toMatchObject({
+      image: false,
+      stale: true,
+    });
   });
 
   it("refuses a message cut short anywhere, and one that is too long", () => {
     const rides = [{ id: "r-1", state: 1 }];
-    const whole = encodeCut({ to: [1, 1], rows: ROWS, rides, ridesGone: ["x"], feed: [[1, 2, "T", {}]] });
+    const whole = encodeUpdate({ to: [1, 1], rows: ROWS, rides, ridesGone: ["x"], feed: [[1, 2, "T", {}]] });
     for (let length = 0; length < whole.byteLength; length++) {
-      expect(() => decodeCut(whole.slice(0, length)), `${length} bytes`).toThrow();
+      expect(() => decodeUpdate(whole.slice(0, length)), `${length} bytes`).toThrow();
     }
     const longer = new ArrayBuffer(whole.byteLength + 4);
     new Uint8Array(longer).set(new Uint8Array(whole));
-    expect(() => decodeCut(longer)).toThrow(DecodeError);
+    expect(() => decodeUpdate(longer)).toThrow(DecodeError);
   });
 
   it("refuses another version", () => {
-    const message = encodeCut({ to: [1, 1] });
+    const message = encodeUpdate({ to: [1, 1] });
     new Uint8Array(message)[0] = 2;
-    expect(() => decodeCut(message)).toThrow(/version 2/);
+    expect(() => decodeUpdate(message)).toThrow(/version 2/);
   });
 });
 
@@ -122,7 +128,7 @@ describe("bytes that are no cut", () => {
       const bytes = garbled(chance(seed));
       const started = performance.now();
       try {
-        decodeCut(bytes.buffer as ArrayBuffer);
+        decodeUpdate(bytes.buffer as ArrayBuffer);
       } catch (error) {
         expect(error, `seed ${seed}`).toBeInstanceOf(DecodeError);
         refused++;
@@ -152,18 +158,18 @@ describe("bytes that are no cut", () => {
 
 /** All rows that a client holds after an image; or that it refused it, or saw that it is wrong. */
 function rowsOf(bytes: Uint8Array): unknown {
-  const picture = new Picture();
+  const replica = new Replica();
   try {
-    const cut = decodeCut(bytes.slice().buffer as ArrayBuffer);
-    if (picture.apply({ ...cut, epochCheck: crc32("e") }, "e").kind === "differs") return "told wrong";
+    const cut = decodeUpdate(bytes.slice().buffer as ArrayBuffer);
+    if (replica.apply({ ...cut, epochCheck: crc32("e") }, "e").kind === "mismatch") return "told wrong";
   } catch (error) {
     if (error instanceof DecodeError) return "refused";
     throw error;
   }
-  const { slots, lngE5, latE5, at, heading, speed, status } = picture.drivers;
+  const { slots, lngE5, latE5, at, heading, speed, status } = replica.drivers;
   const columns = [lngE5, latE5, at, heading, speed, status];
   const drivers = [...slots].map(([id, slot]) => [id, ...columns.map((column) => column[slot])]);
-  return { drivers, rides: [...picture.rides.values()].map(({ words }) => [...words]) };
+  return { drivers, rides: [...replica.rides.values()].map(({ words }) => [...words]) };
 }
 
 describe("a cursor", () => {

@@ -44,7 +44,7 @@ export interface CutSpec {
   hashOff?: number;
 }
 
-export function encodeCut(spec: CutSpec): ArrayBuffer {
+export function encodeUpdate(spec: CutSpec): ArrayBuffer {
   const rows = spec.rows ?? [];
   const drivers = driversSection(spec.gone ?? [], rows);
   const rides = ridesSection(spec);

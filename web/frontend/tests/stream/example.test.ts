@@ -18,7 +18,7 @@ describe("the example", () => {
     expect(shown).toBe(file.slice(file.indexOf("\n") + 1));
   });
 
-  it("shows a part of the city as the gateway tells it, and what becomes of the line", () => {
+  it("shows a part of the city as the gateway tells it, and what becomes of the client", () => {
     const sockets: FakeSocket[] = [];
     vi.stubGlobal(
       "WebSocket",
@@ -44,7 +44,7 @@ describe("the example", () => {
     }
     expect(lines.at(-1)).toMatch(/^\d\d:\d\d:\d\d {2}1 of 2 taxis here are free, 2 rides in the city$/);
     leave();
-    expect(lines.at(-1)).toBe("the line is left");
+    expect(lines.at(-1)).toBe("the client is stopped");
     expect(socket.deeds.at(-1)).toBe("closes");
   });
 });

@@ -4,8 +4,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { DriverBlock } from "../../src/stream/blocks";
-import { decodeCut, goneDrivers, type RideRecord } from "../../src/stream/decode";
-import { Picture } from "../../src/stream/state";
+import { decodeUpdate, goneDrivers, type RideRecord } from "../../src/stream/decode";
+import { Replica } from "../../src/stream/replica";
 
 const FOLDER = new URL("../../../../tests/golden/frames/", import.meta.url);
 const NAMES = readdirSync(FOLDER)
@@ -20,8 +20,8 @@ function read(name: string) {
 }
 
 /** Rows as the JSON has them, with times made full against the picture's cut. */
-function drivers(picture: Picture) {
-  const rows = picture.drivers;
+function drivers(replica: Replica) {
+  const rows = replica.drivers;
   return [...rows.slots.keys()]
     .sort((a, b) => a - b)
     .map((driver) => {
@@ -30,7 +30,7 @@ function drivers(picture: Picture) {
         driver,
         lng_e5: rows.lngE5[slot],
         lat_e5: rows.latE5[slot],
-        at_ms: picture.fullMs(rows.at[slot]!),
+        at_ms: replica.fullMs(rows.at[slot]!),
         heading: rows.heading[slot],
         speed: rows.speed[slot],
         status: rows.status[slot],
@@ -38,8 +38,8 @@ function drivers(picture: Picture) {
     });
 }
 
-function ride(row: RideRecord, picture: Picture) {
-  const time = (low: number) => (low === 0 ? null : picture.fullMs(low));
+function ride(row: RideRecord, replica: Replica) {
+  const time = (low: number) => (low === 0 ? null : replica.fullMs(low));
   return {
     ride: row.id,
     state: row.state,
@@ -73,22 +73,22 @@ describe("the golden frames", () => {
   });
 
   it("fold, one after the other, to the rows, counts and hashes that the gateway says", () => {
-    const picture = new Picture();
+    const replica = new Replica();
     for (const name of NAMES) {
       const { message, said } = read(name);
-      const cut = decodeCut(message);
-      expect(picture.apply(cut, said.next.epoch), name).toEqual({ kind: "applied" });
-      expect(drivers(picture), name).toEqual(said.held.drivers);
+      const cut = decodeUpdate(message);
+      expect(replica.apply(cut, said.next.epoch), name).toEqual({ kind: "applied" });
+      expect(drivers(replica), name).toEqual(said.held.drivers);
       const byId = (a: { ride: string }, b: { ride: string }) => (a.ride < b.ride ? -1 : 1);
-      const rides = [...picture.rides.values()].map((row) => ride(row, picture)).sort(byId);
+      const rides = [...replica.rides.values()].map((row) => ride(row, replica)).sort(byId);
       expect(rides, name).toEqual([...said.held.rides].sort(byId));
-      expect([picture.hash.a >>> 0, picture.hash.b >>> 0], name).toEqual(said.hash);
+      expect([replica.hash.a >>> 0, replica.hash.b >>> 0], name).toEqual(said.hash);
     }
   });
 
   it.each(NAMES)("%s decodes to what its JSON says", (name) => {
     const { message, said } = read(name);
-    const cut = decodeCut(message);
+    const cut = decodeUpdate(message);
     expect(cut).toMatchObject({
       image: said.image,
       stale: said.stale,

@@ -2,42 +2,39 @@
 /** The table by itself; what a client makes of it is told by the fault scripts. */
 
 import { describe, expect, it } from "vitest";
-import {
-  atRest,
-  BACKOFF_MS_MAX,
-  backoffMs,
-  type Link,
-  type LinkEvent,
-  type LinkState,
-  step,
-} from "../../src/stream/link";
+import { atRest, backoffMs, type Link, type LinkEvent, type LinkState, step } from "../../src/stream/link";
+import { BACKOFF_MS_MAX, TRANSITIONS } from "../../src/stream/protocol";
 
 const closed = (code: number, reason = ""): LinkEvent => ({ type: "closed", code, reason });
 const at = (state: LinkState): Link => ({ ...atRest(false), state });
 
-const STATES: LinkState[] = ["waiting", "asking", "connecting", "greeting", "live"];
-STATES.push("leaving", "reaching", "crossing", "ending", "refused", "left");
+const STATES = Object.keys(TRANSITIONS) as LinkState[];
 const EVENTS: LinkEvent[] = [
   { type: "retry" },
-  { type: "token", other: true },
-  { type: "token", other: false },
-  { type: "no token" },
+  { type: "token", isNew: true },
+  { type: "token", isNew: false },
+  { type: "no_token" },
   { type: "opened" },
   { type: "ready" },
   { type: "verified" },
   { type: "drain" },
-  { type: "broken", forget: true },
-  { type: "wrong image" },
-  { type: "successor opened" },
-  { type: "successor ready" },
-  { type: "successor broken" },
+  { type: "pending" },
+  { type: "quiet" },
+  { type: "broken", forget: true, why: "gap" },
+  { type: "broken", forget: false, why: "silent" },
+  { type: "wrong_image" },
+  { type: "next_opened" },
+  { type: "next_ready" },
+  { type: "next_broken" },
+  { type: "give_up" },
+  { type: "diagnosed", problem: { kind: "unreachable", text: "nothing answers" } },
   ...[4001, 4002, 4008, 4029, 4401, 4404, 1006].map((code) => closed(code)),
-  ...[4001, 4401, 4404, 1006].map((code): LinkEvent => ({ type: "successor closed", code, reason: "" })),
+  ...[4001, 4401, 4404, 1006].map((code): LinkEvent => ({ type: "next_closed", code, reason: "" })),
 ];
 
 function deeds(from: Link, event: LinkEvent): [LinkState, string[]] {
   const [{ state }, effects] = step(from, event, 0.5);
-  return [state, effects.map((effect) => (effect.do === "retry" ? `retry ${effect.inMs}` : effect.do))];
+  return [state, effects.map((effect) => (effect.type === "retry" ? `retry ${effect.inMs}` : effect.type))];
 }
 
 /** How many lines there are in a state, and what each effect adds to or takes from them. */
@@ -47,12 +44,13 @@ const LINES: Record<LinkState, number> = {
   connecting: 1,
   greeting: 1,
   live: 1,
-  leaving: 1,
-  reaching: 2,
-  crossing: 2,
+  handover_waiting: 1,
+  handover_connecting: 2,
+  handover_greeting: 2,
   ending: 1,
   refused: 0,
-  left: 0,
+  unreachable: 0,
+  stopped: 0,
 };
 
 describe("the line to a gateway", () => {
@@ -61,19 +59,19 @@ describe("the line to a gateway", () => {
       for (const event of EVENTS) {
         const [next, effects] = step(at(state), event, 0.5);
         // A closed socket is gone by itself; to close it again does nothing.
-        let main = ["waiting", "asking", "refused", "left"].includes(state) ? 0 : 1;
-        let successor = LINES[state] - main;
-        if (event.type === "closed" && state !== next.state) main = 0;
-        if (event.type === "successor closed") successor = 0;
+        let present = ["waiting", "asking", "refused", "unreachable", "stopped"].includes(state) ? 0 : 1;
+        let other = LINES[state] - present;
+        if (event.type === "closed" && state !== next.state) present = 0;
+        if (event.type === "next_closed") other = 0;
         for (const effect of effects) {
-          if (effect.do === "open") main++;
-          else if (effect.do === "reach") successor++;
-          else if (effect.do === "close") main = 0;
-          else if (effect.do === "drop") successor = 0;
-          else if (effect.do === "promote") [main, successor] = [successor, 0];
+          if (effect.type === "open") present++;
+          else if (effect.type === "open_next") other++;
+          else if (effect.type === "close") present = 0;
+          else if (effect.type === "close_next") other = 0;
+          else if (effect.type === "adopt_next") [present, other] = [other, 0];
         }
         if (effects.length === 0 && next.state === state) continue;
-        expect(main + successor, `${state}, ${JSON.stringify(event)}`).toBe(LINES[next.state]);
+        expect(present + other, `${state}, ${JSON.stringify(event)}`).toBe(LINES[next.state]);
       }
     }
   });
@@ -82,34 +80,41 @@ describe("the line to a gateway", () => {
     for (const state of STATES) {
       for (const event of EVENTS) {
         const [next, effects] = step(at(state), event, 0.5);
-        const waits = effects.some((effect) => effect.do === "retry" || effect.do === "ask");
+        const waits = effects.some((effect) => effect.type === "retry" || effect.type === "ask");
         if (next.state === "waiting" && state !== "waiting")
           expect(waits, `${state}, ${JSON.stringify(event)}`).toBe(true);
       }
     }
   });
 
-  it("never comes back once it is refused or left", () => {
-    for (const state of ["refused", "left"] as const) {
+  it("never comes back once it is refused or stopped", () => {
+    for (const state of ["refused", "stopped"] as const) {
       for (const event of EVENTS) expect(deeds(at(state), event)).toEqual([state, []]);
     }
   });
 
-  it("closes whatever stands when it is left", () => {
+  it("closes every connection when it is stopped", () => {
     for (const state of STATES)
-      expect(deeds(at(state), { type: "leave" })).toEqual(["left", ["close", "drop"]]);
+      expect(deeds(at(state), { type: "stop" })).toEqual(["stopped", ["close", "close_next"]]);
   });
 
   it("never opens a second line while one stands and nothing drains", () => {
-    for (const state of ["connecting", "greeting", "live", "reaching", "crossing", "ending"] as const) {
+    for (const state of [
+      "connecting",
+      "greeting",
+      "live",
+      "handover_connecting",
+      "handover_greeting",
+      "ending",
+    ] as const) {
       expect(deeds(at(state), { type: "retry" })).toEqual([state, []]);
     }
   });
 
   it("asks again for a token that could not be had", () => {
     const asking: Link = { ...atRest(true), state: "asking" };
-    const [waiting, effects] = step(asking, { type: "no token" }, 0.5);
-    expect(effects).toEqual([{ do: "retry", inMs: 50 }]);
+    const [waiting, effects] = step(asking, { type: "no_token" }, 0.5);
+    expect(effects).toEqual([{ type: "retry", inMs: 50 }]);
     expect(deeds(waiting, { type: "retry" })).toEqual(["asking", ["ask"]]);
   });
 

@@ -39,10 +39,10 @@ class Stage {
     this.world = new FakeWorld(luck);
     const token = tokens && (() => tokens[Math.min(this.asked++, tokens.length - 1)]!);
     const listener = {
-      cut: ({ feed }: { feed: readonly (readonly [number, ...unknown[]])[] }) => this.note(feed),
+      update: ({ feed }: { feed: readonly (readonly [number, ...unknown[]])[] }) => this.note(feed),
     };
     this.client = new Connection(
-      { city, ...(view && { view }), ...(token && { token }), listener },
+      { city, ...(view && { view }), ...(token && { token }), listener, giveUpMs: null },
       this.world,
     );
     this.client.start();
@@ -67,7 +67,7 @@ class Stage {
     else if ("cut" in step) socket("cut").says(bytes(step["hex"] as string));
     else if ("close" in step) socket("close").onclose(step as unknown as { code: number; reason: string });
     else if ("wait_ms" in step) world.pass(step["wait_ms"] as number);
-    else if ("look" in step) this.client.look(step["look"] as View);
+    else if ("look" in step) this.client.requestView(step["look"] as View);
     else if (step.holds) expect(this.held()).toMatchObject(step.holds);
     else throw new Error(`no such step: ${JSON.stringify(step)}`);
   }
@@ -78,8 +78,8 @@ class Stage {
 
   private held(): object {
     const { client } = this;
-    const { picture } = client;
-    const rows = picture.drivers;
+    const { replica } = client;
+    const rows = replica.drivers;
     const row = (slot: number) => {
       const columns = [rows.lngE5, rows.latE5, rows.at, rows.heading, rows.speed, rows.status];
       return columns.map((column) => column[slot]);
@@ -87,12 +87,13 @@ class Stage {
     return {
       line: lineOf(client.state.state),
       trusted: client.trusted,
-      cursor: picture.cursor && cursorText(picture.cursor),
+      cursor: replica.cursor && cursorText(replica.cursor),
       view: client.view,
       drivers: Object.fromEntries([...rows.slots].map(([id, slot]) => [id, row(slot)])),
-      rides: Object.fromEntries([...picture.rides].map(([id, ride]) => [id, ride.state])),
-      hash: [picture.hash.a >>> 0, picture.hash.b >>> 0],
+      rides: Object.fromEntries([...replica.rides].map(([id, ride]) => [id, ride.state])),
+      hash: [replica.hash.a >>> 0, replica.hash.b >>> 0],
       feed: this.feed,
+      faults: client.faults.map(({ code }) => code),
     };
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A world without sockets and clocks: what a client does in it is noted, what happens to it is said. */
 
-import type { Surroundings } from "../../src/stream";
+import type { Platform, Problem } from "../../src/stream";
 
 export type Deed = "opens" | "closes" | { readonly says: unknown };
 
@@ -12,6 +12,7 @@ export class FakeSocket {
   onopen = () => {};
   onmessage = (_: { data: ArrayBuffer | string }) => {};
   onclose = (_: { code: number; reason: string }) => {};
+  onerror = (_: { message?: string }) => {};
 
   send(text: string) {
     this.deeds.push({ says: JSON.parse(text) });
@@ -26,8 +27,9 @@ export class FakeSocket {
   }
 }
 
-export class FakeWorld implements Surroundings {
+export class FakeWorld implements Platform {
   readonly sockets: FakeSocket[] = [];
+  diagnose?: () => Promise<Problem | null>;
   private timers: { at: number; then: () => void }[] = [];
   private now = 0;
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a batch is decided from: the input between two cuts of the log."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from taxi.bus import Damaged, Record
+from taxi.messages import AnyCommand
+from taxi.positions.columns import NO_FIXES, FixColumns
+from taxi.runtime.tracing import Trace
+from taxi.state import LOCATIONS_RECREATED
+
+__all__ = ["LOCATIONS_RECREATED", "BatchInput", "Epoch", "ReadCommand", "Skipped", "digest"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCommand:
+    """A command as read. `trace` is where it stands in its sender's trace."""
+
+    command: AnyCommand
+    append_ms: int
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Input that retention took away before it was read: offsets first … next − 1."""
+
+    topic: str
+    first: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A new epoch to begin, and why."""
+
+    epoch: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class BatchInput:
+    """The input of one batch, in offset order, and where it ends."""
+
+    commands: tuple[ReadCommand, ...] = ()
+    fixes: FixColumns = NO_FIXES
+    commands_offset: int
+    """The next command to read."""
+    locations_offset: int
+    """The next fix to read."""
+    commands_digest: str = ""
+    locations_digest: str = ""
+    heard_ms: int = 0
+    """The greatest append time of the commands read, unreadable ones included."""
+    commands_alone: bool = False
+    """No position has come for a while: commands alone move log time."""
+    behind: bool = False
+    """Commands were left unread: time limits of rides are judged as of the last one that was read."""
+    epoch: Epoch | None = None
+    skipped: tuple[Skipped, ...] = ()
+    previous_producer: int | None = None
+    """See `BatchClosed`."""
+
+
+def digest(record: Record) -> str:
+    """Names a record and its place: another record there means that the topic was made anew.
+
+    Empty for one that could not be parsed: where such a range begins depends on who reads it from where.
+    """
+    if isinstance(record, Damaged):
+        return ""
+    text = repr((record.offset, record.timestamp_ms, record.key, record.value))
+    return blake2b(text.encode(), digest_size=8).hexdigest()

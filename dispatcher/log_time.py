@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The time of a batch, from the append times of what it read. Neither input can carry it away alone."""
+
+from dataclasses import replace
+from typing import Final
+
+from msgspec import structs
+
+from dispatcher.batch_input import BatchInput, ReadCommand
+from taxi.positions.newest import NewestFixes
+
+COMMANDS_MS_MAX: Final = 5_000
+"""By how much commands can move log time past the positions, while there are any. If the latest command of a
+batch lies further ahead, none of them moves log time."""
+
+
+def log_time(before_ms: int, newest: NewestFixes, cut: BatchInput, shift_ms: int) -> int:
+    """The time of the batch that reads `cut`.
+
+    Commands count, so that an event never has an earlier time than the command it answers; but one with a
+    wrong time must not move the city. While no position comes, they alone move it. In the batch that finds
+    the clock set back they do not count, because those from before that would lie ahead by the shift.
+
+    Args:
+        before_ms: The time of the last batch.
+        newest: Includes the positions of `cut`.
+        cut: What the batch reads.
+        shift_ms: What was added to append times before this batch.
+    """
+    positions_ms = newest.heard_ms
+    is_set_back = newest.clock.shift_ms != shift_ms
+    commands_ms = cut.heard_ms + newest.clock.shift_ms if cut.heard_ms and not is_set_back else 0
+    if positions_ms and not cut.commands_alone and commands_ms > positions_ms + COMMANDS_MS_MAX:
+        commands_ms = 0  # a wrong time, or from before the clock was set back
+    return max(before_ms, positions_ms, commands_ms)
+
+
+def in_log_time(
+    commands: tuple[ReadCommand, ...], shifts_ms: tuple[int, ...], now_ms: int
+) -> tuple[ReadCommand, ...]:
+    """Commands with log times, none of which is later than the batch.
+
+    Args:
+        commands: As they were read, in order.
+        shifts_ms: What was added to append times, the newest last. A command that would lie in the future by
+            one of them was appended before the clock was set back, so the one before applies.
+        now_ms: The time of the batch.
+    """
+    if not any(shifts_ms) and all(read.append_ms <= now_ms for read in commands):
+        return commands
+    return tuple(_in_log_time(read, shifts_ms, now_ms) for read in commands)
+
+
+def _in_log_time(read: ReadCommand, shifts_ms: tuple[int, ...], now_ms: int) -> ReadCommand:
+    fitting = (shift_ms for shift_ms in reversed(shifts_ms) if read.append_ms + shift_ms <= now_ms)
+    shift_ms = next(fitting, shifts_ms[0])
+    command, append_ms = read.command, min(read.append_ms + shift_ms, now_ms)
+    if shift_ms and command.asked_ms is not None:
+        command = structs.replace(command, asked_ms=command.asked_ms + shift_ms)
+    return replace(read, command=command, append_ms=append_ms)

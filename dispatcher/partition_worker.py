@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One city in one dispatcher's hands: gather, decide, commit, and again. Ends only by an error."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Final, TypeVar
+
+from dispatcher.batch import Decided
+from dispatcher.batch_input import BatchInput
+from dispatcher.city_context import CityContext
+from dispatcher.core import decide
+from dispatcher.dead_letters import DeadLetters
+from dispatcher.events_tail import EventsTail
+from dispatcher.inputs import HELD_BACK, Inputs
+from dispatcher.metrics import count_dropped, forget, note
+from dispatcher.progress import Progress
+from dispatcher.recovery import Recovered, UntilStable, recover
+from dispatcher.settings import Settings
+from taxi import messages as m
+from taxi.bus import Claim, Offsets, Outgoing, TransactionalProducer, Write
+from taxi.messages import codec
+from taxi.positions.dropped import UNREADABLE
+from taxi.runtime.dropped import DroppedPositions
+from taxi.runtime.env import Env
+from taxi.runtime.held_back import wait_until_stable, watch
+from taxi.state import snapshots
+from taxi.topics import EVENTS, LOCATIONS, SNAPSHOTS
+
+EARLY_S: Final = 0.1
+"""Batches are at least this far apart, however urgent."""
+SLOW_S: Final = 5.0
+"""Deciding a batch takes a small part of a second. A process in which it takes longer is not ready."""
+
+T = TypeVar("T")
+
+
+class PartitionWorker:
+    """A recovered city, its inputs and its producer."""
+
+    def __init__(
+        self,
+        env: Env[Settings],
+        city_context: CityContext,
+        producer: TransactionalProducer,
+        found: Recovered,
+        inputs: Inputs,
+        letters: DeadLetters,
+        progress: Progress,
+        dropped: DroppedPositions,
+        tail: EventsTail,
+    ) -> None:
+        self._env = env
+        self._partition, self._roads, self._decision_config = city_context
+        self._producer = producer
+        self._city = found.city
+        self._newest = found.newest
+        self._epoch = found.epoch
+        self._skipped = found.skipped
+        self._previous_producer = found.previous_producer
+        self._inputs = inputs
+        self._letters = letters
+        self._progress = progress
+        self._dropped = dropped
+        self._tail = tail
+        self._newest.dropped.take()  # what recovery read is history
+        self._snapshot_offset: int | None = None
+        """A snapshot of the state at hand is due, and this is the offset after its batch."""
+        self._snapshot_minute = found.city.now_ms // snapshots.MINUTE_MS
+        self._snapshot_error: snapshots.SnapshotTooLargeError | None = None
+        """Why the last snapshot was not written."""
+
+    async def run(self) -> None:
+        """Batch after batch. Raises Fenced, Unknown and what the readers raise; then the state is void."""
+        loop = asyncio.get_running_loop()
+        interval_s = self._env.settings.batch_interval_ms / 1000
+        due_s = loop.time()  # the first batch at once: it says that the city is back
+        while True:
+            early_s = loop.time() + EARLY_S
+            is_due = await self._inputs.gather(max(due_s, early_s), early_s)
+            closed_s = loop.time()
+            if is_due:
+                due_s = max(due_s, closed_s - interval_s) + interval_s
+            if self._inputs.locations_behind and is_due:
+                due_s = closed_s  # more positions are waiting than a batch takes
+            await self._close_batch()
+            self._progress.look(self._inputs.commands_behind, self._inputs.locations_behind, loop.time())
+            self._dropped.look(loop.time(), self._newest.dropped.take())
+            self._env.metrics.observe("dispatcher_batch_seconds", loop.time() - closed_s)
+
+    async def _close_batch(self) -> None:
+        cut = self._inputs.take_batch_input(
+            epoch=self._epoch, skipped=self._skipped, previous_producer=self._previous_producer
+        )
+        await self._put_aside()
+        if self._moves(cut):
+            await self.commit(cut)
+        self._env.health.ready()
+
+    def _moves(self, cut: BatchInput) -> bool:
+        """Whether the cut goes past the last batch: if nothing at all was read, nothing can have changed."""
+        city = self._city
+        return (
+            cut.epoch is not None
+            or cut.previous_producer is not None
+            or bool(cut.skipped)
+            or (cut.commands_offset, cut.locations_offset) != (city.commands_offset, city.locations_offset)
+            or not self._decision_config.is_active(city.policy)
+        )
+
+    async def commit(self, cut: BatchInput) -> None:
+        """Decide the next batch from its input, and write it in one transaction."""
+        self._put_the_snapshot_off()
+        decided, writes = await self._off_the_loop(partial(self._decide, cut))
+        offsets = await self._producer.transact(writes)
+        if self._snapshot_offset is not None:
+            self._report_snapshot()
+        self._epoch, self._skipped, self._snapshot_offset = None, (), None
+        self._previous_producer = None
+        note(self._env, self._city, decided)
+        self._plan_snapshot(offsets[len(decided) - 1] + 1)
+
+    def _decide(self, cut: BatchInput) -> tuple[list[Decided], list[Write]]:
+        """The next batch, and what is written with it. May run in a thread: nothing else uses the state."""
+        parts: list[Outgoing] = []
+        if self._snapshot_offset is not None:
+            try:
+                parts = snapshots.pack(self._city, self._newest, self._snapshot_offset)
+                self._snapshot_error = None
+            except snapshots.SnapshotTooLargeError as error:
+                self._snapshot_error = error
+        decided = decide(self._city, self._newest, cut, self._roads, self._decision_config)
+        writes = [Write(EVENTS, self._partition, record_of(one, self._city.city)) for one in decided]
+        writes += [Write(SNAPSHOTS, self._partition, part) for part in parts]
+        return decided, writes
+
+    async def _off_the_loop(self, work: Callable[[], T]) -> T:
+        """Heartbeats and requests go on meanwhile, so that a batch that takes long costs no session."""
+        city, faults = self._roads.city.name, self._env.faults
+        text = f"deciding a batch of {city} has taken more than {SLOW_S:.0f} s: is this machine overloaded?"
+        warn = partial(faults.report, "deciding_slow", text, blocks=True, about=city)
+        watch = asyncio.get_running_loop().call_later(SLOW_S, warn)
+        try:
+            return await self._env.offload(work)
+        finally:
+            watch.cancel()
+            faults.clear("deciding_slow", about=city)
+
+    def _put_the_snapshot_off(self) -> None:
+        """Until the tail has read what it covers: no recovery looks there again for what needs a letter."""
+        if self._snapshot_offset is not None and self._tail.position < self._snapshot_offset:
+            self._snapshot_offset = None
+            self._snapshot_minute = -1
+
+    def _plan_snapshot(self, events_offset: int) -> None:
+        """Once a minute, the state as it is committed now; it goes out with the next batch."""
+        minute = self._city.now_ms // snapshots.MINUTE_MS
+        if minute > self._snapshot_minute or self._tail.wants_snapshot:
+            self._tail.wants_snapshot = False
+            self._snapshot_minute = minute
+            self._snapshot_offset = events_offset
+
+    def _report_snapshot(self) -> None:
+        city, faults = self._roads.city.name, self._env.faults
+        if self._snapshot_error is None:
+            faults.clear("snapshot_too_large", about=city)
+            return
+        text = (
+            f"the state of {city} is too large for a snapshot ({self._snapshot_error}). Whoever starts must "
+            "read the log since the last one, and cannot start after retention has deleted a part of that"
+        )
+        faults.report("snapshot_too_large", text, about=city)
+
+    async def _put_aside(self) -> None:
+        unreadable = self._inputs.take_unreadable()
+        await self._letters.send(unreadable)
+        for error in unreadable:
+            if error.topic == LOCATIONS:
+                self._newest.dropped.arrived += 1
+                self._newest.dropped.add(UNREADABLE, 1)
+            self._env.metrics.count("dispatcher_dead_letters_total", topic=error.topic)
+        if unreadable:
+            first = unreadable[0]
+            self._env.log.warning(
+                "put dead letters aside", count=len(unreadable), first=str(first), topic=first.topic
+            )
+
+
+def record_of(one: Decided, city: str) -> Outgoing:
+    """A decided event as it goes onto the log."""
+    key = subject(one.event) or city
+    return Outgoing(key.encode(), codec.encode(one.event), one.trace.headers())
+
+
+def subject(event: m.Event) -> str:
+    """The ride or driver that an event is about: its key. Empty: the city."""
+    named = getattr(event, "ride", None) or getattr(event, "driver", None) or getattr(event, "subject", "")
+    return str(named)
+
+
+def stable_end_waiter(env: Env[Settings], city_context: CityContext) -> UntilStable:
+    """What recovery waits with. Facts behind an open transaction must be read before any is decided."""
+
+    async def wait(topic: str) -> Offsets:
+        return await wait_until_stable(
+            env,
+            topic,
+            city_context.partition,
+            code=HELD_BACK[topic],
+            waiting=f"The dispatcher decides nothing for {city_context.city} until all of it can be read",
+            about=city_context.city,
+        )
+
+    return wait
+
+
+async def run_city(env: Env[Settings], claim: Claim, city_context: CityContext) -> None:
+    """Take a city over: fence the predecessor first, then read, then decide until an error ends it.
+
+    Raises Fenced also where the claim is no more: whoever slept between its assignment and here must not
+    fence the one who has the city now.
+    """
+    partition = city_context.partition
+    async with AsyncExitStack() as stack:
+        producer = await env.bus.transactional_producer(f"taxi.dispatcher.{partition}", claim)
+        stack.push_async_callback(producer.close)
+        stack.callback(forget, env, city_context.city)
+        until_stable = stable_end_waiter(env, city_context)
+        found = await recover(env.bus, partition, env.new_id, until_stable, producer.producer_id)
+        env.log.info(
+            "city recovered",
+            city=city_context.city,
+            batch=found.city.batch,
+            drivers=len(found.city.drivers),
+            epoch=found.epoch.reason if found.epoch is not None else "goes on",
+        )
+        inputs = await Inputs.open(env.bus, partition, found)
+        stack.push_async_callback(inputs.close)
+        stack.callback(
+            asyncio.create_task(watch(*inputs.held_back(env, partition, city_context.city))).cancel
+        )
+        letters = DeadLetters(env.bus, partition, env.settings.name or "dispatcher")
+        stack.push_async_callback(letters.close)
+        letters_of_events = DeadLetters(env.bus, partition, env.settings.name or "dispatcher")
+        stack.push_async_callback(letters_of_events.close)
+        progress = Progress(env, city_context.city)
+        stack.callback(progress.forget)
+        dropped = DroppedPositions(env, partial(count_dropped, env, city_context.city), city_context.city)
+        stack.callback(dropped.forget)
+        tail = EventsTail(
+            env, city_context.city, partition, producer.producer_id, letters_of_events, found.events_offset
+        )
+        worker = PartitionWorker(env, city_context, producer, found, inputs, letters, progress, dropped, tail)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(tail.run())
+            tasks.create_task(worker.run())

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens and rate limits, for HTTP and the stream alike."""

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HTTP application: routes, checks of requests, and problem documents for errors."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.access.tokens import Role
+from gateway.http.guard import CANCELS, RIDES, Guard
+from gateway.http.problems import HttpProblem, forbidden
+from gateway.http.ride_service import BODY_BYTES_MAX, RideService
+from gateway.stream.transport import SOCKET_PATH
+from taxi import __version__
+from taxi.runtime.checks import is_loopback
+from taxi.runtime.http import NO_CONTENT_POLICY, SAFE_HEADERS
+from taxi.runtime.origins import parse_origin, parse_place
+from web.page import HEADERS as PAGE_HEADERS
+
+_ANSWER_FIRST_S: Final = 0.1
+"""A gateway that kills itself sends its answer first."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What the application serves."""
+
+    ride_service: RideService
+    guard: Guard
+    pid: int
+    """This process's id, for the kill button."""
+    parts_dir: Path | None
+    """The data directory of a local demo, which enables the kill button; None otherwise."""
+    beside: Sequence[BaseRoute]
+    """Further routes: those of the page and of the admin port."""
+
+
+def build(site: Site) -> Starlette:
+    """Build the ASGI application."""
+    routes: list[BaseRoute] = [
+        Route("/api/status", _status(site)),
+        Route("/api/rides", _request_ride(site), methods=["POST"]),
+        _by_method("/api/rides/{ride}", GET=_ride(site), DELETE=_cancel_ride(site)),
+        Route("/openapi.json", _openapi),
+        Route(SOCKET_PATH, _no_handshake),
+    ]
+    if site.parts_dir is not None:
+        routes.append(Route("/api/parts", _parts(site, site.parts_dir)))
+        routes.append(Route("/api/parts/{name}/kill", _kill(site, site.parts_dir), methods=["POST"]))
+    app = Starlette(
+        routes=[*routes, *(_guarded(route, site.guard) for route in site.beside)],
+        middleware=[Middleware(SafeHeaders)],
+        exception_handlers={
+            HttpProblem: _problem,
+            HTTPException: _http_problem,
+            ClientDisconnect: _gone,
+            Exception: _bug,
+        },
+    )
+    # A redirect would go to the host in the Host header.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _by_method(path: str, **endpoints: Endpoint) -> Route:
+    """One route for all methods of a path, so that a 405 lists them (RFC 9110, 15.5.6)."""
+
+    async def endpoint(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await endpoints[method](request)
+
+    return Route(path, endpoint, methods=list(endpoints))
+
+
+# --- endpoints -----------------------------------------------------------------------------------------
+
+
+def _status(site: Site) -> Endpoint:
+    async def status(request: Request) -> Response:
+        site.guard.check(request, Role.VIEWER)
+        body = site.ride_service.status()
+        body["gateway"]["pid"] = site.pid
+        body["version"] = __version__
+        if site.parts_dir is not None:
+            from gateway.http import parts  # noqa: PLC0415 - a gateway starts without it
+
+            body["parts"] = [part.name for part in parts.read_parts(site.parts_dir)]
+        return JSONResponse(body)
+
+    return status
+
+
+def _request_ride(site: Site) -> Endpoint:
+    async def request_ride(request: Request) -> Response:
+        site.guard.check(request, Role.RIDER)
+        site.guard.check_rate(request, RIDES)
+        media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise HttpProblem(415, "Unsupported Media Type", "the body is application/json")
+        answer = await site.ride_service.request_ride(await _body(request), request.headers)
+        return JSONResponse(answer, 202, {"Location": answer["status"]})
+
+    return request_ride
+
+
+def _cancel_ride(site: Site) -> Endpoint:
+    async def cancel_ride(request: Request) -> Response:
+        site.guard.check(request, Role.RIDER)
+        site.guard.check_rate(request, CANCELS)
+        return JSONResponse(
+            await site.ride_service.cancel_ride(request.path_params["ride"], request.headers), 202
+        )
+
+    return cancel_ride
+
+
+def _ride(site: Site) -> Endpoint:
+    async def ride(request: Request) -> Response:
+        site.guard.check(request, Role.VIEWER)
+        return JSONResponse(site.ride_service.ride(request.path_params["ride"]))
+
+    return ride
+
+
+async def _no_handshake(_: Request) -> Response:
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    raise HTTPException(426, headers=headers)
+
+
+async def _openapi(_: Request) -> Response:
+    from gateway.http import openapi  # noqa: PLC0415 - a gateway starts without it
+
+    return Response(openapi.encoded(), media_type="application/json")
+
+
+def _parts(site: Site, folder: Path) -> Endpoint:
+    async def all_parts(request: Request) -> Response:
+        from gateway.http import parts  # noqa: PLC0415 - as above
+
+        site.guard.check(request, Role.VIEWER)
+        return JSONResponse({"parts": [parts.shown(part) for part in parts.read_parts(folder)]})
+
+    return all_parts
+
+
+def _kill(site: Site, folder: Path) -> Endpoint:
+    async def kill(request: Request) -> Response:
+        from gateway.http import parts  # noqa: PLC0415 - as above
+
+        site.guard.check(request, Role.OPERATOR)
+        _check_local(request)
+        part = parts.find_running(folder, request.path_params["name"])
+
+        async def after_the_answer() -> None:
+            await asyncio.sleep(_ANSWER_FIRST_S)
+            part.kill()
+
+        answer = {"part": part.name, "pid": part.pid}
+        return JSONResponse(answer, 202, background=BackgroundTask(after_the_answer))
+
+    return kill
+
+
+def _guarded(route: BaseRoute, guard: Guard) -> BaseRoute:
+    """Require the role OPERATOR for /metrics on this port; other routes are returned unchanged."""
+    if not isinstance(route, Route) or route.path != "/metrics":
+        return route
+    inner = route.endpoint
+
+    async def metrics(request: Request) -> Response:
+        guard.check(request, Role.OPERATOR)
+        answer: Response = await inner(request)
+        return answer
+
+    return Route(route.path, metrics)
+
+
+# --- what a request may look like ----------------------------------------------------------------------
+
+
+async def _body(request: Request) -> bytes:
+    """Read the body. Raises Problem if it is larger than BODY_BYTES_MAX."""
+    too_large = HttpProblem(413, "Content Too Large", f"at most {BODY_BYTES_MAX} bytes")
+    told = request.headers.get("content-length", "0")
+    if not told.isdigit() or int(told) > BODY_BYTES_MAX:
+        raise too_large
+    body = b""
+    async with aclosing(request.stream()) as stream:
+        async for chunk in stream:
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                raise too_large
+    return body
+
+
+def _check_local(request: Request) -> None:
+    """Raise Problem unless the request is from this machine's own page.
+
+    A page of another site is refused even if its name resolves to this machine (DNS rebinding).
+    """
+    if request.client is None or not is_loopback(request.client.host):
+        raise forbidden("only from the machine itself")
+    origin = request.headers.get("origin")
+    try:
+        place = parse_place(request.headers.get("host", ""))
+        is_own = origin is None or parse_origin(origin).is_at(place)
+    except ValueError as error:
+        raise forbidden(str(error)) from None
+    if not is_loopback(place.host):
+        raise forbidden("only under a local name")
+    if not is_own:
+        raise forbidden("only from the page itself")
+
+
+class SafeHeaders:
+    """ASGI middleware that adds security headers to every answer, unless the route has set them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+                is_file = path.startswith(("/static/", "/cities/")) and message["status"] < 400
+                is_script = is_file and path.startswith("/static/")
+                policy = PAGE_HEADERS["Content-Security-Policy"] if is_script else NO_CONTENT_POLICY
+                headers.setdefault("Content-Security-Policy", policy)
+                if not is_file:
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
+
+
+# --- problem documents ---------------------------------------------------------------------------------
+
+
+class _ProblemResponse(JSONResponse):
+    media_type = "application/problem+json"
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HttpProblem)
+    return _ProblemResponse(error.document(), error.status, error.headers())
+
+
+async def _http_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = HttpProblem(error.status_code, error.detail, _DETAILS.get(error.status_code, error.detail))
+    return _ProblemResponse(problem.document(), error.status_code, dict(error.headers or {}))
+
+
+_DETAILS: Final[dict[int, str]] = {
+    404: "nothing is served here",
+    405: "not with this method",
+    426: "a WebSocket is served here: ask for it by its handshake",
+}
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """The client disconnected before its request was complete. This answer is not sent."""
+    return Response(status_code=400)
+
+
+async def _bug(_: Request, __: Exception) -> Response:
+    """The answer to an unexpected exception, which is only logged and not sent."""
+    problem = HttpProblem(500, "Internal Server Error", "this is a bug of the gateway; its log says more")
+    # Starlette calls this handler outside of all middleware, so the headers are set here.
+    safe = {**SAFE_HEADERS, "Content-Security-Policy": NO_CONTENT_POLICY, "Cache-Control": "no-store"}
+    return _ProblemResponse(problem.document(), 500, safe)
+
+
+def paths(app: Starlette) -> dict[str, set[str]]:
+    """Path → methods of all routes under `/api`, for a test of the OpenAPI description."""
+    found: dict[str, set[str]] = {}
+    for route in app.routes:
+        if isinstance(route, Route) and route.path.startswith("/api"):
+            found.setdefault(route.path, set()).update((route.methods or set()) - {"HEAD"})
+    return found

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The description of the HTTP API (OpenAPI 3.1). docs/openapi.json is generated from it."""
+
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from gateway.http.ride_service import RideRequest
+from taxi import __version__
+from taxi.messages import RideOffered, RideReassigned
+from taxi.messages.states import DriverStatus, RideState
+
+_SCHEMAS: Final = "#/components/schemas"
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_PLACE: Final = {
+    "type": "array",
+    "description": "Longitude and latitude in degrees, WGS 84.",
+    "prefixItems": [{"type": "number"}, {"type": "number"}],
+    "minItems": 2,
+    "maxItems": 2,
+}
+_WHY: Final = {
+    "description": "The last offer or order as it stands on the log (a field at its default is left out)."
+    " Null before there is one, and where this gateway began to read after it.",
+    "oneOf": [
+        *({"$ref": f"{_SCHEMAS}/{name}"} for name in ("RideOffered", "RideReassigned")),
+        {"type": "null"},
+    ],
+}
+_ANY: Final = {
+    400: "The request can't be read, or it does not name one host.",
+    401: "A token is needed, or this one does not count (only where the gateway asks for tokens).",
+    403: "The token does not allow this, or the host is not one of this machine.",
+}
+
+
+def document() -> dict[str, Any]:
+    """Build the OpenAPI document."""
+    structs = [RideRequest, RideOffered, RideReassigned]
+    _, told = msgspec.json.schema_components(structs, ref_template=f"{_SCHEMAS}/{{name}}")
+    told = msgspec.json.decode(msgspec.json.encode(told))  # defaults are tuples there, and arrays in JSON
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "taxistream gateway",
+            "version": __version__,
+            "summary": "Rides and status of a live taxi city.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": _paths(),
+        "components": {
+            "schemas": told | _schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+@cache
+def encoded() -> bytes:
+    """The OpenAPI document as JSON, cached, because building it takes a millisecond."""
+    return msgspec.json.encode(document())
+
+
+def _paths() -> dict[str, Any]:
+    return {
+        "/api/status": {
+            "get": _operation(
+                "getStatus", "Counts at the last cut.", "Status", {503: "Still reading the log."}
+            )
+        },
+        "/api/rides": {
+            "post": _operation(
+                "requestRide",
+                "Ask for a ride from here to there. The same id again is the same request again.",
+                "Accepted",
+                {
+                    400: "The body is no JSON, or the request can't be read, or it does not name one host.",
+                    413: "The body is larger than 16 KiB.",
+                    415: "The body is not application/json.",
+                    429: "Too many from this address: after so many seconds again.",
+                    422: "A place outside the city, or of the wrong type.",
+                    503: "The log does not answer: send the same request again.",
+                },
+                status=202,
+            )
+            | {"requestBody": {"required": True, "content": _json("RideRequest")}}
+        },
+        "/api/rides/{ride}": {
+            "parameters": [_parameter("ride", "^[A-Za-z0-9_-]{1,40}$")],
+            "get": _operation(
+                "getRide", "Where a ride stands.", "Ride", {404: "Unknown, not yet known, or long ended."}
+            ),
+            "delete": _operation(
+                "cancelRide",
+                "Ask for its cancellation.",
+                "Accepted",
+                {
+                    404: "No such id.",
+                    409: "It has ended.",
+                    429: "Too many from this address: after so many seconds again.",
+                    503: "The log does not answer.",
+                },
+                status=202,
+            ),
+        },
+        "/api/parts": {
+            "get": _operation("getParts", "The processes of a local demo (only there).", "Parts", {})
+        },
+        "/api/parts/{name}/kill": {
+            "parameters": [_parameter("name", "^[a-z0-9-]+$")],
+            "post": _operation(
+                "killPart",
+                "Kill a process of a local demo with SIGKILL (only there, only from its own page).",
+                "Killed",
+                {
+                    403: "From elsewhere, or the token does not allow it.",
+                    404: "No such part.",
+                    409: "It is not running just now.",
+                },
+                status=202,
+            ),
+        },
+    }
+
+
+def _operation(
+    name: str, summary: str, answer: str, problems: dict[int, str], *, status: int = 200
+) -> dict[str, Any]:
+    responses: dict[str, Any] = {str(status): {"description": summary, "content": _json(answer)}}
+    for code, why in sorted((_ANY | problems).items()):
+        problem = {"application/problem+json": {"schema": {"$ref": f"{_SCHEMAS}/Problem"}}}
+        responses[str(code)] = {"description": why, "content": problem}
+    security: list[dict[str, list[str]]] = [{}, {"token": []}]
+    return {"operationId": name, "summary": summary, "responses": responses, "security": security}
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"{_SCHEMAS}/{schema}"}}}
+
+
+def _parameter(name: str, pattern: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": pattern}}
+
+
+def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": required | (optional or {}),
+        "required": list(required),
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    text, number = {"type": "string"}, {"type": "integer"}
+    drivers = ["total", *(status.name.lower() for status in DriverStatus)]
+    rides = ["waiting", "active", "completed", "cancelled", "no_show", "expired"]
+    part = _object({"name": text, "pid": number, "state": text, "restarts": _COUNT})
+    times = {
+        name: {"type": "integer", "description": "Log time, epoch milliseconds."}
+        for name in ("requested_ms", "assigned_ms", "arrived_ms", "started_ms", "ended_ms")
+    }
+    return {
+        "Status": _object(
+            {
+                "city": text,
+                "gateway": _object({"id": text, "pid": number}),
+                "cursor": _object({"epoch": text, "loc": _COUNT, "ev": _COUNT}),
+                "at_ms": number,
+                "drivers": _object(dict.fromkeys(drivers, _COUNT)),
+                "rides": _object(dict.fromkeys(rides, _COUNT)),
+                "version": text,
+            },
+            {"parts": {"type": "array", "items": text}},
+        ),
+        "Accepted": _object({"ride": text, "status": text}),
+        "Ride": _object(
+            {
+                "ride": text,
+                "state": {"enum": [state.name for state in RideState]},
+                "attempt": _COUNT,
+                "driver": {"type": ["integer", "null"]},
+                "eta_s": {"type": ["integer", "null"]},
+                "pickup": _PLACE,
+                "dropoff": _PLACE,
+                "reason": {"type": ["string", "null"]},
+                "why": _WHY,
+                "fare_cents": {"type": ["integer", "null"], "description": "Of a completed ride."},
+            },
+            times,
+        ),
+        "Parts": _object({"parts": {"type": "array", "items": part}}),
+        "Killed": _object({"part": text, "pid": number}),
+        "Problem": _object({"type": text, "title": text, "status": number, "detail": text}),
+    }

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends cuts to all clients: to live clients through the fan-out, to pending clients when they can resume."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from gateway.stream.delta_source import DeltaSource
+from gateway.stream.fanout import Client, Fanout, Frames, Tally
+from gateway.stream.health import PENDING, StreamHealth
+from gateway.stream.messages import SessionRefusal, encode_message
+from gateway.stream.session import LogEnds, Serve, SessionPhase, Wish, judge
+from gateway.stream.terms import Terms
+from taxi.runtime.env import Env
+from taxi.runtime.faults import Fault
+
+BEAT_MS: Final = 1_000
+CloseSession: TypeAlias = Callable[[Client, SessionRefusal], None]
+"""Ends a client's session. It calls `Publisher.remove` before it returns."""
+
+
+class Publisher:
+    """Publishes the cuts of one source.
+
+    Invariants, between two awaits:
+
+    - A client between `add` and `remove` is either pending (in `_pending`) or live (in the fan-out). Its
+      `session.phase` says the same.
+    - The source is at a closed cut. All clients in sync have been sent the cut of the last `publish`.
+    - `remove` forgets a client completely: nothing is sent to it afterwards.
+
+    Args:
+        env: The service's environment.
+        terms: The settings.
+        close: Ends a session that is overdue.
+    """
+
+    def __init__(self, env: Env[Any], terms: Terms, close: CloseSession) -> None:
+        self._env = env
+        self._terms = terms
+        self._close = close
+        self._frames: Frames | None = None
+        self._fanout = Fanout()
+        self._pending: dict[Client, None] = {}
+        self._health = StreamHealth()
+
+    @property
+    def source(self) -> DeltaSource | None:
+        """The source of updates; None before the first `show`."""
+        return None if self._frames is None else self._frames.source
+
+    # --- cuts -------------------------------------------------------------------------------------
+
+    def show(self, source: DeltaSource, *, stale: bool) -> None:
+        """Use the current cut of `source` for all further updates. Call it after each cut.
+
+        `stale` marks these updates: the gateway's input is old.
+        """
+        self._frames = Frames(source, stale=stale, metrics=self._env.metrics, now_s=self._now_s)
+
+    def make_all_pending(self, ends: LogEnds) -> None:
+        """Make all live clients pending, because the source was rebuilt. They resume at the next cut.
+
+        `ends` are the ends of both logs after the rebuild.
+        """
+        now_s = self._now_s()
+        for client in list(self._fanout.everyone()):
+            self._fanout.leave(client)
+            client.session.make_pending(now_s, ends)
+            self._pending[client] = None
+
+    def publish(self, *, beat: bool) -> None:
+        """Send the last cut to all clients that have not got it; with `beat` to all clients.
+
+        It also sends `health` and `pending` messages and closes sessions that are overdue. Does nothing
+        before the first `show`.
+        """
+        if self._frames is None:
+            return
+        now_s = self._now_s()
+        self._health.send_owed()
+        tally = self._fanout.send_to_groups(self._frames, now_s, beat=beat)
+        if tally.frames:
+            self._env.metrics.observe("gateway_write_seconds", self._now_s() - now_s)
+        for client in list(self._fanout.apart):
+            self.catch_up(client, self._frames, now_s, tally)
+        for client in list(self._pending):
+            self.try_to_serve(client)
+            self._end_if_overdue(client, now_s)
+            self.send_pending(client)
+        self._count(tally)
+
+    def catch_up(self, client: Client, frames: Frames, now_s: float, tally: Tally) -> None:
+        """Send an update from the client's cursor to its requested viewport, if it has read the last one."""
+        session, source = client.session, frames.source
+        if client.connection.backlog():
+            session.blocked(now_s)
+            tally.skipped += 1
+            self._end_if_overdue(client, now_s)
+            return
+        since = session.cursor
+        assert since is not None
+        assert source.cursor is not None
+        if not source.serves(since):
+            self._send_ready(client, frames, Serve(None, "overflow"))
+            return
+        tally.bytes += self._send_from(client, frames, Serve(since))
+        tally.frames += 1
+
+    def _send_from(self, client: Client, frames: Frames, serve: Serve, *before: str) -> int:
+        """Send the texts in `before` and an update to the last cut, after which the client is in sync.
+
+        Returns:
+            The bytes of the update as sent.
+        """
+        session, cursor = client.session, frames.source.cursor
+        assert cursor is not None
+        wish = session.wish or Wish(session.area, 0)
+        wire = frames.since(serve.since, session.area, wish.area, wish.generation).wire(
+            client.connection.form, 1
+        )
+        client.connection.send_before(before, wire)
+        session.sent(cursor, wish.area)
+        self._fanout.join(client)
+        return len(wire)
+
+    def _count(self, tally: Tally) -> None:
+        metrics = self._env.metrics
+        if tally.frames:
+            metrics.count("gateway_frames_total", tally.frames)
+            metrics.count("gateway_bytes_total", tally.bytes)
+        if tally.skipped:
+            metrics.count("gateway_skipped_total", tally.skipped)
+        waiting = sum(client.connection.backlog() for client in self._fanout.apart)
+        metrics.gauge("gateway_backlog_bytes", waiting)
+
+    # --- health -----------------------------------------------------------------------------------
+
+    def tell_health(self, faults: Sequence[Fault], now_s: float, clients: Iterable[Client]) -> None:
+        """Set the faults to send: to `clients` now if they have changed, and to others after `ready`."""
+        if self._health.change(faults, now_s):
+            self._health.owe(client for client in clients if client.session.was_ready)
+
+    @property
+    def health_owed(self) -> int:
+        """How many clients have not been sent the last `health` message, because they read slowly."""
+        return self._health.owed
+
+    # --- one client -------------------------------------------------------------------------------
+
+    def add(self, client: Client) -> None:
+        """Take a client whose `hello` was accepted: it is pending until `resume` serves it."""
+        self._pending[client] = None
+
+    def remove(self, client: Client) -> None:
+        """Forget a client. May be called twice, and for a client that was not added."""
+        self._fanout.leave(client)
+        self._pending.pop(client, None)
+        self._health.forget(client)
+
+    def send_pending(self, client: Client) -> None:
+        """Send `pending` to a pending client once a second, so that it does not time out."""
+        if not client.connection.backlog() and client.session.is_pending_notice_due(self._now_s()):
+            client.connection.send(PENDING)
+
+    def request_view(self, client: Client, wish: Wish) -> None:
+        """Send the rows of another viewport with the next cut."""
+        client.session.want(wish)
+        if client.session.phase is SessionPhase.LIVE:
+            self._fanout.set_apart(client)
+
+    def reset(self, client: Client, reason: str) -> None:
+        """Make a live client pending; the next update is an image. Sets `session.cursor` to what was sent."""
+        self._fanout.leave(client)
+        client.session.begin_anew(reason, self._now_s())
+        self._pending[client] = None
+
+    def try_to_serve(self, client: Client) -> None:
+        """Serve a pending client if the source has reached its cursor or it needs a reset."""
+        frames, session = self._frames, client.session
+        if frames is None or frames.source.cursor is None:
+            return
+        if session.reset is not None:
+            if not client.connection.backlog():
+                self._send_ready(client, frames, Serve(None, session.reset))
+            return
+        if session.cursor is not None and frames.source.awaits(session.cursor):
+            return
+        in_window = session.cursor is not None and frames.source.serves(session.cursor)
+        verdict = judge(session.cursor, frames.source.cursor, in_window=in_window, ends=session.ends)
+        if verdict is not None:
+            self._send_ready(client, frames, verdict)
+
+    def _send_ready(self, client: Client, frames: Frames, verdict: Serve) -> None:
+        """Make a client live: send `reset` if needed, `ready`, `health` if there are faults, an update."""
+        session, cursor = client.session, frames.source.cursor
+        assert cursor is not None
+        if session.phase is SessionPhase.PENDING:
+            session.live(self._now_s())
+        self._pending.pop(client, None)
+        reason = {} if verdict.reset is None else {"reason": verdict.reset}
+        words = []
+        if reason:
+            words.append(encode_message(type="reset", **reason))
+            self._env.metrics.count("gateway_resets_total", reason=str(verdict.reset))
+        mode = "image" if verdict.since is None else "resume"
+        ready = {
+            "session": session.id,
+            "gateway": self._terms.gateway,
+            "mode": mode,
+            **reason,
+            "epoch": cursor.epoch,
+            **frames.source.hello(),
+            "cut_interval_ms": self._terms.cut_interval_ms,
+            "beat_interval_ms": BEAT_MS,
+        }
+        words.append(encode_message(type="ready", v=1, **ready))
+        self._health.forget(client)  # it is sent with `ready`
+        if self._health.faults:
+            words.append(self._health.message)
+        size = self._send_from(client, frames, verdict, *words)
+        metrics = self._env.metrics
+        metrics.count("gateway_sessions_total", how=verdict.reset or mode)
+        metrics.count("gateway_frames_total")
+        metrics.count("gateway_bytes_total", size)
+
+    def _end_if_overdue(self, client: Client, now_s: float) -> None:
+        refusal = client.session.overdue(now_s)
+        if refusal is not None:
+            self._close(client, refusal)
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`taxi ps|kill|status`: inspect a running demo, and kill a part of it."""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from taxi.runtime.machine_errors import WRONG_USE, LocalError
+from taxistream.cli.output import DATA_DIR, DataDirOption, JsonOption, console, print_json
+
+if TYPE_CHECKING:
+    from taxi.runtime.parts import Part
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(ps)
+    app.command()(kill)
+    app.command()(status)
+
+
+def ps(data_dir: DataDirOption = DATA_DIR, as_json: JsonOption = False) -> None:
+    """List the demo's parts: name, pid, port, state, restarts."""
+    from taxi.runtime import parts  # noqa: PLC0415 - `taxi --help` does without
+
+    found = parts.look(data_dir)
+    if as_json:
+        print_json([_row(part) for part in found])
+    elif found:
+        _show(found)
+    for fault in parts.faults(data_dir):
+        console(stderr=True).print(fault.text, style="red")
+    if not found:
+        console(stderr=True).print(f"No demo runs in {data_dir}. Start one with `taxi demo`.")
+
+
+def kill(
+    name: Annotated[str, typer.Argument(help="A name from `taxi ps`.")],
+    data_dir: DataDirOption = DATA_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Kill one part with SIGKILL, as a crash would. The demo starts it again."""
+    from taxi.runtime import parts  # noqa: PLC0415 - `taxi --help` does without
+
+    part = parts.kill(data_dir, name)
+    if as_json:
+        print_json({"name": part.name, "pid": part.pid})
+    console(stderr=True).print(f"Killed {part.name} (pid {part.pid}).")
+
+
+def status(data_dir: DataDirOption = DATA_DIR, as_json: JsonOption = False) -> None:
+    """Show what the city is doing, as a gateway of the demo sees it."""
+    answer = _fetch_status(data_dir)
+    if as_json:
+        print_json(answer)
+        return
+    out = console()
+    for heading, value in answer.items():
+        pairs = value.items() if isinstance(value, dict) else [("", value)]
+        out.print(f"{heading:<10} " + "  ".join(f"{name} {figure}".strip() for name, figure in pairs))
+
+
+def _fetch_status(data_dir: Path) -> dict[str, Any]:
+    from taxi.runtime import parts  # noqa: PLC0415 - `taxi --help` does without
+
+    known = parts.read(data_dir)
+    if known is None or not known.demo.url:
+        raise LocalError(f"No demo runs in {data_dir}.", do="Start one with `taxi demo`.", code=WRONG_USE)
+    url = f"{known.demo.url}/api/status"
+    token = os.environ.get("TAXI_TOKEN")
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310
+    # HTTP_PROXY is for other machines.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(request, timeout=5) as answer:
+            status: dict[str, Any] = json.load(answer)
+            return status
+    except urllib.error.HTTPError as error:
+        do = "Set TAXI_TOKEN; `taxi token` issues one." if error.code == 401 else "`taxi ps` shows its parts."
+        raise LocalError(f"{url} answers {error.code} {error.reason}.", do=do) from error
+    except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise LocalError(
+            f"{url} does not answer: {reason}.", do="`taxi ps` shows the state of its parts."
+        ) from error
+
+
+def _row(part: "Part") -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "pid": part.pid or None,
+        "port": part.port,
+        "state": part.state,
+        "restarts": part.restarts,
+        "admin_port": part.admin_port,
+        "reason": part.reason,
+    }
+
+
+def _show(found: "list[Part]") -> None:
+    from rich.table import Table  # noqa: PLC0415 - `taxi --help` does without
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("NAME", "PID", "PORT", "STATE", "RESTARTS", "REASON"):
+        if heading != "REASON" or any(part.reason for part in found):
+            table.add_column(heading)
+    for part in found:
+        place = (str(part.pid or "-"), str(part.port or "-"))
+        table.add_row(part.name, *place, part.state, str(part.restarts), *filter(None, [part.reason]))
+    console().print(table)

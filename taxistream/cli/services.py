@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`taxi simulator|dispatcher|gateway`: one service alone, against any cluster."""
+
+import runpy
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from taxistream.cli.settings_table import table
+
+SUMMARIES = {
+    "simulator": "Run the simulator: drivers and riders that send positions and commands.",
+    "dispatcher": "Run a dispatcher. Each city has one; a dispatcher without a city is a standby.",
+    "gateway": "Run a gateway: page, API and the live stream for browsers.",
+}
+
+
+class ServiceCommand(TyperCommand):
+    """A command whose help lists the settings of its service."""
+
+    checks_its_settings = True
+
+    def get_help(self, ctx: Any) -> str:
+        """The usual help, then the settings."""
+        return f"{super().get_help(ctx)}\n{table(ctx.info_name or '')}"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for kind, summary in SUMMARIES.items():
+        app.command(kind, cls=ServiceCommand, help=summary)(_runner(kind))
+
+
+def _runner(kind: str) -> Any:
+    def run() -> None:
+        runpy.run_module(kind, run_name="__main__", alter_sys=True)
+
+    return run

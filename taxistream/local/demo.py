@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a demo consists of: the broker, the topics, and the services, each `python -m NAME`.
+
+Python finds a service the way it finds any module, so PYTHONPATH can put another in its place: a
+dispatcher of your own, or the stand-ins of tests/local.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from taxi.runtime.parts import DemoFault
+from taxistream.local.broker import START_S_MAX, STOP_S_MAX, BrokerPlan, responds, serves
+from taxistream.local.care import STARTING
+from taxistream.local.java_errors import explain, without_stack_traces
+from taxistream.local.pulse import Patience
+from taxistream.local.running import PartSpec, ReadinessAnswer, Running
+from taxistream.local.supervisor import StartStage
+
+ADMIN_PORT: Final = 19200
+ALSO_KAFKA: Final = "KAFKA_"
+PATIENCE: Final = {
+    "kafka": Patience(frozen_s=30.0, silent_s=60.0),
+    # A standby takes a frozen dispatcher's cities over after 4 s (the group's session), and shall.
+    "dispatcher": Patience(frozen_s=15.0, silent_s=20.0),
+    "simulator": Patience(frozen_s=10.0, silent_s=15.0),
+    # Its socket still takes its share of new connections, and they get nothing.
+    "gateway": Patience(frozen_s=2.0, silent_s=2.5),
+}
+"""How long each kind of part may be without a sign of life."""
+_PYTHON: Final = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+"""For every service. Paths in its environment are UTF-8, whatever the locale is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """What a person chose."""
+
+    drivers: int
+    seed: int
+    load: float
+    gateways: int
+    dispatchers: int
+    host: str
+    port: int
+    data_dir: Path
+    spare: bool = True
+    """Whether to keep a standby process that replaces a dead gateway."""
+
+    @property
+    def url(self) -> str:
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def admin_ports(url: str) -> int:
+    """Where the search for admin ports begins: demos that start side by side look in different places."""
+    return ADMIN_PORT + port_of(url) % 100 * 20
+
+
+def port_of(url: str) -> int:
+    """The port in an address, 0 if it has none."""
+    return int(url.rpartition(":")[2] or 0)
+
+
+def kafka_part(plan: BrokerPlan) -> PartSpec:
+    """The broker as a part."""
+
+    async def ready(_: Running) -> ReadinessAnswer | None:
+        return ReadinessAnswer(is_ready=True) if await serves(plan) else None
+
+    async def alive(_: Running) -> ReadinessAnswer | None:
+        return ReadinessAnswer(is_ready=True) if await responds(plan.port) else None
+
+    return PartSpec(
+        name="kafka",
+        command=lambda _: plan.command,
+        env=lambda _: plan.environ,
+        cwd=plan.cwd,
+        ready=ready,
+        alive=alive,
+        patience=PATIENCE["kafka"],
+        port=plan.port,
+        start_s_max=START_S_MAX,
+        stop_s_max=STOP_S_MAX,
+        on_full_disk="wait",
+        explain=explain,
+        shown_log=without_stack_traces,
+    )
+
+
+def service_parts(
+    options: DemoOptions, kafka: Mapping[str, str], *, is_log_here: bool = True
+) -> tuple[PartSpec, ...]:
+    """Dispatchers, simulator, gateways.
+
+    Args:
+        options: What the person chose.
+        kafka: The KAFKA_* variables that lead to the cluster.
+        is_log_here: Whether the cluster writes to the disk of the data directory.
+    """
+    world = world_variables(options)
+    page = {
+        **page_variables(options),
+        "TAXI_REUSE_PORT": "true",
+        "TAXI_PARTS_DIR": str(options.data_dir.absolute()),
+    }
+    writers = (
+        *(_service("dispatcher", f"dispatcher-{n + 1}", kafka) for n in range(options.dispatchers)),
+        _service("simulator", "simulator", {**kafka, **world}),
+    )
+    return (
+        *(replace(writer, on_full_disk="pause" if is_log_here else "run") for writer in writers),
+        *(
+            _service("gateway", f"gateway-{n + 1}", {**kafka, **page}, port=options.port, spare=options.spare)
+            for n in range(options.gateways)
+        ),
+    )
+
+
+def world_variables(options: DemoOptions) -> dict[str, str]:
+    """The environment of the simulator."""
+    return {
+        "TAXI_DRIVERS": str(options.drivers),
+        "TAXI_SEED": str(options.seed),
+        "TAXI_LOAD": str(options.load),
+    }
+
+
+def page_variables(options: DemoOptions) -> dict[str, str]:
+    """The environment variables of a gateway's address."""
+    return {"TAXI_HOST": options.host, "TAXI_PORT": str(options.port)}
+
+
+def stages(
+    plan: BrokerPlan | None, services: tuple[PartSpec, ...], make_topics: Callable[[], Awaitable[None]]
+) -> tuple[StartStage, ...]:
+    """The broker, then its topics, then everything else at the same time."""
+    return (
+        StartStage((kafka_part(plan),) if plan else (), then=make_topics),
+        StartStage(services),
+    )
+
+
+def kafka_variables(environ: Mapping[str, str], plan: BrokerPlan | None) -> dict[str, str]:
+    """How the services reach the cluster: ours, without credentials, or the one the environment names."""
+    if plan is not None:
+        return {"KAFKA_BOOTSTRAP_SERVERS": plan.bootstrap_servers}
+    return {key: value for key, value in environ.items() if key.startswith(ALSO_KAFKA)}
+
+
+def service_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Our own environment without its KAFKA_ variables, and `variables`."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(ALSO_KAFKA)}
+    return inherited | dict(variables)
+
+
+def _service(
+    kind: str, name: str, variables: Mapping[str, str], *, port: int | None = None, spare: bool = False
+) -> PartSpec:
+    inherited = service_environment({})
+
+    def environment(admin_port: int) -> dict[str, str]:
+        own = {"TAXI_NAME": name, "TAXI_ADMIN_HOST": "127.0.0.1", "TAXI_ADMIN_PORT": str(admin_port)}
+        return {**inherited, **variables, **own, **_PYTHON}
+
+    return PartSpec(
+        name=name,
+        # -P: a folder `gateway` or a file `queue.py` in the current directory takes nothing's place.
+        command=lambda _: (sys.executable, "-P", "-m", kind),
+        env=environment,
+        ready=ask,
+        alive=ask,
+        patience=PATIENCE[kind],
+        port=port,
+        has_admin=True,
+        spare_env={**inherited, **_PYTHON} if spare else None,
+    )
+
+
+class _Readyz(msgspec.Struct):
+    pid: int
+    reason: str = ""
+    faults: list[DemoFault] = []
+
+
+async def ask(running: Running) -> ReadinessAnswer | None:
+    """What /readyz on the part's admin port says, if it is this process that says it.
+
+    Of two demos that start at once, one may have taken the port that was free when the other looked.
+    """
+    with suppress(OSError, TimeoutError, msgspec.DecodeError):
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.admin_port)
+            try:
+                writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+                said = msgspec.json.decode(body, type=_Readyz)
+                if running.process is not None and said.pid == running.process.pid:
+                    waits_for = "; ".join(fault.text for fault in said.faults)
+                    reason = waits_for or said.reason if said.reason == STARTING else said.reason
+                    return ReadinessAnswer(b" 200 " in head.split(b"\r\n")[0], reason)
+            finally:
+                writer.close()
+    return None

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The protocol is one file of data: what is made from it is up to date, and the gateway says the same."""
+
+import re
+import struct
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from gateway.settings import Settings
+from gateway.shell import STALE_S
+from gateway.stream import drain, health, messages, nesting, publisher, session, websocket
+from gateway.view import encoding as cut
+from scripts import protocol
+from taxi.client.protocol import TRANSITIONS, CloseAction, close_action
+from taxi.cursor import Cursor, epoch_check
+from taxi.messages.states import DriverStatus, RideState
+
+DATA: Final = protocol.load()
+LIMITS: Final = {limit["name"]: limit["value"] for limit in DATA["limits"]}
+
+
+def test_what_is_made_from_the_data_is_up_to_date() -> None:
+    for path, text in protocol.files(DATA).items():
+        assert path.read_text("utf-8") == text, f"{path.name}: run `python -m scripts.protocol`"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('retry = "connect"', 'retry = "conect"', "unknown words in transitions.waiting: ['conect']"),
+        ("[transitions.asking]", "[transitions.ask]", "transitions of other states"),
+        ('quiet = "doubt"\n', "", "rules that no transition uses: ['doubt']"),
+        ('action = "slowly"', 'action = "slow"', "close code 4002: no such action: slow"),
+    ],
+)
+def test_data_that_contradicts_itself_is_refused(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    text = protocol.DATA.read_text("utf-8")
+    assert old in text
+    (tmp_path / "protocol.toml").write_text(text.replace(old, new), "utf-8")
+    with pytest.raises(protocol.ProtocolDataError, match=re.escape(fault)):
+        protocol.load(tmp_path / "protocol.toml")
+
+
+def test_a_page_without_a_place_for_a_table_is_refused() -> None:
+    text = protocol.PAGE.read_text("utf-8").replace("<!-- table header:", "<!-- tabel header:")
+    with pytest.raises(protocol.ProtocolDataError, match="no place for the table header"):
+        protocol.page(DATA, text)
+
+
+GATEWAY_LIMITS: Final[dict[str, float]] = {
+    "hello_s_max": session.HELLO_S_MAX,
+    "pending_s_max": session.PENDING_S_MAX,
+    "pending_notice_s": session.PENDING_NOTICE_S,
+    "blocked_s_max": session.BLOCKED_S_MAX,
+    "beat_ms": publisher.BEAT_MS,
+    "stale_ms": STALE_S * 1000,
+    "message_bytes_max": messages.MESSAGE_BYTES_MAX,
+    "depth_max": nesting.DEPTH_MAX,
+    "fragments_max": websocket.SocketTerms().fragments,
+    "frames_per_s": websocket.SocketTerms().frames.per_s,
+    "frames_burst": websocket.SocketTerms().frames.burst,
+    "window_ms": Settings().resume_ms,
+    "drain_grace_ms": drain.GRACE_MS,
+    "faults_max": health.FAULTS_MAX,
+}
+
+
+def test_the_gateway_keeps_the_limits_of_the_data() -> None:
+    stated = {limit["name"]: limit["value"] for limit in DATA["limits"] if limit["side"] == "gateway"}
+    assert stated == GATEWAY_LIMITS
+
+
+def test_a_client_that_keeps_its_pauses_never_meets_a_gateways_limit() -> None:
+    assert session.MESSAGES.per_s > 1000 / LIMITS["view_pause_ms"]
+
+
+def test_the_gateway_sends_the_close_codes_of_the_data() -> None:
+    named = {row["name"]: row["code"] for row in DATA["close_codes"] if "name" in row}
+    assert {code.name: code.value for code in messages.Close} == named
+
+
+def test_the_gateway_speaks_the_version_and_subprotocol_of_the_data() -> None:
+    assert (DATA["version"], DATA["version"]) == (messages.VERSION, cut.VERSION)
+    assert DATA["subprotocol"] == messages.SUBPROTOCOL
+
+
+def test_the_gateways_header_is_laid_out_as_the_data_says() -> None:
+    flags: dict[str, int] = DATA["flags"]
+    assert (flags["image"], flags["stale"]) == (cut.IMAGE, cut.STALE)
+    sealed = cut.seal(
+        since=None,
+        cursor=Cursor("5e", 2**40 + 1, 2**41 + 2),
+        at_ms=2**42 + 3,
+        expected=cut.ExpectedState(0xAAAA0001, 0xBBBB0002, 7, 8),
+        sections=cut.Sections(b"dddd", b"rrrrrrrr", b"f"),
+        stale=True,
+        generation=513,
+    )
+    wanted = {
+        "version": DATA["version"],
+        "flags": flags["image"] | flags["stale"],
+        "generation": 513,
+        "drivers_bytes": 4,
+        "rides_bytes": 8,
+        "feed_bytes": 1,
+        "loc_before": 0,
+        "ev_before": 0,
+        "loc": 2**40 + 1,
+        "ev": 2**41 + 2,
+        "at_ms": 2**42 + 3,
+        "epoch_check": epoch_check("5e"),
+        "hash_a": 0xAAAA0001,
+        "hash_b": 0xBBBB0002,
+        "drivers_held": 7,
+        "rides_held": 8,
+        "zero": 0,
+    }
+    at = 0
+    for row in DATA["header"]:
+        code = f"<{protocol.STRUCT_CODES[row['type']]}"
+        assert struct.unpack_from(code, sealed, at) == (wanted[row["name"]],), row["name"]
+        at += struct.calcsize(code)
+    assert at == cut.HEADER_BYTES
+
+
+@pytest.mark.parametrize(
+    ("rows", "name", "numbers"), [("block_columns", "status", DriverStatus), ("ride", "state", RideState)]
+)
+def test_the_numbers_of_states_are_those_of_the_log(rows: str, name: str, numbers: Any) -> None:
+    [about] = {row["about"] for row in DATA[rows] if row["name"] == name and ":" in row["about"]}
+    listed = {int(n): words for n, words in re.findall(r"(\d) ([a-z- ]+)", about.partition(": ")[2])}
+    assert listed == {
+        one.value: one.name.lower().replace("_", " ").replace("no show", "no-show") for one in numbers
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "action"),
+    [
+        (4001, CloseAction.AFTER_REASON),
+        (4401, CloseAction.TOKEN),
+        (4400, CloseAction.REFUSED),
+        (4499, CloseAction.REFUSED),
+        (4399, CloseAction.LOST),
+        (4500, CloseAction.LOST),
+        (1006, CloseAction.LOST),
+        (1009, CloseAction.WITHOUT_CURSOR),
+    ],
+)
+def test_a_close_code_has_one_action(code: int, action: CloseAction) -> None:
+    assert close_action(code) is action
+
+
+def test_the_table_of_the_python_client_is_the_datas() -> None:
+    table = {s.value: {e.value: r.value for e, r in row.items()} for s, row in TRANSITIONS.items()}
+    assert table == DATA["transitions"]

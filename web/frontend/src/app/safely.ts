@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Browser features that may be missing, or throw: with cookies blocked, in a private window, in a sandboxed frame,
+ * under a strict policy. Each has an answer that lets the page go on.
+ */
+
+export type Place = "session" | "local";
+
+/** What a browser that keeps nothing would forget at once: it is remembered while the page is open. */
+const remembered = new Map<string, string>();
+
+/** What was kept under a name. */
+export function kept(place: Place, key: string): string | null {
+  return remembered.get(`${place} ${key}`) ?? attempt(() => storage(place).getItem(key), null);
+}
+
+export function keep(place: Place, key: string, value: string): void {
+  const stored = attempt(() => {
+    storage(place).setItem(key, value);
+    return true;
+  }, false);
+  if (!stored) remembered.set(`${place} ${key}`, value);
+}
+
+/** To look at this property is enough to raise a SecurityError. */
+function storage(place: Place): Storage {
+  return place === "session" ? sessionStorage : localStorage;
+}
+
+/** Whether the window is at most so wide, now and whenever that changes. */
+export function followWidth(maxPx: number, then: (narrow: boolean) => void): void {
+  const followed = attempt(() => {
+    const media = matchMedia(`(max-width: ${maxPx}px)`);
+    media.addEventListener("change", () => then(media.matches));
+    then(media.matches);
+    return true;
+  }, false);
+  if (followed) return;
+  then(window.innerWidth <= maxPx);
+  window.addEventListener("resize", () => then(window.innerWidth <= maxPx));
+}
+
+export function matchesMedia(query: string): boolean {
+  return attempt(() => matchMedia(query).matches, false);
+}
+
+/** Calls `then` whenever the box has another size. */
+export function followSize(box: HTMLElement, then: () => void): void {
+  const observed = attempt(() => {
+    new ResizeObserver(then).observe(box);
+    return true;
+  }, false);
+  if (!observed) window.addEventListener("resize", then);
+}
+
+/** Some random 32-bit numbers. They name things and need not be secret. */
+export function randomWords(n: number): number[] {
+  const words = attempt(() => [...crypto.getRandomValues(new Uint32Array(n))], null);
+  return words ?? Array.from({ length: n }, () => Math.floor(Math.random() * 2 ** 32));
+}
+
+/** Take the fragment out of the address. A browser may refuse: then it stays there. */
+export function dropFragment(): void {
+  attempt(() => history.replaceState(history.state, "", location.pathname + location.search), undefined);
+}
+
+/** Percent-decoded, or as it is if it is not encoded properly. */
+export function decoded(text: string): string {
+  return attempt(() => decodeURIComponent(text), text);
+}
+
+/** The result of `call`, or `otherwise` if it throws. */
+export function attempt<T, U>(call: () => T, otherwise: U): T | U {
+  try {
+    return call();
+  } catch {
+    return otherwise;
+  }
+}

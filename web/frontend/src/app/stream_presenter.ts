@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Puts what the stream reports into the store: rows as figures, events as lines, outages as reports. */
+
+import { batch } from "@preact/signals";
+import { type About, type FeedAction, type FeedRow, NO_FEED, reduceFeed, waitingEvents } from "../city/feed";
+import { History } from "../city/history";
+import { Ledger } from "../city/ledger";
+import type { Neighbourhoods } from "../city/neighbourhoods";
+import { Pulse } from "../city/pulse";
+import { Rates } from "../city/rates";
+import { reduceStalls } from "../city/stalls";
+import { type Line, lines } from "../city/words";
+import {
+  type Fault,
+  hashText,
+  isServing,
+  type Lanes,
+  type Link,
+  type Ready,
+  type Replica,
+  type StreamListener,
+  sameView,
+  type Update,
+  type View,
+} from "../stream";
+import type { MapPort } from "./map_port";
+import { Pauses } from "./pauses";
+import type { Store } from "./store";
+
+/** A page that did nothing for so long was frozen: soon after, it takes its connection for silent. */
+const PAUSED_MS = 2_500;
+/** So far apart the two clocks are only if one of them was set or stood still. */
+const CLOCK_MS = 5_000;
+/** As near to the newest cut as it was before. */
+const CAUGHT_UP_MS = 2_000;
+/** How often `tick` is to be called. */
+export const TICK_MS = 100;
+
+export interface PresenterOptions {
+  readonly map: Pick<MapPort, "take"> | null;
+  /** The view that the rows are of. */
+  readonly view: () => View;
+  readonly onReady: (ready: Ready) => void;
+  /** Rows changed, and are verified. */
+  readonly onRows: (replica: Replica) => void;
+  /** The feed shows another row. */
+  readonly onFeedRow?: (row: FeedRow) => void;
+  /** Monotonic milliseconds. */
+  readonly now?: () => number;
+  /** Epoch milliseconds. */
+  readonly wallMs?: () => number;
+}
+
+export class StreamPresenter implements StreamListener {
+  /** Since the page opened. */
+  updates = 0;
+  /** Updates after which this page's hash was not the gateway's. */
+  mismatches = 0;
+  resumes = 0;
+  resets = 0;
+  readonly ledger = new Ledger();
+  readonly pauses = new Pauses(TICK_MS);
+  private readonly pulse = new Pulse();
+  private readonly rates = new Rates();
+  private readonly pulseHistory = new History();
+  private fleetHistory = new History();
+  private feed = NO_FEED;
+  /** For the places of rides; null while they are not known. */
+  neighbourhoods: Neighbourhoods | null = null;
+  private lastUpdateAt = 0;
+  private lastCutMs = 0;
+  /** When this page last ran, by both clocks. */
+  private ranAt = 0;
+  private ranWallMs = 0;
+  /** It was left, and nothing has run since. */
+  private isAway = false;
+  private awayMs = 0;
+  private cutBeforeMs = 0;
+  private readonly now: () => number;
+  private readonly wallMs: () => number;
+
+  constructor(
+    private readonly store: Store,
+    private readonly options: PresenterOptions,
+  ) {
+    this.now = options.now ?? (() => performance.now());
+    this.wallMs = options.wallMs ?? (() => Date.now());
+  }
+
+  /** The page is about to be kept for its reader's return (back/forward cache). */
+  leave(): void {
+    this.isAway = true;
+  }
+
+  health(faults: readonly Fault[]): void {
+    this.noteRunning();
+    this.store.gatewayFaults.value = faults;
+  }
+
+  ready(ready: Ready): void {
+    this.noteRunning();
+    if (ready.mode === "resume") this.resumes++;
+    this.store.noteOutage({ type: "ready", gateway: ready.gateway, fresh: ready.mode === "image" });
+    this.options.onReady(ready);
+  }
+
+  reset(reason: string): void {
+    this.noteRunning();
+    this.resets++;
+    // A mismatch is shown as such, from the update that showed it until the one that heals it.
+    if (reason !== "mismatch") this.store.noteOutage({ type: "reset", reason, ...this.lastVerified() });
+  }
+
+  link(link: Link, retryInMs: number | null): void {
+    this.noteRunning();
+    batch(() => {
+      this.store.link.value = link;
+      this.store.retryAt.value = retryInMs === null ? null : this.now() + retryInMs;
+      if (!isServing(link.state) && this.lastUpdateAt > 0) this.noteLoss();
+    });
+  }
+
+  update(update: Update, replica: Replica): void {
+    const now = this.noteRunning();
+    const moved = update.cutMs > this.lastCutMs;
+    this.lastCutMs = update.cutMs;
+    batch(() => {
+      this.noteVerified(update, replica, now);
+      this.rates.add(now, update.bytes, moved && !update.image ? this.wallMs() - update.cutMs : null);
+      this.showFigures(update, replica);
+      this.options.onRows(replica);
+    });
+  }
+
+  mismatch(update: Update, own: Lanes, replica: Replica): void {
+    const at = this.now();
+    this.mismatches++;
+    const { drivers, rides } = replica;
+    const hashes = [hashText(own.a, own.b), hashText(update.hashA, update.hashB)] as const;
+    const rows = [
+      `${drivers.n}+${rides.size} rows`,
+      `${update.driversHeld}+${update.ridesHeld} rows`,
+    ] as const;
+    const [text, received] = hashes[0] === hashes[1] ? rows : hashes;
+    console.error(`hash differs at ${update.loc}:${update.ev}: own ${text}, the gateway's ${received}`);
+    this.store.mismatch.value = { cutMs: update.cutMs, own: text, received, at, healedAt: null };
+  }
+
+  /** Time passed: ages and rates grow, and waiting events are shown. */
+  tick(): void {
+    const { store } = this;
+    const now = this.noteRunning();
+    this.pauses.tick();
+    store.now.value = now;
+    store.rate.value = this.rates.read(now);
+    const before = this.feed.nextKey;
+    this.noteFeed({ type: "tick", now, paused: store.feedPaused.value });
+    if (this.feed.nextKey > before) this.options.onFeedRow?.(this.feed.rows[0]!);
+  }
+
+  /** The fare of the ride of a row of the feed came. */
+  noteFare(key: number, fareCents: number): void {
+    this.noteFeed({ type: "fare", key, fareCents });
+  }
+
+  private noteFeed(action: FeedAction): void {
+    this.feed = reduceFeed(this.feed, action);
+    this.store.feed.value = this.feed.rows;
+    this.store.feedWaiting.value = waitingEvents(this.feed);
+  }
+
+  private about({ ride: id }: Line, replica: Replica): About {
+    const ride = (id !== null && replica.rides.get(id)) || null;
+    return { ride, where: ride && (this.neighbourhoods?.way(ride) ?? null) };
+  }
+
+  /**
+   * The page runs now. If it did not for a while, then what it lost meanwhile says nothing about gateways. Clocks that
+   * do not count a sleep of the machine are why the wall clock is asked too.
+   */
+  private noteRunning(): number {
+    const [now, wallMs] = [this.now(), this.wallMs()];
+    const [ranMs, wallRanMs] = [now - this.ranAt, wallMs - this.ranWallMs];
+    const first = this.ranAt === 0;
+    [this.ranAt, this.ranWallMs] = [now, wallMs];
+    const isLong = ranMs > PAUSED_MS || wallRanMs > CLOCK_MS;
+    if (first || !(isLong || this.isAway)) return now;
+    const why = this.isAway ? "left" : ranMs > PAUSED_MS ? "asleep" : "clock";
+    const away = { why, forMs: Math.max(ranMs, wallRanMs) } as const;
+    this.isAway = false;
+    this.awayMs = away.forMs;
+    this.cutBeforeMs = this.lastCutMs;
+    this.store.noteOutage({
+      type: "back",
+      away,
+      at: now,
+      ...this.lastVerified(),
+      events: this.ledger.events,
+    });
+    return now;
+  }
+
+  private lastVerified() {
+    return { lastUpdateAt: this.lastUpdateAt, tally: this.ledger.tally() };
+  }
+
+  /** A connection that was closed because even its image was wrong also counts as a reset. */
+  private noteLoss(): void {
+    this.store.noteOutage({ type: "lost", ...this.lastVerified() });
+    if (this.store.mismatch.value?.healedAt === null)
+      this.store.noteOutage({ type: "reset", reason: "mismatch", ...this.lastVerified() });
+  }
+
+  private noteVerified(update: Update, replica: Replica, now: number): void {
+    const { store } = this;
+    this.updates++;
+    this.options.map?.take(update, replica, now);
+    if (update.image) this.ledger.restart();
+    this.ledger.take(update.feed);
+    this.noteFeed({ type: "events", lines: lines(update.feed), about: (line) => this.about(line, replica) });
+    const [tally, { events }] = [this.ledger.tally(), this.ledger];
+    const caughtUp =
+      update.image || update.stale || update.cutMs - this.cutBeforeMs >= this.awayMs - CAUGHT_UP_MS;
+    const { current, back } = store.outage.value;
+    const { loc, ev } = update;
+    const restart = update.image || current !== null || back !== null;
+    store.stalls.value = reduceStalls(store.stalls.value, { loc, ev, at: now, tally, restart });
+    store.noteOutage({ type: "verified", at: now, tally, caughtUp, events });
+    this.lastUpdateAt = now;
+    this.pauses.verified(now);
+    store.verifiedAt.value = now;
+    const mismatch = store.mismatch.value;
+    if (mismatch && mismatch.healedAt === null) store.mismatch.value = { ...mismatch, healedAt: now };
+  }
+
+  private showFigures(update: Update, replica: Replica): void {
+    const { store } = this;
+    const view = this.options.view();
+    if (!sameView(store.view.value, view)) {
+      // The fleet of another part of the city has another history.
+      store.view.value = view;
+      this.fleetHistory = new History();
+    }
+    const byStatus = [...replica.counts];
+    const { cutMs, stale } = update;
+    store.held.value = { drivers: replica.drivers.n, byStatus, cutMs, stale };
+    const figures = this.pulse.count(replica);
+    store.figures.value = figures;
+    const { waiting, medianMs, p90Ms, served } = figures;
+    store.pulseHistory.value = this.pulseHistory.add(cutMs, [waiting, medianMs, p90Ms, served]);
+    store.fleetHistory.value = this.fleetHistory.add(cutMs, byStatus);
+  }
+}

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Panels are functions of the store: what they show for a state, and what they do when they are clicked. */
+
+import type { VNode } from "preact";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import type { Actions } from "../../src/app/actions";
+import { Store } from "../../src/app/store";
+import type { FeedRow } from "../../src/city/feed";
+import { DRIVER, RIDE } from "../../src/city/rides";
+import { lines } from "../../src/city/words";
+import { Announcer, EmptyView, MapTroubleLine, Tools, Zoom } from "../../src/panels/chrome";
+import { Events } from "../../src/panels/events";
+import { Headline } from "../../src/panels/headline";
+import { Page, type PanelProps } from "../../src/panels/page";
+import { PulsePanel } from "../../src/panels/pulse";
+import { RidePanel } from "../../src/panels/ride";
+import { Sheet } from "../../src/panels/sheet";
+import { Tour } from "../../src/panels/tour";
+import { atRest, type RideRecord } from "../../src/stream";
+import { CUT_MS } from "../stream/encode";
+import { draw, settled } from "./dom";
+
+beforeAll(() => {
+  vi.stubGlobal("requestAnimationFrame", (then: () => void) => setTimeout(then, 0));
+});
+
+/** Actions that note their names and arguments. A handler that is passed on as it is gets the event as well. */
+function noting() {
+  const done: unknown[][] = [];
+  const note =
+    (name: string) =>
+    (...given: unknown[]) => {
+      done.push([name, ...given.filter((one) => typeof one !== "object" || one === null)]);
+    };
+  const actions = new Proxy({} as Actions, { get: (_, name: string) => note(name) });
+  return { actions, done };
+}
+
+function verified(): Store {
+  const store = new Store();
+  store.link.value = { ...atRest(false), state: "live" };
+  const byStatus = [0, 3, 0, 0, 0, 2, 0];
+  store.held.value = { drivers: 5, byStatus, cutMs: CUT_MS, stale: false };
+  store.noteOutage({ type: "ready", gateway: "gateway-1", fresh: true });
+  store.verifiedAt.value = store.now.value - 100;
+  store.tourOver.value = true;
+  return store;
+}
+
+function panel(draws: (props: PanelProps) => VNode | null, store = verified()) {
+  const { actions, done } = noting();
+  const Panel = () => draws({ store, actions });
+  return { store, done, box: draw(<Panel />) };
+}
+
+const TIMES = { requested: 5, assigned: 0, arrived: 0, started: 0, ended: 0 };
+const row = (changes: Partial<RideRecord>) =>
+  ({ id: "r-1", driver: 7, attempt: 1, ...TIMES, ...changes }) as RideRecord;
+
+describe("the headline", () => {
+  it("says with what the hash was compared, and when", () => {
+    const { box } = panel((props) => <Headline {...props} />);
+    expect(box.find("h1")[0]?.text).toContain("5 taxis·hash equals the gateway’s·verified 0.1 s ago");
+    const [claim] = box.find("span").filter(({ attributes }) => attributes.has("title"));
+    expect(claim?.attributes.get("title")).toContain("An error that all gateways make alike would not show");
+  });
+
+  it.each<[string, (store: Store) => void]>([
+    ["Reconnecting", (s) => (s.now.value += 3_000)],
+    ["Stale", (s) => (s.held.value = { ...s.held.value!, stale: true })],
+    ["The disk is full", (s) => (s.gatewayFaults.value = [{ code: "x", text: "the disk is full: delete" }])],
+    [
+      "Hash differs",
+      (s) => (s.mismatch.value = { cutMs: 1, own: "a b", received: "a c", at: 1, healedAt: null }),
+    ],
+    ["The gateway refused this page", (s) => (s.link.value = { ...s.link.value, state: "refused" })],
+    ["The map is paused", (s) => (s.mapTrouble.value = "lost")],
+  ])("says %s, and then never that the hash is equal", async (title, change) => {
+    const { store, box } = panel((props) => <Headline {...props} />);
+    change(store);
+    await settled();
+    expect(box.find("h1")[0]?.text).toContain(title);
+    expect(box.text).not.toContain("hash equals");
+  });
+
+  it("marks the lane in which two hashes differ, and says whose each is", async () => {
+    const { store, box } = panel((props) => <Headline {...props} />);
+    store.mismatch.value = { cutMs: 1, own: "11 22", received: "11 33", at: 1, healedAt: null };
+    await settled();
+    expect(box.find(".bad").map(({ text }) => text)).toContain("33");
+    expect(box.find(".pair")[0]?.text).toBe("own 11 22 the gateway 11 33");
+  });
+
+  it("asks for a token where the gateway wants one", async () => {
+    const { store, box } = panel((props) => <Headline {...props} />);
+    const refusal = { code: 4401, reason: "the token has expired" };
+    store.link.value = { ...store.link.value, state: "refused", refusal };
+    await settled();
+    expect(box.text).toContain("The gateway asks for a token");
+    expect(box.text).toContain("the token has expired · open the page with #token=");
+  });
+
+  it("reports an outage with what was missed, then only below", async () => {
+    const { store, box } = panel((props) => <Headline {...props} />);
+    const at = store.now.value;
+    store.noteOutage({ type: "kill", gateway: "gateway-1" });
+    store.noteOutage({ type: "lost", lastUpdateAt: at - 200, tally: { missed: 0, repeated: 0 } });
+    store.noteOutage({ type: "ready", gateway: "gateway-2", fresh: false });
+    store.noteOutage({ type: "verified", at, tally: { missed: 2, repeated: 0 } });
+    await settled();
+    expect(box.find("h1")[0]?.text).toContain("gateway-1 killed → resumed on gateway-2 in 0.20 s");
+    expect(box.find(".bad")[0]?.text).toBe("2 missed, 0 repeated");
+    store.now.value = store.verifiedAt.value = at + 30_000;
+    await settled();
+    expect(box.find("h1")[0]?.text).toContain("5 taxis");
+    expect(box.find(".l2")[0]?.text).toContain("gateway-1 killed");
+  });
+
+  it("says that the page itself was away, and never that a gateway was lost", async () => {
+    const { store, box } = panel((props) => <Headline {...props} />);
+    const at = store.now.value;
+    const tally = { missed: 0, repeated: 0 };
+    const away = { why: "asleep", forMs: 60_100 } as const;
+    store.noteOutage({ type: "back", away, at: at - 300, lastUpdateAt: at - 60_400, tally, events: 88 });
+    store.noteOutage({ type: "lost", lastUpdateAt: at - 200, tally });
+    store.noteOutage({ type: "ready", gateway: "gateway-2", fresh: false });
+    store.noteOutage({ type: "verified", at, tally, caughtUp: true, events: 1_500 });
+    await settled();
+    expect(box.find("h1")[0]?.text).toBe("This page was asleep for 60 s; 1,412 events since, none lost ");
+    expect(box.find("h1")[0]?.text).not.toContain("gateway");
+    store.noteOutage({ type: "back", away, at, lastUpdateAt: at, tally, events: 0 });
+    store.noteOutage({ type: "verified", at, tally: { missed: 2, repeated: 0 }, caughtUp: true, events: 9 });
+    await settled();
+    expect(box.find(".bad")[0]?.text).toBe("2 missed, 0 repeated");
+  });
+
+  it("reports what stood still, if that is newer than an outage", async () => {
+    const { store, box } = panel((props) => <Headline {...props} />);
+    const axis = { offset: 1, grewAt: 0, stalledMs: 0 };
+    const at = store.now.value;
+    const report = { positionsMs: 0, decisionsMs: 4_400, missed: 0, repeated: 0, at };
+    store.stalls.value = { loc: axis, ev: axis, before: { missed: 0, repeated: 0 }, report };
+    await settled();
+    expect(box.find("h1")[0]?.text).toContain("No decisions came for 4.4 s; 0 missed, 0 repeated");
+  });
+
+  it("offers to kill only where that is possible, and once at a time", async () => {
+    const { store, box, done } = panel((props) => <Headline {...props} />);
+    expect(box.find("button")).toEqual([]);
+    store.canKill.value = true;
+    await settled();
+    expect(box.button("Kill my gateway").attributes.has("disabled")).toBe(false);
+    box.button("Kill my gateway").click();
+    expect(done).toEqual([["kill"]]);
+    store.noteOutage({ type: "kill", gateway: "gateway-1" });
+    await settled();
+    expect(box.button("Killing gateway-1…").attributes.has("disabled")).toBe(true);
+  });
+
+  it("says why there is nothing to show yet", async () => {
+    const { store, box } = panel((props) => <Headline {...props} />, new Store());
+    expect(box.text).toContain("Asking a gateway for the city…");
+    const problem = { kind: "unreachable", text: "nothing answers at example.test:9" } as const;
+    store.link.value = { ...atRest(false), failures: 4, problem };
+    store.retryAt.value = store.now.value + 1_500;
+    await settled();
+    expect(box.text).toContain("Nothing to show yet");
+    expect(box.text).toContain("nothing answers at example.test:9 · try 5, next in 1.5 s");
+  });
+});
+
+describe("the fleet", () => {
+  it("counts drivers by status, and filters by a click", async () => {
+    const { store, box, done } = panel((props) => <PulsePanel {...props} />);
+    const rows = box.find(".fleet-row").map(({ text }) => text);
+    expect(rows).toEqual([
+      "Vacant3",
+      "Offered a ride0",
+      "To pickup0",
+      "At pickup0",
+      "On trip2",
+      "No signal0",
+    ]);
+    box.find(".fleet-row")[4]?.click();
+    expect(done).toEqual([["filter", DRIVER.onTrip]]);
+    store.statusFilter.value = DRIVER.onTrip;
+    await settled();
+    expect(box.find(".dimmed")).toHaveLength(5);
+    box.find(".fleet-row")[4]?.click();
+    expect(done.at(-1)).toEqual(["filter", null]);
+  });
+
+  it("shows drivers off shift only if there are any, and says that it counts a view", async () => {
+    const { store, box } = panel((props) => <PulsePanel {...props} />);
+    store.held.value = { ...store.held.value!, byStatus: [4, 0, 0, 0, 0, 0, 0], drivers: 4 };
+    store.view.value = [0, 0, 1, 1];
+    await settled();
+    expect(box.text).toContain("Off shift4");
+    expect(box.text).toContain("4 in view");
+  });
+});
+
+describe("the panel of a ride", () => {
+  const riding = (changes: Partial<RideRecord>) => {
+    const store = verified();
+    const stop = { place: [0, 0], street: null } as const;
+    const rest = { own: true, pickup: stop, dropoff: stop, why: null, fareCents: null };
+    store.ask.value = { step: "riding", id: "r-1", row: row(changes), ...rest };
+    return panel((props) => <RidePanel {...props} />, store);
+  };
+
+  it("is not there while no ride is asked for or found", () => {
+    expect(panel((props) => <RidePanel {...props} />).box.text).toBe("");
+  });
+
+  it.each<[number, Partial<RideRecord>, string]>([
+    [RIDE.requested, { driver: 0 }, "Looking for a taxi"],
+    [RIDE.offered, {}, "Offered to t-0007"],
+    [RIDE.assigned, { assigned: 6 }, "t-0007 is coming"],
+    [RIDE.arrived, { assigned: 6, arrived: 7 }, "t-0007 is at your pickup"],
+    [RIDE.onTrip, { assigned: 6, arrived: 7, started: 8 }, "On trip with t-0007"],
+    [RIDE.completed, { assigned: 6, arrived: 7, started: 8, ended: 9 }, "Completed"],
+    [RIDE.noShow, { assigned: 6, arrived: 7, ended: 9 }, "Cancelled: nobody at the pickup"],
+  ])("says in words what state %i is", (state, times, words) => {
+    const { box } = riding({ state, ...times });
+    expect(box.find(".label")[0]?.text).toBe(words);
+  });
+
+  it("goes to the taxi of a ride that has not ended", () => {
+    const { box, done } = riding({ state: RIDE.assigned, assigned: 6 });
+    box.button("Show t-0007").click();
+    expect(done).toEqual([["showTaxi", 7]]);
+    expect(() => riding({ state: RIDE.completed, ended: 9 }).box.button("Show t-0007")).toThrow("no button");
+  });
+
+  it("requests a taxi once both places are chosen", async () => {
+    const { store, box, done } = panel((props) => <RidePanel {...props} />);
+    const stop = { place: [0, 0], street: "Broadway" } as const;
+    store.ask.value = { step: "choosing", pickup: stop, dropoff: null, problem: null };
+    await settled();
+    expect(box.text).toContain("Broadway");
+    expect(box.button("Request a taxi").attributes.has("disabled")).toBe(true);
+    store.ask.value = { step: "choosing", pickup: stop, dropoff: stop, problem: "no gateway answered" };
+    await settled();
+    expect(box.text).toContain("no gateway answered");
+    expect(box.button("Request a taxi").attributes.has("disabled")).toBe(false);
+    box.button("Request a taxi").click();
+    box.button("Close").click();
+    expect(done).toEqual([["sendRide"], ["closeRide"]]);
+  });
+});
+
+describe("events", () => {
+  const shown = lines([
+    [1, CUT_MS, "RideRequested", { ride: "r-1" }],
+    [2, CUT_MS, "TripCompleted", { ride: "r-2" }],
+  ]);
+  const feed: FeedRow[] = shown.map((line, i) => {
+    const ride = i === 1 ? row({ id: "r-2", state: RIDE.completed }) : null;
+    return { key: i + 1, line, more: i === 1 ? 1_203 : 0, where: null, fareCents: null, ride };
+  });
+  const withFeed = () => {
+    return panel((props) => <Events {...props} />, verifiedWith(feed));
+  };
+
+  it("are shown in words, and by group if asked", async () => {
+    const { box } = withFeed();
+    expect(box.find(".words").map(({ text }) => text)).toEqual(["r-1 asks for a taxi", "r-2 completed"]);
+    box.button("Filter").click();
+    await settled();
+    box.button("Ends").click();
+    await settled();
+    expect(box.find(".words").map(({ text }) => text)).toEqual(["r-2 completed"]);
+  });
+
+  it("say where, for how much, and how many others there were", async () => {
+    const { store, box } = withFeed();
+    store.feed.value = [{ ...feed[1]!, where: "Midtown → Chelsea", fareCents: 1_420 }];
+    await settled();
+    expect(box.find("small")[1]?.text).toBe("$14.20 · Midtown → Chelsea");
+    expect(box.find("small")[0]?.text).toContain("+1,203");
+  });
+
+  it("open their ride, if it has one", () => {
+    const { box } = withFeed();
+    expect(box.find("button").filter(({ text }) => text.includes("r-1"))).toEqual([]);
+    const opened: unknown[] = [];
+    const store = verifiedWith(feed);
+    const actions = { showRide: (ride: unknown) => opened.push(ride) } as never;
+    draw(<Events store={store} actions={actions} />)
+      .find("button")
+      .find(({ text }) => text.includes("r-2"))
+      ?.click();
+    expect(opened).toEqual([feed[1]!.ride]);
+  });
+
+  it("can be paused, count what waits meanwhile, and be collapsed", async () => {
+    const { store, box } = withFeed();
+    box.button("Pause").click();
+    store.feedWaiting.value = 1_412;
+    await settled();
+    expect(store.feedPaused.value).toBe(true);
+    expect(box.find("h2")[0]?.text).toBe("Eventspaused, 1,412 more");
+    box.button("Collapse").click();
+    await settled();
+    expect(box.find(".feed")).toEqual([]);
+  });
+});
+
+function verifiedWith(feed: readonly FeedRow[]): Store {
+  const store = verified();
+  store.feed.value = feed;
+  return store;
+}
+
+describe("the tools around the map", () => {
+  it("ask for what they say", () => {
+    const { box, done } = panel((props) => (
+      <>
+        <Tools {...props} />
+        <Zoom actions={props.actions} />
+      </>
+    ));
+    for (const name of ["Zoom in", "Zoom out", "Whole city", "Ask for a ride"]) box.button(name).click();
+    expect(done).toEqual([["zoomBy", 1], ["zoomBy", -1], ["showWholeCity"], ["askForRide"]]);
+  });
+
+  it("find what was typed, and say what was not found", async () => {
+    class Typed {
+      get = () => "t-7";
+    }
+    vi.stubGlobal("FormData", Typed);
+    const { store, box, done } = panel((props) => <Tools {...props} />);
+    box.find("form")[0]?.dispatch("submit");
+    expect(done).toEqual([["find", "t-7"]]);
+    store.found.value = { what: "nothing", words: "No t-0007 in the city" };
+    await settled();
+    expect(box.text).toContain("No t-0007 in the city");
+  });
+
+  it("offer the whole city where a view is empty", async () => {
+    const { store, box, done } = panel((props) => <EmptyView {...props} />);
+    expect(box.text).toBe("");
+    store.emptyView.value = true;
+    await settled();
+    expect(box.text).toContain("5 drive elsewhere in the city.");
+    box.button("Show the whole city").click();
+    expect(done).toEqual([["showWholeCity"]]);
+  });
+
+  it("say what is wrong with the map", async () => {
+    const { store, box } = panel((props) => <MapTroubleLine store={props.store} />);
+    store.mapTrouble.value = "gone";
+    await settled();
+    expect(box.text).toContain("reload the page");
+    store.mapTrouble.value = "unloaded";
+    await settled();
+    expect(box.text).toBe("");
+  });
+
+  it("lead through the tour", () => {
+    const store = verified();
+    store.tourOver.value = false;
+    store.canKill.value = true;
+    const { box, done } = panel((props) => <Tour {...props} />, store);
+    for (const step of ["1Watch", "2Kill a gateway", "3Ask for a ride"]) box.button(step).click();
+    expect(done).toEqual([["watch"], ["kill"], ["askForRide"]]);
+  });
+});
+
+describe("what is read aloud", () => {
+  it("is each change of state", async () => {
+    const { store, box } = panel((props) => <Announcer store={props.store} />);
+    expect(box.text).toBe("The rows are verified");
+    store.mismatch.value = { cutMs: 1, own: "a", received: "b", at: 1, healedAt: null };
+    await settled();
+    expect(box.text).toBe("The hash of this page's rows differs from the gateway's");
+  });
+});
+
+describe("the page", () => {
+  it("has panels around the map on wide screens, and one sheet on small ones", async () => {
+    const { store, box } = panel((props) => <Page {...props} attribution="" />);
+    expect([box.find(".left").length, box.find(".zoom").length]).toEqual([1, 1]);
+    store.mapTrouble.value = "missing";
+    await settled();
+    expect(box.find(".zoom")).toEqual([]);
+    store.small.value = true;
+    await settled();
+    expect([box.find(".left").length, box.find(".sheet").length]).toEqual([0, 1]);
+  });
+
+  it("shows more on a small screen when its grip is pressed", async () => {
+    const { box } = panel((props) => <Sheet {...props} attribution="" />);
+    expect(box.find(".left")).toEqual([]);
+    box.button("Show more").click();
+    await settled();
+    expect(box.find(".left")).toHaveLength(1);
+  });
+
+  it("puts an error of a panel in the place of all of them", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    const { store, box } = panel((props) => <Page {...props} attribution="" />);
+    store.held.value = { ...store.held.value!, byStatus: null as never };
+    await settled();
+    expect(box.text).toContain("This page stopped because of an error in it");
+    expect(box.text).not.toContain("hash equals");
+    expect(store.pageError.value).toContain("TypeError");
+  });
+});
