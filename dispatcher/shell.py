@@ -15,7 +15,7 @@ from dispatcher.metrics import METRICS
 from dispatcher.partition_worker import run_city
 from dispatcher.readiness import Together
 from dispatcher.settings import Settings
-from taxi.bus import Assignment, BusError, Claim, Fenced, Membership, Unavailable
+from taxi.bus import Assignment, BusError, Claim, ClaimLost, Fenced, Membership, Unavailable
 from taxi.runtime.env import Env
 from taxi.topics import COMMANDS
 
@@ -97,14 +97,15 @@ async def _follow(env: Env[Settings], member: Membership, cities: tuple[CityCont
 
 
 async def _raise_if_claim_lost(claim: Claim) -> None:
-    """Who slept past its session mostly learns it by a call that took too long: the group knows better.
+    """Ask the group after a call that took too long: a process that slept past its session learns it here.
 
-    Raises Fenced where it has given our cities to others.
+    Raises:
+        ClaimLost: The group has given our cities to others.
     """
     try:
         async with asyncio.timeout(_LAST_WORD_S):
             await claim.confirm()
-    except Fenced:
+    except ClaimLost:
         raise
     except (BusError, TimeoutError):
         return  # the broker is away for everybody
@@ -153,9 +154,12 @@ def _tell(env: Env[Settings], errors: list[BusError]) -> None:
     for error in errors:
         reason = type(error).__name__
         env.metrics.count("dispatcher_restarts_total", reason=reason)
-        if isinstance(error, Fenced):
+        if isinstance(error, ClaimLost):
+            env.metrics.count("dispatcher_fenced_total", by="group")
+            env.log.warning("fenced: the group took our cities back, joining again", text=str(error))
+        elif isinstance(error, Fenced):
             env.metrics.count("dispatcher_fenced_total", by="producer")
-            env.log.warning("fenced: another has the city, joining again", text=str(error))
+            env.log.warning("fenced: the broker refuses our producer, joining again", text=str(error))
         else:
             env.log.warning("city stopped, joining again", reason=reason, text=str(error))
 

@@ -9,7 +9,8 @@ cluster. Every offset belongs to one partition, and one partition is one city.
     BusError                    the call failed; base class of the others
     ├── Unavailable             the broker did not answer within the bus's own bounded retries
     │   └── Unknown             … to a write: it may or may not have happened
-    ├── Fenced                  a successor with the same transactional id has started: stop, do not retry
+    ├── Fenced                  the broker accepts no more writes of this producer: stop, do not retry
+    │   └── ClaimLost           … because the group took the assignment back, as its answer says
     └── OffsetOutOfRange        retention deleted the offset, or the partition ends before it
 
 All methods are coroutines unless they return at once. Cancelling a read has no effect on the log. Cancelling
@@ -39,11 +40,19 @@ class Unknown(Unavailable):
 
 
 class Fenced(BusError):  # noqa: N818 - an outcome
-    """The broker accepts no more writes of this producer, or the group took the assignment back.
+    """The broker accepts no more writes of this producer.
 
-    Either a successor with the same transactional id has started, or the broker has aborted a transaction of
-    this producer that took too long. The process must stop writing. It may start another producer only after
-    the group assigns it the partition again.
+    A successor with the same transactional id has started, or the broker has aborted a transaction of this
+    producer that took too long, or it has forgotten the transactional id; its answer does not say which. The
+    process must stop writing. It may start another producer only after the group assigns it the partition
+    again.
+    """
+
+
+class ClaimLost(Fenced):
+    """The group took the assignment back, so the producer that depends on it must not be started.
+
+    The group itself says so, in its answer to a heartbeat: a producer need not exist, and none was fenced.
     """
 
 
@@ -280,7 +289,8 @@ class TransactionalProducer(Protocol):
             The offset of each write, in order.
 
         Raises:
-            Fenced: A successor has started. Nothing of the transaction is visible or will become visible.
+            Fenced: A successor has started, or the transaction took too long. Nothing of the transaction is
+                visible or will become visible.
             Unknown: The transaction may have been committed.
             BusError: The broker refused it, or this producer had failed before.
         """
@@ -299,7 +309,7 @@ class Claim(Protocol):
         """Ask the group whether the assignment is still valid.
 
         Raises:
-            Fenced: It is not.
+            ClaimLost: It is not.
             BusError: The group could not be asked (Kafka: Unavailable).
         """
 
@@ -354,7 +364,7 @@ class Bus(Protocol):
             claim: If given, the producer starts only while this assignment is confirmed.
 
         Raises:
-            Fenced: The group has taken the claim's assignment back.
+            ClaimLost: The group has taken the claim's assignment back.
             Unavailable: The coordinator did not answer within the limit.
         """
 

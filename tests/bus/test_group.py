@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 
-from taxi.bus import Assignment, Fenced, Membership, Write
+from taxi.bus import Assignment, ClaimLost, Membership, Write
 from tests.bus.harness import BusHarness, outgoing, read_until, values, written
 
 
@@ -85,7 +85,7 @@ async def test_whoever_has_left_can_not_start_a_producer_by_what_it_had(harness:
     await claim.confirm()
     await member.leave()
     assert not claim.holds()
-    with pytest.raises(Fenced):
+    with pytest.raises(ClaimLost):
         await bus.transactional_producer(f"t-{topic}", claim)
 
 
@@ -98,7 +98,7 @@ async def test_a_claim_ends_with_its_assignment_and_never_fences_who_has_it_now(
     index = 0 if both[0].partitions else 1
     rightful = (first, second)[index].claim(both[index])
     producer = await (bus, other)[index].transactional_producer(f"t-{topic}", rightful)
-    with pytest.raises(Fenced):
+    with pytest.raises(ClaimLost):
         await bus.transactional_producer(f"t-{topic}", old)
     assert len(await producer.transact([Write(topic, 0, record) for record in outgoing(b"mine")])) == 1
 

@@ -72,7 +72,8 @@ def wakes_before_its_producer(city: RealCity, module: str) -> tuple[RealPart, Re
 def test_one_that_slept_before_its_producer_never_fences_the_owner(city: RealCity, moment: str) -> None:
     zombie, owner = wakes_before_its_producer(city, f"tests.zombie_dispatcher {moment}")
     wait_for(lambda: zombie.said("fenced"), WITHIN_S, "it says that its claim is no more")
-    assert zombie.metric("dispatcher_fenced_total") >= 1
+    assert zombie.metric('dispatcher_fenced_total{by="group"}') >= 1
+    assert zombie.metric('dispatcher_fenced_total{by="producer"}') == 0
     wait_for(lambda: zombie.is_ready() and owner.is_ready(), WITHIN_S, "both are ready again")
     assert owner.said("fenced") == 0, "the rightful owner was fenced in turn"
     assert city.audited().violations == {}

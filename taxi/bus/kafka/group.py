@@ -21,7 +21,7 @@ from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import TopicPartition
 
-from taxi.bus import Assignment, BusError, Fenced, Unavailable
+from taxi.bus import Assignment, BusError, ClaimLost, Unavailable
 from taxi.bus.kafka.client import KafkaClient
 from taxi.bus.kafka.config import KafkaConfig
 from taxi.bus.kafka.limits import KafkaLimits
@@ -200,11 +200,11 @@ class KafkaClaim:
             if self._member.holds(self._assignment):
                 await self._member.beat()
         except (IllegalGenerationError, UnknownMemberIdError) as error:
-            raise Fenced(f"no member of the group any more: {error!r}") from error
+            raise ClaimLost(f"no member of the group any more: {error!r}") from error
         except (KafkaError, OSError) as error:
             raise Unavailable(f"heartbeat: {error!r}") from error
         if not self._member.holds(self._assignment):
-            raise Fenced("the group has taken the assignment back")
+            raise ClaimLost("the group has taken the assignment back")
         self._confirmed_s = asked_s
 
     def holds(self) -> bool:

@@ -59,7 +59,7 @@ class KafkaTransactionalProducer:
         `claim.holds()` and sending the request, so the claim can't expire between them.
 
         Raises:
-            Fenced: The group has taken the claim's assignment back.
+            ClaimLost: The group has taken the claim's assignment back.
             Unavailable: The coordinator did not answer within the limit.
         """
         request = InitProducerIdRequest(self._id, self._link.limits.transaction_ms)

@@ -4,7 +4,7 @@
 import asyncio
 import math
 
-from taxi.bus import Assignment, Fenced
+from taxi.bus import Assignment, ClaimLost
 from taxi.bus.memory.broker import MemoryBroker
 from taxi.bus.memory.groups import Rejoin, Stamp, UnknownMember
 from taxi.bus.memory.network import MemoryConnection, Reply, Serve, Timeout
@@ -153,9 +153,9 @@ class MemoryClaim:
             try:
                 await self.member.beat()
             except UnknownMember as error:
-                raise Fenced("no member of the group any more") from error
+                raise ClaimLost("no member of the group any more") from error
         if not self.member.holds(self._assignment):
-            raise Fenced("the group has taken the assignment back")
+            raise ClaimLost("the group has taken the assignment back")
         self._confirmed_s = asked_s
 
     def holds(self) -> bool:

@@ -10,11 +10,13 @@ from taxi import messages as m
 from taxi import topics
 from taxi.bus import Outgoing, Unavailable
 from taxi.bus.memory.log import Fate
+from taxi.bus.memory.membership import MemoryClaim
 from taxi.bus.memory.network import Timeout
 from taxi.messages.states import DriverStatus, RideState
 from taxi.positions.newest import NewestFixes
 from taxi.state import CityState, snapshots
 from testing.core_harness import answer, cancel, online, request
+from testing.memory_world import Spy
 from testing.virtual_time import State
 from tests.unit.dispatcher.harness import DispatcherHarness
 
@@ -35,6 +37,12 @@ async def live(harness: DispatcherHarness) -> None:
 async def read_back(harness: DispatcherHarness) -> Recovered:
     bus = harness.bus("reader")
     return await recover(bus, 0, lambda: "0" * 16, lambda topic: bus.offsets(topic, 0))
+
+
+def fences(spy: Spy) -> tuple[int, int]:
+    """How often it was fenced: by the group, by the refusal of its producer."""
+    by = [spy.counts[f"dispatcher_fenced_total {by}"] for by in ("group", "producer")]
+    return by[0], by[1]
 
 
 async def offer_of(harness: DispatcherHarness, ride: str) -> m.RideOffered:
@@ -133,6 +141,49 @@ def test_one_that_slept_through_its_succession_leaves_and_joins_again(harness: D
         await harness.until(lambda: bool(harness.answers("r1:cancel")))
         assert harness.broker.counts["producers asked for"] <= harness.broker.counts["assigned"]
         harness.city()
+
+    harness.run(scenario)
+
+
+def test_a_claim_that_the_group_refuses_counts_as_fenced_by_the_group(
+    harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It slept between its assignment and its producer, so the broker has no producer of it to refuse."""
+
+    async def scenario(harness: DispatcherHarness) -> None:
+        confirm = MemoryClaim.confirm
+
+        async def sleep_first(claim: MemoryClaim) -> None:
+            monkeypatch.undo()
+            harness.loop.freeze(harness.dispatchers[0][0])
+            await asyncio.sleep(0)
+            await confirm(claim)
+
+        monkeypatch.setattr(MemoryClaim, "confirm", sleep_first)
+        node, sleeper, _ = harness.start()
+        await harness.until(lambda: node.state is State.FROZEN)
+        _, owner, _ = harness.start()
+        await harness.until(lambda: "city recovered" in owner.said)
+        harness.loop.thaw(node)
+        await harness.until(lambda: sleeper.is_ready and owner.is_ready)
+        assert sleeper.counts["dispatcher_restarts_total ClaimLost"] == 1
+        assert fences(sleeper) == (1, 0)
+        assert fences(owner) == (0, 0)
+
+    harness.run(scenario)
+
+
+def test_a_producer_that_the_broker_refuses_counts_as_fenced_by_the_producer(
+    harness: DispatcherHarness,
+) -> None:
+    async def scenario(harness: DispatcherHarness) -> None:
+        await live(harness)
+        _, spy, _ = harness.dispatchers[0]
+        await harness.bus("another").transactional_producer("taxi.dispatcher.0")
+        harness.say(request())
+        await offer_of(harness, "r1")
+        assert spy.counts["dispatcher_restarts_total Fenced"] == 1
+        assert fences(spy) == (0, 1)
 
     harness.run(scenario)
 
