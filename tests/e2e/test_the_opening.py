@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from taxi.messages.states import DriverStatus
 from testing.live_demo import LiveDemo, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -17,8 +18,11 @@ SIZES: Final = [(1600, 1000), (400, 850)]
 OPENING_ZOOM: Final = 14.3
 WATCH_ZOOM: Final = 16.4
 SPAN_MS: Final = 10_000
-MOVED_PX_MIN: Final = 8.0
-"""The median taxi in sight moves so far in ten seconds. On the whole island it was 4 to 5."""
+MOVED_PX_MIN: Final = 5.0
+"""The median taxi with a rider moves so far in ten seconds. In the slowest hour of the day it is 6.4.
+
+Taxis without a rider may park, and how many do so depends on the demand, so they are not counted.
+"""
 WATCHED_PX_MIN: Final = 20.0
 IN_SIGHT: Final = """() => window.taxistream.drawn(undefined, 5_000)
     .filter(({x, y}) => x > 0 && y > 0 && x < innerWidth && y < innerHeight)"""
@@ -42,12 +46,18 @@ def zoom(page: Page) -> float:
     return float(page.evaluate("window.taxistream.view().zoom"))
 
 
-def moved_px(page: Page, taxis_min: int = 20) -> float:
-    """How far the median taxi in sight moves on the screen in ten seconds of the city's time."""
-    before = {row["driver"]: (row["x"], row["y"]) for row in page.evaluate(IN_SIGHT)}
+def with_riders(page: Page) -> dict[int, tuple[float, float]]:
+    """Where the taxis with a rider are on the screen, by driver."""
+    rows = page.evaluate(IN_SIGHT)
+    return {row["driver"]: (row["x"], row["y"]) for row in rows if row["status"] == DriverStatus.ON_TRIP}
+
+
+def moved_px(page: Page, taxis_min: int) -> float:
+    """How far the median taxi with a rider moves on the screen in ten seconds."""
+    before = with_riders(page)
     since_ms = snapshot(page)["cutMs"]
     until(lambda: snapshot(page)["cutMs"] >= since_ms + SPAN_MS, 60, "ten seconds of the city")
-    after = {row["driver"]: (row["x"], row["y"]) for row in page.evaluate(IN_SIGHT)}
+    after = with_riders(page)
     both = before.keys() & after.keys()
     assert len(both) >= taxis_min
     moved: float = median(
@@ -65,14 +75,14 @@ def test_taxis_can_be_seen_to_move_and_the_page_says_what_it_is(
         expect(page.get_by_text("taxistream", exact=True)).to_be_visible()
         expect(page.get_by_text("simulated").first).to_be_visible()
         expect(page.get_by_text("a gateway is the server that sends you the city")).to_be_visible()
-        assert moved_px(page) >= MOVED_PX_MIN
+        assert moved_px(page, taxis_min=10) >= MOVED_PX_MIN
 
 
 def test_watch_goes_to_a_corner_that_moves(browser: Browser, memory_demo: LiveDemo) -> None:
     with a_page(browser, memory_demo.url) as page:
         page.get_by_role("button", name="Watch").click()
         until(lambda: zoom(page) == pytest.approx(WATCH_ZOOM, abs=0.01), 20, "a closer look")
-        assert moved_px(page, taxis_min=5) >= WATCHED_PX_MIN  # a corner holds a dozen of them
+        assert moved_px(page, taxis_min=3) >= WATCHED_PX_MIN  # a corner holds a dozen taxis
 
 
 def test_a_reader_who_prefers_less_motion_gets_the_same_district_without_a_flight(

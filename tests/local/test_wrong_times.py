@@ -40,7 +40,10 @@ def city(kafka_server: KafkaServer, tmp_path: Path, ports: PortPool) -> Iterator
 
 
 def write_with_times(city: RealCity, ahead_ms: list[int]) -> None:
-    """Let the topic keep senders' times for a moment, and write positions that lie so far ahead."""
+    """Let the topic keep senders' times for a moment, and write positions that lie so far ahead.
+
+    They are one batch, so the log has no other position between them: log time is the median of five.
+    """
 
     async def work() -> None:
         async with KafkaAdmin.connect(city.settings) as admin:
@@ -49,11 +52,13 @@ def write_with_times(city: RealCity, ahead_ms: list[int]) -> None:
             producer = AIOKafkaProducer(bootstrap_servers=city.settings.kafka_bootstrap_servers)
             await producer.start()
             try:
+                batch = producer.create_batch()
                 for ms in ahead_ms:
                     at_ms = time.time_ns() // 1_000_000 + ms
                     fix = codec.encode(m.Fix(driver=1, at_ms=at_ms, lng=-73.98, lat=40.75))
-                    name = city.settings.prefix + LOCATIONS
-                    await producer.send_and_wait(name, fix, partition=0, timestamp_ms=at_ms)
+                    assert batch.append(key=None, value=fix, timestamp=at_ms) is not None
+                batch.close()
+                await (await producer.send_batch(batch, city.settings.prefix + LOCATIONS, partition=0))
             finally:
                 await producer.stop()
                 await admin.alter_topic(topic, {"message.timestamp.type": "LogAppendTime"})
