@@ -119,6 +119,9 @@ def _seen(read: FixColumns) -> Iterator[Seen]:
 
 def _newest(read: FixColumns) -> FixColumns:
     """Of each driver the newest of these, in the order in which the drivers were first read."""
+    drivers = np.sort(read.driver)
+    if (drivers[1:] != drivers[:-1]).all():  # as a rule: drivers send once a second, chunks are shorter
+        return read
     order = np.lexsort((read.offset, read.at_ms, read.driver))
     driver = read.driver[order]
     is_last = np.append(driver[1:] != driver[:-1], True)[: len(order)]
