@@ -10,10 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
 from taxi import messages as m
-from taxi.bus import Record, Writer
+from taxi.bus import Outgoing, Record, Writer
 from taxi.messages import codec
 from taxi.messages.states import DriverStatus, RideState
+from taxi.positions.newest import NewestFixes
+from taxi.state import CityState, snapshots
+from taxi.topics import EVENTS, SNAPSHOTS
 from testing.gateway_log import Log
 
 T0: Final = 1_750_000_000_000
@@ -61,6 +66,8 @@ class Case:
 
     decides: str
     log: Log = field(default_factory=Log)
+    snapshots: list[Record] = field(default_factory=list)
+    """Records of `taxi.snapshots`."""
     expectations: list[Expectation] = field(default_factory=list)
     now_ms: int = T0
     number: int = 0
@@ -148,6 +155,26 @@ class Case:
         self.epoch = f"{int(self.epoch, 16) + 1:016x}"
         self.batch(began(self.epoch, "events_lost"), *facts, number=number, **about)
 
+    def state(self) -> CityState:
+        """Fold the city's events so far, in a log that has events of the city alone."""
+        state = CityState()
+        for record in self.log.events:
+            state.apply(codec.decode(EVENTS, record))
+        return state
+
+    def snapshot(self, *records: Outgoing, producer: int | str | None = "city") -> None:
+        """Append the parts of a snapshot; by default a complete one of the events so far, by the city."""
+        writer = self.producer if isinstance(producer, str) else producer
+        events_offset = self.log.events[-1].offset + 1
+        parts = records or snapshots.pack(self.state(), NewestFixes(), events_offset)
+        by = None if writer is None else Writer(writer, 0)
+        for part in parts:
+            self.snapshots.append(Record(len(self.snapshots), self.now_ms, part.key, part.value, (), by))
+
+    def delete_events(self) -> None:
+        """Retention deletes all events so far but the last one."""
+        del self.log.events[:-1]
+
     # --- expecting -------------------------------------------------------------------------------------
 
     def expect(
@@ -200,14 +227,16 @@ def found(driver: int) -> Fact:
     return m.DriverFound, {"driver": driver}
 
 
-def repositioned(driver: int) -> Fact:
+def repositioned(driver: int, to: tuple[float, float] = _PLACE) -> Fact:
     """`DriverRepositioned`."""
-    return m.DriverRepositioned, {"driver": driver, "to": _PLACE, "eta_s": 60, "until_ms": T0 + 600_000}
+    return m.DriverRepositioned, {"driver": driver, "to": to, "eta_s": 60, "until_ms": T0 + 600_000}
 
 
-def requested(ride: str) -> Fact:
+def requested(
+    ride: str, pickup: tuple[float, float] = _PLACE, dropoff: tuple[float, float] = (-73.97, 40.76)
+) -> Fact:
     """`RideRequested`."""
-    return m.RideRequested, {"ride": ride, "rider": "ann", "pickup": _PLACE, "dropoff": (-73.97, 40.76)}
+    return m.RideRequested, {"ride": ride, "rider": "ann", "pickup": pickup, "dropoff": dropoff}
 
 
 def offered(ride: str, driver: int, attempt: int = 1) -> Fact:
@@ -541,6 +570,71 @@ def beginning() -> Iterator[tuple[str, Case]]:
     yield "beginning: gone", case
 
 
+def snapshot_cases() -> Iterator[tuple[str, Case]]:
+    """At which snapshot a reader begins if the log's beginning is gone."""
+    case = _with_a_snapshot("A reader begins at the newest snapshot that belongs to the log")
+    case.batch(assigned("r", 1))
+    case.expect({1: TO_PICKUP, 2: OFFLINE}, {"r": (RideState.ASSIGNED, 1, 1)})
+    yield "snapshot: begin", case
+
+    case = _with_a_snapshot(
+        "A snapshot of which a part is missing or wrong does not count; an older one does"
+    )
+    [part] = _parts_of(case)
+    for wrong in (
+        msgspec.structs.replace(part, parts=2),
+        msgspec.structs.replace(part, digest="0" * 32),
+        msgspec.structs.replace(part, digest="1" * 32, body="é"),
+        msgspec.structs.replace(part, events_offset=part.events_offset - 2),
+        msgspec.structs.replace(part, events_offset=part.events_offset + 1_000),
+        msgspec.structs.replace(part, batch=part.batch + 1),
+    ):
+        case.snapshot(Outgoing(b"manhattan/0/0", codec.encode(wrong)))
+    case.batch(offline(1))
+    case.expect(rides={"r": (RideState.OFFERED, 1, 1)})
+    yield "snapshot: not whole", case
+
+    case = _with_a_snapshot("A snapshot of another producer than that of its batch does not count")
+    state = CityState(city="manhattan", epoch="f" * 16, batch=2)
+    case.snapshot(*snapshots.pack(state, NewestFixes(), case.log.events[-1].offset + 1), producer=OTHER)
+    case.snapshot(*snapshots.pack(state, NewestFixes(), case.log.events[-1].offset + 1), producer=None)
+    case.batch(offline(1))
+    case.expect(rides={"r": (RideState.OFFERED, 1, 1)})
+    yield "snapshot: foreign", case
+
+    case = _with_a_snapshot("Behind a snapshot the next batch is that of its producer, with the next number")
+    case.foreign(online(2))
+    case.foreign(online(2), producer=CITY, number=4)
+    case.expect_gap()
+    yield "snapshot: gap", case
+
+    case = Case("A ride that ended before the snapshot keeps its row, and its id is known")
+    case.begin(1)
+    case.batch(requested("r"), expired("r"))
+    case.snapshot()
+    case.delete_events()
+    case.batch(requested("s"))
+    case.expect(rides={"r": (RideState.EXPIRED, 0, None), "s": (RideState.REQUESTED, 0, None)})
+    case.foreign(requested("r"), producer=CITY)
+    case.expect_gap()
+    yield "snapshot: ended ride", case
+
+
+def _with_a_snapshot(decides: str) -> Case:
+    """Two drivers, one of them offered a ride and one off shift, in a snapshot; older events are gone."""
+    case = Case(decides)
+    case.begin(1, 2)
+    case.batch(offline(2), *ride_in(RideState.OFFERED))
+    case.snapshot()
+    case.delete_events()
+    return case
+
+
+def _parts_of(case: Case) -> list[m.SnapshotPart]:
+    parts: list[m.SnapshotPart] = [codec.decode(SNAPSHOTS, record) for record in case.snapshots]
+    return parts
+
+
 def completeness() -> Iterator[tuple[str, Case]]:
     """Which events belong to a batch, and when it is complete."""
     case = Case("A batch is the last `count` events of its number; what was written before never closed")
@@ -860,6 +954,27 @@ def legal_otherwise() -> Iterator[tuple[str, Case]]:
         case.foreign(event, producer=CITY)
         case.expect_gap()
     yield "legal: another driver", case
+    case = Case(
+        "A ride's id has 1 to 40 ASCII characters, and its places are on Earth; otherwise it is a gap"
+    )
+    case.begin(1)
+    case.batch(requested("r" * 40), requested("~"), requested("edge", (180.0, 90.0), (-180.0, -90.0)))
+    case.expect(rides=dict.fromkeys(("r" * 40, "~", "edge"), (RideState.REQUESTED, 0, None)))
+    illegal: list[Fact] = [
+        requested(""),
+        requested("r" * 41),
+        requested("é"),
+        requested("r", pickup=(180.001, 0.0)),
+        requested("r", pickup=(0.0, -90.001)),
+        requested("r", dropoff=(-180.001, 0.0)),
+        requested("r", dropoff=(0.0, 90.001)),
+        repositioned(1, to=(0.0, 90.001)),
+    ]
+    for event in illegal:
+        case.begin_again(online(1))
+        case.foreign(event, producer=CITY)
+        case.expect_gap()
+    yield "legal: ids and places", case
     case = Case("A ride that ended is not offered again, not even to the driver who had it: a gap")
     case.begin(1)
     for state in (RideState.COMPLETED, RideState.CANCELLED, RideState.NO_SHOW):
@@ -1039,7 +1154,8 @@ def cases() -> Iterator[tuple[str, Case]]:
     yield "position: quantised", fix_quantised()
     yield "position: newest", fix_order()
     yield "position: expiry", fix_expiry()
-    for group in (cut_time, log_time, beginning, completeness, sequence, producers, hard_successions):
+    for group in (cut_time, log_time, beginning, snapshot_cases, completeness, sequence, producers):
         yield from group()
+    yield from hard_successions()
     for group in (legal_for_rides, legal_for_drivers, legal_otherwise, rides, chains, shifts):
         yield from group()

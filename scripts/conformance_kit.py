@@ -24,14 +24,19 @@ from scripts.generated import write_or_check
 from taxi import messages as m
 from taxi import topics
 from taxi.bus import Record, Writer
+from taxi.bus.memory.bus import plain_broker
+from taxi.bus.memory.log import LogEntry
 from taxi.client.decode import decode_update
 from taxi.client.replica import Replica
 from taxi.client.rows import Update
 from taxi.messages import codec
-from taxi.state import CityState
+from taxi.positions.newest import NewestFixes
+from taxi.state import CityState, snapshots
+from taxi.state.snapshots import Body, Snapshot
 from testing import gateway_log, recorded_log
 from testing.foreign import FOREIGN_EVENTS, foreign_events
 from testing.gateway_log import Log, Oracle, advance, booted
+from testing.still_bus import StillBus, at_once
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "tests" / "golden" / "kit"
 POSITIONS: Final = 60
@@ -42,6 +47,7 @@ _DRAWN_STEPS: Final = 400
 
 _FOREIGN_SEED: Final = 31
 _FOREIGN_STEPS: Final = 250
+_GONE: Final = Record(0, 0, None, None)
 _CITYS: Final = (7_001, 7_002)
 """Producer ids of the city in the log `foreign`: the second one succeeds the first in the middle."""
 
@@ -189,6 +195,7 @@ def case_lines() -> Iterator[dict[str, Any]]:
     for name, case in cases():
         log = [_line(topics.LOCATIONS, record) for record in case.log.locations]
         log += [_line(topics.EVENTS, record) for record in case.log.events]
+        log += [_line(topics.SNAPSHOTS, record) for record in case.snapshots]
         expectations = [_expected_of(name, case, each) for each in case.expectations]
         about = {"name": name, "decides": case.decides, "row_expiry_ms": EXPIRY_MS}
         yield {**about, "log": log, "expected": expectations}
@@ -198,8 +205,12 @@ def _expected_of(name: str, case: Case, expectation: Expectation) -> dict[str, A
     """What the view holds after the records before two offsets, which is what the case states."""
     loc, events_end = expectation.locations_end, expectation.events_end
     span = Span(expiry_ms=EXPIRY_MS)
-    view = CityView(CityState(), loc=0, ev=0, span=span, grid=gateway_log.GRID)
-    view.fold_events([record for record in case.log.events if record.offset < events_end])
+    begin = _snapshot_of(case) or Snapshot(
+        events_offset=0, body=Body(state=CityState(), newest=NewestFixes())
+    )
+    ev, producer_id = begin.events_offset, begin.producer_id
+    view = CityView(begin.state, loc=0, ev=ev, span=span, grid=gateway_log.GRID, producer_id=producer_id)
+    view.fold_events([record for record in case.log.events if ev <= record.offset < events_end])
     view.fold_locations([record for record in case.log.locations if record.offset < loc])
     read: dict[str, Any] = {"locations_end": loc, "events_end": events_end}
     where = f"{name!r} after {events_end} events"
@@ -219,6 +230,20 @@ def _expected_of(name: str, case: Case, expectation: Expectation) -> dict[str, A
     assert view.cursor == (expectation.epoch, cursor_loc, expectation.cursor_ev), f"{where}: {view.cursor}"
     _compare(client, cut.at_ms, expectation, where)
     return {**read, **_rows(client, cut)}
+
+
+def _snapshot_of(case: Case) -> Snapshot | None:
+    """The snapshot at which a reader begins; None if the case has none that belongs to its log."""
+    broker = plain_broker()
+    for topic, records in ((topics.EVENTS, case.log.events), (topics.SNAPSHOTS, case.snapshots)):
+        broker.create_topic(topic)
+        partition = broker.partition(topic, 0)
+        partition.entries += [LogEntry(_GONE, None, is_marker=True)] * (records[0].offset if records else 0)
+        partition.entries += [LogEntry(record, None, is_marker=False) for record in records]
+        partition.start = records[0].offset if records else 0
+    bus = StillBus(broker, everything=False)
+    bounds = at_once(bus.offsets(topics.EVENTS, 0))
+    return at_once(snapshots.newest_of_log(bus, 0, bounds))
 
 
 def _compare(client: Replica, cut_ms: int, stated: Expectation, where: str) -> None:
