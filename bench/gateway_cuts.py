@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the cost of a cut in a gateway's view: folding, closing, encoding, and the bytes of a row.
+"""Measures the cost of a cut in a gateway's city view: folding, closing, encoding, and the bytes of a row.
 
     python bench/gateway_cuts.py [--drivers 10000] [--cuts 200] [--json]
 
@@ -71,15 +71,15 @@ def fixes(drivers: int, cuts: int) -> list[list[Record]]:
 
 
 def newborn(grid: TileGrid) -> CityView:
-    """A view at the end of a log with one batch."""
-    view = CityView(CityState(), loc=0, ev=0, span=Span(), grid=grid)
+    """A city view at the end of a log with one batch."""
+    city_view = CityView(CityState(), loc=0, ev=0, span=Span(), grid=grid)
     events = [
         m.EpochStarted(batch=1, at_ms=START_MS, epoch="5e0c0ffee0ddba11", city="manhattan"),
         m.BatchClosed(batch=1, at_ms=START_MS, count=2, commands_offset=0, locations_offset=0),
     ]
-    view.fold_events([Record(n, START_MS, b"", codec.encode(event)) for n, event in enumerate(events)])
-    view.went_live(0)
-    return view
+    city_view.fold_events([Record(n, START_MS, b"", codec.encode(event)) for n, event in enumerate(events)])
+    city_view.went_live(0)
+    return city_view
 
 
 def viewports(grid: TileGrid) -> list[Tiles]:
@@ -95,20 +95,20 @@ def viewports(grid: TileGrid) -> list[Tiles]:
 def measure(drivers: int, cuts: int) -> dict[str, Any]:
     """Everything, as one JSON object."""
     grid = TileGrid.over(RoadNetwork.load("manhattan").city.bbox)
-    view, areas, watch = newborn(grid), viewports(grid), Stopwatch()
+    city_view, areas, watch = newborn(grid), viewports(grid), Stopwatch()
     sizes: dict[str, list[int]] = {"city": [], "city_deflated": [], "viewport": []}
     for number, records in enumerate(fixes(drivers, cuts + 20)):
         if number == 20:
             watch = Stopwatch()
-        watch.time("fold", lambda records=records: view.fold_locations(records))  # type: ignore[misc]
-        watch.time("close", view.close)
+        watch.time("fold", lambda records=records: city_view.fold_locations(records))  # type: ignore[misc]
+        watch.time("close", city_view.close)
         if number < 20:
             continue
-        city = watch.time("step of the city", lambda: view.step(None))
-        windows = watch.time("steps of fifty viewports", lambda: [view.step(area) for area in areas])
-        watch.time("image of the city", lambda: view.diff(None, None, None))
-        watch.time("image of a viewport", lambda: view.diff(None, None, areas[0]))
-        watch.time("diff to another viewport", lambda: view.diff(view.previous, areas[0], areas[1]))
+        city = watch.time("step of the city", lambda: city_view.step(None))
+        windows = watch.time("steps of fifty viewports", lambda: [city_view.step(area) for area in areas])
+        watch.time("image of the city", lambda: city_view.diff(None, None, None))
+        watch.time("image of a viewport", lambda: city_view.diff(None, None, areas[0]))
+        watch.time("diff to another viewport", lambda: city_view.diff(city_view.previous, areas[0], areas[1]))
         sizes["city"].append(len(city))
         sizes["city_deflated"].append(len(deflated(city)))
         sizes["viewport"] += map(len, windows)

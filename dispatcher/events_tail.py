@@ -80,7 +80,7 @@ class EventsTail:
             while True:
                 await self._put_aside(await reader.fetch(wait_ms=_WAIT_MS))
                 self.position = reader.position
-                self._foreign.look()
+                self._foreign.check()
         finally:
             await reader.close()
 

@@ -24,7 +24,7 @@ from taxi.messages import codec
 from taxi.positions.dropped import UNREADABLE
 from taxi.runtime.dropped import DroppedPositions
 from taxi.runtime.env import Env
-from taxi.runtime.held_back import wait_until_stable, watch
+from taxi.runtime.held_back import check_held_back, wait_until_stable
 from taxi.state import snapshots
 from taxi.topics import EVENTS, LOCATIONS, SNAPSHOTS
 
@@ -85,8 +85,8 @@ class PartitionWorker:
             if self._inputs.locations_behind and is_due:
                 due_s = closed_s  # more positions are waiting than a batch takes
             await self._close_batch()
-            self._progress.look(self._inputs.commands_behind, self._inputs.locations_behind, loop.time())
-            self._dropped.look(loop.time(), self._newest.dropped.take())
+            self._progress.record(self._inputs.commands_behind, self._inputs.locations_behind, loop.time())
+            self._dropped.record(loop.time(), self._newest.dropped.take())
             self._env.metrics.observe("dispatcher_batch_seconds", loop.time() - closed_s)
 
     async def _close_batch(self) -> None:
@@ -140,11 +140,11 @@ class PartitionWorker:
         city, faults = self._roads.city.name, self._env.faults
         text = f"deciding a batch of {city} has taken more than {SLOW_S:.0f} s: is this machine overloaded?"
         warn = partial(faults.report, "deciding_slow", text, blocks=True, about=city)
-        watch = asyncio.get_running_loop().call_later(SLOW_S, warn)
+        warning = asyncio.get_running_loop().call_later(SLOW_S, warn)
         try:
             return await self._env.offload(work)
         finally:
-            watch.cancel()
+            warning.cancel()
             faults.clear("deciding_slow", about=city)
 
     def _put_the_snapshot_off(self) -> None:
@@ -238,7 +238,7 @@ async def run_city(env: Env[Settings], claim: Claim, city_context: CityContext) 
         inputs = await Inputs.open(env.bus, partition, found)
         stack.push_async_callback(inputs.close)
         stack.callback(
-            asyncio.create_task(watch(*inputs.held_back(env, partition, city_context.city))).cancel
+            asyncio.create_task(check_held_back(*inputs.held_back(env, partition, city_context.city))).cancel
         )
         letters = DeadLetters(env.bus, partition, env.settings.name or "dispatcher")
         stack.push_async_callback(letters.close)

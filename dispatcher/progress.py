@@ -19,7 +19,7 @@ _RATE_OVER_S: Final = 5.0
 """How fast a backlog shrinks is measured over the last seconds."""
 
 
-class _Look(NamedTuple):
+class _Sample(NamedTuple):
     at_s: float
     behind: int
 
@@ -31,30 +31,30 @@ class _Backlog:
         self.code, self.what = code, what
         self._begins_at, self._ends_below = begins_at, ends_below
         self.since_s: float | None = None
-        self._looks: deque[_Look] = deque()
+        self._samples: deque[_Sample] = deque()
 
-    def look(self, behind: int, now_s: float) -> None:
+    def record(self, behind: int, now_s: float) -> None:
         """One batch more was decided."""
         if self.since_s is None and behind >= self._begins_at:
             self.since_s = now_s
         elif behind < self._ends_below:
             self.since_s = None
-            self._looks.clear()
-        self._looks.append(_Look(now_s, behind))
-        while self._looks[0].at_s < now_s - _RATE_OVER_S:
-            self._looks.popleft()
+            self._samples.clear()
+        self._samples.append(_Sample(now_s, behind))
+        while self._samples[0].at_s < now_s - _RATE_OVER_S:
+            self._samples.popleft()
 
     def lasts(self, now_s: float) -> bool:
         return self.since_s is not None and now_s - self.since_s >= LASTS_S
 
     @property
     def behind(self) -> int:
-        return self._looks[-1].behind
+        return self._samples[-1].behind
 
     @property
     def shrinks_per_s(self) -> float:
         """Below 0: it grows."""
-        first, last = self._looks[0], self._looks[-1]
+        first, last = self._samples[0], self._samples[-1]
         return (first.behind - last.behind) / max(last.at_s - first.at_s, 0.1)
 
     def text(self, city: str) -> str:
@@ -77,13 +77,13 @@ class Progress:
         self._locations = _Backlog("positions_backlog", "positions", 1, 1)
         self._logged_s = 0.0
 
-    def look(self, commands_behind: int, locations_behind: int, now_s: float) -> None:
+    def record(self, commands_behind: int, locations_behind: int, now_s: float) -> None:
         """A batch was decided, and so many records of its inputs are still waiting. Times are loop time."""
         metrics = self._env.metrics
         metrics.gauge("dispatcher_commands_behind", commands_behind, city=self._city)
         metrics.gauge("dispatcher_positions_behind", locations_behind, city=self._city)
         for backlog, behind in ((self._commands, commands_behind), (self._locations, locations_behind)):
-            backlog.look(behind, now_s)
+            backlog.record(behind, now_s)
             if backlog.lasts(now_s):
                 self._env.faults.report(backlog.code, backlog.text(self._city), about=self._city)
                 self._log(backlog, now_s)

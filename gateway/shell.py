@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway: from the log to every client, a cut at a time. It keeps nothing that the log does not."""
+"""The gateway: from the log to every client, an update at each cut. It keeps nothing beyond the log."""
 
 import asyncio
 from contextlib import suppress
@@ -11,8 +11,8 @@ from gateway.access.tokens import Keys
 from gateway.follower.boot import ask_ends
 from gateway.follower.boot_state import SERVING
 from gateway.follower.follower import NO_BROKER, RUSH_S, Follower
+from gateway.follower.input_faults import InputFaults
 from gateway.follower.tail import Pace
-from gateway.follower.watch import Watch
 from gateway.http.guard import Guard
 from gateway.http.ride_service import RideService
 from gateway.settings import Settings
@@ -35,19 +35,19 @@ _DRAINING: Final = "draining"
 _NOT_READING: Final = {NO_BROKER, _DRAINING}
 """Reasons why nothing is known of what the log holds."""
 _UNREADY_S: Final = 2.0
-"""Clients are told that their gateway is not ready only after so long: a view is rebuilt within less."""
+"""Clients are told that their gateway is not ready only after so long: a city view is rebuilt within less."""
 CLOCK_SET_BACK: Final = "the broker's clock was set back, and no batch has said yet by how much"
 _CLOCK_SET_BACK_S_MAX: Final = 3.0
 """How long positions may wait for such a batch before the gateway is not ready."""
-_DEMO_LOOK_S: Final = 1.0
-"""How often a gateway of a local demo looks for faults that the supervisor wrote down."""
+_DEMO_POLL_S: Final = 1.0
+"""How often a gateway of a local demo reads the faults that the supervisor wrote down."""
 
 
 class Gateway:
     """One gateway process.
 
     1. The follower keeps a city view at the end of the log.
-    2. Once a tick, `_cut` lets it fold what came, and the hub sends the new cut to the clients.
+    2. Once a tick, `_close_cut` lets it fold what came, and the hub sends the update to the clients.
     3. Readiness and faults follow from the follower's state.
     """
 
@@ -63,18 +63,18 @@ class Gateway:
             env,
             TileGrid.over(roads.city.bbox),
             Span(settings.row_expiry_ms, settings.resume_ms),
-            lambda: self._cut(asyncio.get_running_loop().time()),
+            lambda: self._close_cut(asyncio.get_running_loop().time()),
         )
         self._shown: CityView | None = None
         self._shown_boot = 0
-        """`Follower.boots` of the view that is shown."""
+        """`Follower.boots` of the city view that is shown."""
         self._reason: str | None = self.follower.why_not_serving()
         """Why this gateway is not ready; None if it is."""
         self._open = asyncio.Event()
         now_s = asyncio.get_running_loop().time()
         self._unready_s = now_s
         """Since when it is not ready."""
-        self._watch = Watch(env.faults, now_s)
+        self._input_faults = InputFaults(env.faults, now_s)
         self._clock_set_back_s: float | None = None
         """Since when positions wait for a batch, because the clock was set back."""
         self._dropped = DroppedPositions(env, self._count_dropped)
@@ -88,8 +88,8 @@ class Gateway:
         self.ride_service = RideService(env, roads, lambda: self._shown)
 
     @property
-    def view(self) -> CityView | None:
-        """The view that clients are shown; None before the first one."""
+    def city_view(self) -> CityView | None:
+        """The city view that clients are shown; None before the first one."""
         return self._shown
 
     async def run(self) -> None:
@@ -114,10 +114,10 @@ class Gateway:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.follower.run())
-                tasks.create_task(self._cut_for_ever())
+                tasks.create_task(self._close_cuts())
                 tasks.create_task(self._welcome(tasks))
                 if self._env.settings.parts_dir:
-                    tasks.create_task(self._look_at_the_demo(Path(self._env.settings.parts_dir)))
+                    tasks.create_task(self._read_demo_faults(Path(self._env.settings.parts_dir)))
         except* BusError as group:
             raise group.exceptions[0] from None
 
@@ -127,7 +127,7 @@ class Gateway:
             connection = await self._listener.accept()
             tasks.create_task(self.hub.serve(connection))
 
-    async def _look_at_the_demo(self, folder: Path) -> None:
+    async def _read_demo_faults(self, folder: Path) -> None:
         """Follow the faults that a local demo's supervisor writes down (a full disk, a part that is down)."""
         await self._open.wait()
         await asyncio.sleep(RUSH_S)
@@ -135,35 +135,39 @@ class Gateway:
 
         while True:
             self._demo_faults = await self._env.offload(partial(parts.read_faults, folder))
-            await asyncio.sleep(_DEMO_LOOK_S)
+            await asyncio.sleep(_DEMO_POLL_S)
 
-    # --- cutting ----------------------------------------------------------------------------------
+    # --- cuts -------------------------------------------------------------------------------------
 
-    async def _cut_for_ever(self) -> None:
+    async def _close_cuts(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._pace.advance(loop.time()))
             await self.follower.fetch(self._pace.interval_s)
-            self._cut(loop.time())
+            self._close_cut(loop.time())
 
-    def _cut(self, now_s: float) -> None:
+    def _close_cut(self, now_s: float) -> None:
         """One tick: fold what came, show it, and send it to everyone."""
         before = self._read_up_to()
         moved = self.follower.fold()
         if moved:
             self._moved_s = now_s
         stale = now_s - self._moved_s >= STALE_S
-        view = self.follower.view
-        if view is not None and view.whole and (moved or stale != self._stale or view is not self._shown):
+        city_view = self.follower.city_view
+        if (
+            city_view is not None
+            and city_view.whole
+            and (moved or stale != self._stale or city_view is not self._shown)
+        ):
             if self.follower.boots != self._shown_boot:
                 self.hub.make_all_pending(self.follower.ends)
-            self._shown, self._shown_boot = view, self.follower.boots
-            self.hub.show(view, stale=stale)
-        elif view is None and self._shown is not None and stale != self._stale:
+            self._shown, self._shown_boot = city_view, self.follower.boots
+            self.hub.show(city_view, stale=stale)
+        elif city_view is None and self._shown is not None and stale != self._stale:
             self.hub.show(self._shown, stale=stale)
         self._stale = stale
         self._settle_readiness(now_s)
-        self._look_at_inputs(now_s, before)
+        self._check_inputs(now_s, before)
         self.hub.tell_health(self._faults(now_s), now_s)
         is_silent = now_s - self._sent_s >= _BEAT_S
         if moved or is_silent:
@@ -171,31 +175,31 @@ class Gateway:
         self.hub.publish(beat=is_silent)
 
     def _read_up_to(self) -> tuple[int, int]:
-        """The offsets after the last location and the last batch that were folded; zeros without a view."""
-        view = self.follower.view
-        return (view.loc, view.ev) if view is not None else (0, 0)
+        """The offsets after the last position and the last batch that were folded; zeros without a view."""
+        city_view = self.follower.city_view
+        return (city_view.loc, city_view.ev) if city_view is not None else (0, 0)
 
-    def _look_at_inputs(self, now_s: float, before: tuple[int, int]) -> None:
-        view = self.follower.view
+    def _check_inputs(self, now_s: float, before: tuple[int, int]) -> None:
+        city_view = self.follower.city_view
         loc, ev = self._read_up_to()
-        self._watch.look(
+        self._input_faults.check(
             now_s,
             is_reading=self.follower.is_following and self._reason not in _NOT_READING,
             positions=loc > before[0],
             batches=ev > before[1],
-            rows=view.drivers.total if view is not None else 0,
+            rows=city_view.drivers.total if city_view is not None else 0,
             commands=self.ride_service.commands_written,
         )
-        self._look_at_the_clock(now_s)
-        if view is not None:
-            self._dropped.look(now_s, view.drivers.dropped.take())
+        self._check_clock(now_s)
+        if city_view is not None:
+            self._dropped.record(now_s, city_view.drivers.dropped.take())
         else:
             self._dropped.forget()
 
-    def _look_at_the_clock(self, now_s: float) -> None:
-        """Where the clock was set back, the cut does not move until a batch says by how much."""
-        view = self.follower.view
-        is_waiting = view is not None and bool(view.awaiting_shift)
+    def _check_clock(self, now_s: float) -> None:
+        """Report a clock that was set back: the cut does not move until a batch says by how much."""
+        city_view = self.follower.city_view
+        is_waiting = city_view is not None and bool(city_view.awaiting_shift)
         self._clock_set_back_s = (self._clock_set_back_s or now_s) if is_waiting else None
         if self._clock_set_back_s is None:
             self._env.faults.clear("clock_set_back")

@@ -2,7 +2,7 @@
 """The hand-written cases of the conformance kit: a small log for each rule of docs/protocol.md.
 
 Each case states by hand which rows a reader must have. `scripts.conformance_kit` computes complete rows with
-the gateway's view and compares them with these statements before it writes them.
+the gateway's city view and compares them with these statements before it writes them.
 """
 
 import json

@@ -2,10 +2,10 @@
 """Writes tests/golden/kit: recorded logs, and the rows and hashes at positions in them.
 
 For people who write a gateway or a client in another language: fold a log as docs/protocol.md says, and
-compare at each position. The rows come from the gateway's view. Those of recorded logs are checked against an
-independent fold before they are written, those of `scripts.conformance_cases` against what the cases state.
-The logs are recordings and stay as they are; `--record` makes new ones, `--check` compares what is expected
-instead of writing it.
+compare at each position. The rows come from the gateway's city view. Those of recorded logs are checked
+against an independent fold before they are written, those of `scripts.conformance_cases` against what the
+cases state. The logs are recordings and stay as they are; `--record` makes new ones, `--check` compares what
+is expected instead of writing it.
 """
 
 import base64
@@ -165,15 +165,15 @@ def positions(oracle: Oracle) -> list[tuple[int, int]]:
 
 def expected(oracle: Oracle, log: Log) -> Iterator[dict[str, Any]]:
     """The rows of a client of the whole city at each position. The oracle has only the city's events."""
-    view: CityView | None = None
+    city_view: CityView | None = None
     for loc, ev in positions(oracle):
-        if view is None and log.events == oracle.log.events:
-            view = booted(oracle, loc, ev)
-        elif view is None:
-            view = CityView(CityState(), loc=0, ev=0, span=oracle.span, grid=oracle.grid)
-            view.went_live(0)
-        advance(view, log, loc, ev)
-        cut = decode_update(view.diff(None, None, None))
+        if city_view is None and log.events == oracle.log.events:
+            city_view = booted(oracle, loc, ev)
+        elif city_view is None:
+            city_view = CityView(CityState(), loc=0, ev=0, span=oracle.span, grid=oracle.grid)
+            city_view.went_live(0)
+        advance(city_view, log, loc, ev)
+        cut = decode_update(city_view.diff(None, None, None))
         client = Replica(epoch=oracle.log.epoch)
         client.apply(cut)
         oracle.assert_right(client)
@@ -191,7 +191,7 @@ def _rows(client: Replica, cut: Update) -> dict[str, Any]:
 
 
 def case_lines() -> Iterator[dict[str, Any]]:
-    """The hand-written cases, one object each. Raises AssertionError if the view contradicts one."""
+    """The hand-written cases, one object each. Raises AssertionError if the city view contradicts one."""
     for name, case in cases():
         log = [_line(topics.LOCATIONS, record) for record in case.log.locations]
         log += [_line(topics.EVENTS, record) for record in case.log.events]
@@ -202,32 +202,34 @@ def case_lines() -> Iterator[dict[str, Any]]:
 
 
 def _expected_of(name: str, case: Case, expectation: Expectation) -> dict[str, Any]:
-    """What the view holds after the records before two offsets, which is what the case states."""
+    """What the city view holds after the records before two offsets, which is what the case states."""
     loc, events_end = expectation.locations_end, expectation.events_end
     span = Span(expiry_ms=EXPIRY_MS)
     begin = _snapshot_of(case) or Snapshot(
         events_offset=0, body=Body(state=CityState(), newest=NewestFixes())
     )
     ev, producer_id = begin.events_offset, begin.producer_id
-    view = CityView(begin.state, loc=0, ev=ev, span=span, grid=gateway_log.GRID, producer_id=producer_id)
-    view.fold_events([record for record in case.log.events if ev <= record.offset < events_end])
-    view.fold_locations([record for record in case.log.locations if record.offset < loc])
+    city_view = CityView(begin.state, loc=0, ev=ev, span=span, grid=gateway_log.GRID, producer_id=producer_id)
+    city_view.fold_events([record for record in case.log.events if ev <= record.offset < events_end])
+    city_view.fold_locations([record for record in case.log.locations if record.offset < loc])
     read: dict[str, Any] = {"locations_end": loc, "events_end": events_end}
     where = f"{name!r} after {events_end} events"
-    assert (view.batches.gap is not None) == expectation.is_gap, f"{where}: {view.batches.gap}"
+    assert (city_view.batches.gap is not None) == expectation.is_gap, f"{where}: {city_view.batches.gap}"
     if expectation.cursor_ev is None:
         if not expectation.is_gap:
-            view.close()
-            assert view.cursor is None, where
+            city_view.close()
+            assert city_view.cursor is None, where
         return {**read, "cursor": None, "gap": expectation.is_gap}
-    view.went_live(0)
-    view.close()
-    assert view.cursor is not None, where
-    cut = decode_update(view.diff(None, None, None))
-    client = Replica(epoch=view.cursor.epoch)
+    city_view.went_live(0)
+    city_view.close()
+    assert city_view.cursor is not None, where
+    cut = decode_update(city_view.diff(None, None, None))
+    client = Replica(epoch=city_view.cursor.epoch)
     client.apply(cut)
     cursor_loc = loc if expectation.cursor_loc is None else expectation.cursor_loc
-    assert view.cursor == (expectation.epoch, cursor_loc, expectation.cursor_ev), f"{where}: {view.cursor}"
+    assert city_view.cursor == (expectation.epoch, cursor_loc, expectation.cursor_ev), (
+        f"{where}: {city_view.cursor}"
+    )
     _compare(client, cut.at_ms, expectation, where)
     return {**read, **_rows(client, cut)}
 

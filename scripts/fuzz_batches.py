@@ -28,7 +28,7 @@ from aiokafka.record.util import calc_crc32c
 
 from dispatcher.batch_input import digest
 from dispatcher.dead_letters import dead_letter
-from gateway.view.city_view import CityView, Span, ViewBroken
+from gateway.view.city_view import CityView, CityViewBrokenError, Span
 from gateway.view.grid import TileGrid
 from taxi import messages as m
 from taxi import topics
@@ -252,13 +252,13 @@ def _events(records: list[Record]) -> None:
 
 
 def _gateway(records: list[Record]) -> None:
-    view = CityView(CityState(), loc=0, ev=0, span=Span(60_000, 120_000), grid=_GRID)
-    view.fold_locations(records)
+    city_view = CityView(CityState(), loc=0, ev=0, span=Span(60_000, 120_000), grid=_GRID)
+    city_view.fold_locations(records)
     try:
-        view.fold_events(records)
-    except ViewBroken:
+        city_view.fold_events(records)
+    except CityViewBrokenError:
         return  # a well-formed batch that does not belong there
-    view.close()
+    city_view.close()
 
 
 def _oracle(records: list[Record]) -> None:

@@ -76,7 +76,7 @@ class EventLog:
         if foreign:
             self._metrics.count("simulator_passed_over_total", foreign)
             self._foreign.note(foreign)
-        self._foreign.look()
+        self._foreign.check()
         batches.take_for_dead_letters()
 
     async def close(self) -> None:

@@ -37,7 +37,7 @@ from taxi.messages import (
 from taxi.roads.network import RoadNetwork, TripDemand
 from taxi.runtime import tracing
 from taxi.runtime.env import Env
-from taxi.runtime.held_back import HeldBack, watch
+from taxi.runtime.held_back import HeldBack, check_held_back
 from taxi.state import IllegalTransitionError
 from taxi.state.batches import Batch, LogGapError
 
@@ -115,7 +115,7 @@ class Shell:
             )
             await self._learn_the_time(fixes)
             async with asyncio.TaskGroup() as loops:
-                loops.create_task(watch(held_back), name="watch")
+                loops.create_task(check_held_back(held_back), name="held back")
                 loops.create_task(self._drive(fixes), name="drive")
                 loops.create_task(self._speak(commands), name="speak")
                 loops.create_task(self._listen(), name="listen")

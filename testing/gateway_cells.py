@@ -117,7 +117,7 @@ class Viewer:
         self.area = self.cells.area(fields.get("view"))
         self.socket.send(json.dumps({"type": "hello", "v": 1, "city": "cells", **fields}))
 
-    def look(self, generation: int, box: Box | None) -> None:
+    def request_viewport(self, generation: int, box: Box | None) -> None:
         self.requests[generation] = self.cells.area(box)
         self.socket.send(json.dumps({"type": "view", "generation": generation, "bbox": box}))
 

@@ -391,26 +391,28 @@ def booted(
     first = min(first, loc)
     writer = next((r.writer for r in log.events if r.offset < start), None)
     producer_id = writer.producer_id if writer is not None else None
-    view = CityView(
+    city_view = CityView(
         city_before(log, start), loc=first, ev=start, span=span, grid=oracle.grid, producer_id=producer_id
     )
-    view.prime([r for r in log.locations if first - 16 <= r.offset < first])
-    view.fold_events([r for r in log.events if start <= r.offset < ev])
+    city_view.prime([r for r in log.locations if first - 16 <= r.offset < first])
+    city_view.fold_events([r for r in log.events if start <= r.offset < ev])
     for at in range(first, loc, records_at_once):
-        view.fold_locations([r for r in log.locations if at <= r.offset < min(loc, at + records_at_once)])
-    view.went_live(unread_ms)
-    view.close()
-    return view
+        city_view.fold_locations(
+            [r for r in log.locations if at <= r.offset < min(loc, at + records_at_once)]
+        )
+    city_view.went_live(unread_ms)
+    city_view.close()
+    return city_view
 
 
-def read_to(view: CityView) -> int:
+def read_to(city_view: CityView) -> int:
     """The next offset of `taxi.locations` to read: behind those that wait because the clock was set back."""
-    return view.awaiting_shift[-1].next_offset if view.awaiting_shift else view.loc
+    return city_view.awaiting_shift[-1].next_offset if city_view.awaiting_shift else city_view.loc
 
 
-def advance(view: CityView, log: Log, loc: int, ev: int) -> None:
+def advance(city_view: CityView, log: Log, loc: int, ev: int) -> None:
     """Read on, and close a cut."""
-    first = read_to(view)
-    view.fold_events([r for r in log.events if view.ev <= r.offset < ev])
-    view.fold_locations([r for r in log.locations if first <= r.offset < loc])
-    view.close()
+    first = read_to(city_view)
+    city_view.fold_events([r for r in log.events if city_view.ev <= r.offset < ev])
+    city_view.fold_locations([r for r in log.locations if first <= r.offset < loc])
+    city_view.close()

@@ -33,34 +33,36 @@ def city_of(log: Log) -> OracleCity:
     return city
 
 
-def sight(view: CityView, since: Cursor | None, old: int, new: int, *, step: bool = False) -> ReceivedUpdate:
-    """One message of the view. `old` and `new` are indices of BOXES."""
-    assert view.cursor is not None
+def sight(
+    city_view: CityView, since: Cursor | None, old: int, new: int, *, step: bool = False
+) -> ReceivedUpdate:
+    """One message of the city view. `old` and `new` are indices of BOXES."""
+    assert city_view.cursor is not None
     grid = OracleGrid.from_ready(GRID.to_json())
-    before, area = view.area(BOXES[old]), view.area(BOXES[new])
+    before, area = city_view.area(BOXES[old]), city_view.area(BOXES[new])
     generation = 1 if old != new else 0
-    message = view.step(area) if step else view.diff(since, before, area, generation=generation)
+    message = city_view.step(area) if step else city_view.diff(since, before, area, generation=generation)
     at = None if since is None else (since.loc, since.ev)
-    to = view.cursor.loc, view.cursor.ev
+    to = city_view.cursor.loc, city_view.cursor.ev
     return ReceivedUpdate(message, at, to, grid.area(BOXES[old]), grid.area(BOXES[new]), EPOCH)
 
 
 def observations(seed: int, steps: int) -> Iterator[tuple[Log, ReceivedUpdate]]:
     """Steps, diffs, images and new views along one log."""
     log, draw = written(seed, steps), random.Random(seed + 1)
-    view = booted(Oracle(log), 0, log.closed[1][0])
-    seen = [view.cursor]
-    while view.loc < len(log.locations) or view.ev < log.closed[-1][0]:
-        loc = min(len(log.locations), view.loc + draw.randint(0, 6))
-        advance(view, log, loc, draw.choice([ev for ev, _ in log.closed if ev >= view.ev][:3]))
-        seen.append(view.cursor)
+    city_view = booted(Oracle(log), 0, log.closed[1][0])
+    seen = [city_view.cursor]
+    while city_view.loc < len(log.locations) or city_view.ev < log.closed[-1][0]:
+        loc = min(len(log.locations), city_view.loc + draw.randint(0, 6))
+        advance(city_view, log, loc, draw.choice([ev for ev, _ in log.closed if ev >= city_view.ev][:3]))
+        seen.append(city_view.cursor)
         old, new = draw.randrange(len(BOXES)), draw.randrange(len(BOXES))
-        yield log, sight(view, None, new, new)
+        yield log, sight(city_view, None, new, new)
         since = draw.choice(seen)
-        if since is not None and view.serves(since):
-            yield log, sight(view, since, old, new)
-        if view.previous is not None and view.serves(view.previous):
-            yield log, sight(view, view.previous, new, new, step=True)
+        if since is not None and city_view.serves(since):
+            yield log, sight(city_view, since, old, new)
+        if city_view.previous is not None and city_view.serves(city_view.previous):
+            yield log, sight(city_view, city_view.previous, new, new, step=True)
 
 
 def with_header(message: bytes, **changes: int) -> bytes:

@@ -93,24 +93,24 @@ class Recording:
     def taken(cls) -> "Recording":
         oracle = Oracle(record(), SPAN, GRID)
         log = oracle.log
-        view = booted(oracle, 0, log.closed[1][0])
+        city_view = booted(oracle, 0, log.closed[1][0])
         cursors: list[Cursor] = []
         states: dict[tuple[Cursor, Box | None], Replica] = {}
         for record_ in log.locations:
             ev = max((ev for ev, at_ms in log.closed if at_ms <= record_.timestamp_ms), default=0)
-            if ev < view.ev:
+            if ev < city_view.ev:
                 continue
-            advance(view, log, record_.offset + 1, ev)
-            assert view.cursor is not None
-            cursors.append(view.cursor)
-            states |= {(view.cursor, box): held(oracle, view, box) for box in views()}
+            advance(city_view, log, record_.offset + 1, ev)
+            assert city_view.cursor is not None
+            cursors.append(city_view.cursor)
+            states |= {(city_view.cursor, box): held(oracle, city_view, box) for box in views()}
         return cls(oracle, cursors, states)
 
 
-def held(oracle: Oracle, view: CityView, box: Box | None) -> Replica:
+def held(oracle: Oracle, city_view: CityView, box: Box | None) -> Replica:
     """What a client of this view holds now: as the oracle says, too."""
     client = Replica(epoch=oracle.log.epoch)
-    client.apply(decode_update(view.diff(None, None, view.area(box))))
+    client.apply(decode_update(city_view.diff(None, None, city_view.area(box))))
     oracle.assert_right(client, box)
     return client
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds a city view from the log alone: the newest snapshot that is old enough, and everything after it.
 
-In two stages. The shallow view knows every row but reaches back a few seconds only, which is enough for
-clients whose gateway has just died. Then a deeper view is read from as far back as the resume window
+In two stages. The shallow city view knows every row but reaches back a few seconds only, which is enough for
+clients whose gateway has just died. Then a deeper city view is read from as far back as the resume window
 promises; when it has caught up, it takes the place of the shallow one (`Follower`). Both have the same rows
 at the same cuts.
 
-Clients wait for the shallow view, so requests to the broker for it are sent at the same time.
+Clients wait for the shallow city view, so requests to the broker for it are sent at the same time.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from gateway.stream.session import LogEnds
-from gateway.view.city_view import CityView, Span, ViewBroken
+from gateway.view.city_view import CityView, CityViewBrokenError, Span
 from gateway.view.drivers import SKEW_MS
 from gateway.view.grid import TileGrid
 from taxi.bus import RECORDS_AT_ONCE, Bus, Offsets, Reader, Record
@@ -31,20 +31,20 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _PRIMED: Final = 16
-"""So many offsets before the first are looked at for the time; some may be no fixes."""
+"""How many offsets before the first are read for the time; some may be no fixes."""
 _BESIDE_AT_ONCE: Final = 1_000
 """The records of a chunk while cuts go out: fewer than RECORDS_AT_ONCE, so that no cut is late."""
-_LOOK_MS: Final = 500
-"""How often a gateway that waits behind a gap looks for new snapshots."""
+_POLL_MS: Final = 500
+"""How often a gateway that waits behind a gap asks for new snapshots."""
 SHALLOW_MS: Final = 5_000
-"""How far back the shallow view resumes: longer than a gateway needs to come back."""
+"""How far back the shallow city view resumes: longer than a gateway needs to come back."""
 
 
 @dataclass
 class Booted:
-    """A view at the end of the log, and the readers that go on from there."""
+    """A city view at the end of the log, and the readers that go on from there."""
 
-    view: CityView
+    city_view: CityView
     locations: Reader
     events: Reader
     ends: LogEnds
@@ -56,7 +56,7 @@ class Booted:
 
 
 class Boot:
-    """One attempt to build the two views of a city's log."""
+    """One attempt to build the two city views of a city's log."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Boot:
         Raises:
             Unavailable: The broker did not answer.
             OffsetOutOfRange: Retention has deleted what was to be read.
-            ViewBroken: A snapshot was written meanwhile that may close the gap.
+            CityViewBrokenError: A snapshot was written meanwhile that may close the gap.
         """
         bus, partition = self._bus, self._partition
         snapshots_end = (await bus.offsets(SNAPSHOTS, partition)).end
@@ -126,7 +126,7 @@ class Boot:
             yield reading.go_live()
 
     async def read_deep(self, booted: Booted) -> CityView | None:
-        """The deeper view, up to where the readers of `booted` were; None if there is nothing further back.
+        """The deeper city view, up to where the readers of `booted` were; None if nothing is further back.
 
         Raises the same as `read_shallow`.
         """
@@ -137,20 +137,23 @@ class Boot:
             return None
         async with contextlib.AsyncExitStack() as stack:
             reading = await self._begin(back_ms, fixes, events.start, [old], stack)
-            if not reading.view.reaches_beyond(booted.view):
+            if not reading.city_view.reaches_beyond(booted.city_view):
                 return None
             await reading.read(booted.stands, max_records=_BESIDE_AT_ONCE)
-            return None if reading.gap is not None else reading.go_live().view
+            return None if reading.gap is not None else reading.go_live().city_view
 
     async def _wait_behind_the_gap(self, reading: "_Reading", snapshots_end: int) -> None:
-        """Read events until an epoch begins empty. Raises ViewBroken if a snapshot was written meanwhile."""
+        """Read events until an epoch begins empty.
+
+        Raises CityViewBrokenError if a snapshot was written meanwhile.
+        """
         try:
             while (gap := reading.gap) is not None:
                 self._on_gap(gap)
                 if (await self._bus.offsets(SNAPSHOTS, self._partition)).end != snapshots_end:
                     message = f"{gap}; a snapshot was written since"
-                    raise ViewBroken(message)
-                reading.view.fold_events(await reading.events.fetch(wait_ms=_LOOK_MS))
+                    raise CityViewBrokenError(message)
+                reading.city_view.fold_events(await reading.events.fetch(wait_ms=_POLL_MS))
         finally:
             self._on_gap(None)
 
@@ -181,7 +184,7 @@ class Boot:
             self._fixes_from(back_ms, fixes, stack), self._state(start, states, stack)
         )
         first = locations.position
-        view = CityView(
+        city_view = CityView(
             city,
             loc=first,
             ev=events.position,
@@ -189,9 +192,9 @@ class Boot:
             grid=self._grid,
             producer_id=producer_id,
         )
-        await self._prime(view, fixes, locations)
+        await self._prime(city_view, fixes, locations)
         return _Reading(
-            view, locations, events, back_ms, is_from_time=first > fixes.start, in_order=self._in_order
+            city_view, locations, events, back_ms, is_from_time=first > fixes.start, in_order=self._in_order
         )
 
     async def _fixes_from(self, back_ms: int, fixes: Offsets, stack: contextlib.AsyncExitStack) -> Reader:
@@ -200,12 +203,12 @@ class Boot:
         stack.push_async_callback(reader.close)
         return reader
 
-    async def _prime(self, view: CityView, fixes: Offsets, locations: Reader) -> None:
-        """Let the view know what time it was just before the first fix."""
+    async def _prime(self, city_view: CityView, fixes: Offsets, locations: Reader) -> None:
+        """Let the city view know what time it was just before the first fix."""
         first = locations.position
         locations.seek(max(fixes.start, first - _PRIMED))
         async for records in RangeReader(locations, first):
-            view.prime(records)
+            city_view.prime(records)
         locations.seek(first)
 
     async def _state(
@@ -217,7 +220,7 @@ class Boot:
                 reader = await self._bus.reader(EVENTS, self._partition, snapshot.events_offset)
                 stack.push_async_callback(reader.close)
                 return snapshot.state, snapshot.producer_id, reader
-        # Where the log begins in the middle, the view waits for an epoch that starts from nothing.
+        # Where the log begins in the middle, the city view waits for an epoch that starts from nothing.
         reader = await self._bus.reader(EVENTS, self._partition, start)
         stack.push_async_callback(reader.close)
         return CityState(), None, reader
@@ -225,9 +228,9 @@ class Boot:
 
 @dataclass
 class _Reading:
-    """A view that has read nothing yet."""
+    """A city view that has read nothing yet."""
 
-    view: CityView
+    city_view: CityView
     locations: Reader
     events: Reader
     back_ms: int
@@ -241,10 +244,14 @@ class _Reading:
     @property
     def gap(self) -> str | None:
         """Why what was read is no city: the events do not continue, or their beginning is gone."""
-        view = self.view
-        if view.batches.gap is None and not view.city.epoch and (view.begins.ev or view.batches.is_damaged):
+        city_view = self.city_view
+        if (
+            city_view.batches.gap is None
+            and not city_view.city.epoch
+            and (city_view.begins.ev or city_view.batches.is_damaged)
+        ):
             return "no snapshot covers the log's beginning, and no epoch has started since that begins empty"
-        return view.batches.gap
+        return city_view.batches.gap
 
     async def read(self, ends: LogEnds, *, max_records: int = RECORDS_AT_ONCE) -> None:
         """Everything up to the ends. Other tasks run after each `max_records` records."""
@@ -259,18 +266,20 @@ class _Reading:
         self._first_ms = self._first_ms or first_ms
 
     def go_live(self) -> Booted:
-        """Close the first cut. From here on a gap breaks the view."""
-        view, first_ms = self.view, self._first_ms
+        """Close the first cut. From here on a gap breaks the city view."""
+        city_view, first_ms = self.city_view, self._first_ms
         if self.is_from_time or first_ms is None:
-            view.went_live(self.back_ms)
+            city_view.went_live(self.back_ms)
         else:
-            view.went_live(first_ms if view.covered_ms is None else min(first_ms, view.covered_ms))
-        view.close()
-        return Booted(view, self.locations, self.events, self._ends)
+            city_view.went_live(
+                first_ms if city_view.covered_ms is None else min(first_ms, city_view.covered_ms)
+            )
+        city_view.close()
+        return Booted(city_view, self.locations, self.events, self._ends)
 
     async def _read_events(self, end: int, max_records: int) -> None:
         async for records in RangeReader(self.events, end, max_records=max_records):
-            self.view.fold_events(records)
+            self.city_view.fold_events(records)
             await asyncio.sleep(0)
 
     async def _read_fixes(self, end: int, max_records: int) -> int | None:
@@ -278,8 +287,8 @@ class _Reading:
         first_ms = None
         async for records in RangeReader(self.locations, end, max_records=max_records):
             if first_ms is None:
-                first_ms = records[0].timestamp_ms + self.view.city.shift_at(records[0].offset)
-            self.view.fold_locations(records)
+                first_ms = records[0].timestamp_ms + self.city_view.city.shift_at(records[0].offset)
+            self.city_view.fold_locations(records)
             await asyncio.sleep(0)
         return first_ms
 
@@ -303,7 +312,7 @@ async def _both(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B]) -> t
 async def _last_append_ms(bus: Bus, partition: int, bounds: Offsets) -> int:
     """When the last fixes that can be read were appended, by the broker's clock; 0 where there is none.
 
-    The last offsets may be control records of other producers' transactions: then it looks further back.
+    The last offsets may be control records of other producers' transactions: then it reads further back.
     """
     reader = await bus.reader(LOCATIONS, partition, bounds.stable)
     back, times_ms = WINDOW, list[int]()

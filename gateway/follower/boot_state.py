@@ -2,12 +2,13 @@
 """The states of a gateway's city view, from the boot until the log breaks it. Deterministic.
 
 1. A gateway reads the log up to its end (`BOOTING`). If the events have a gap, it waits (`BEHIND_GAP`).
-2. The view follows the log. Rows are shown once all of them are known (`SHALLOW`), but the resume window is
+2. The city view follows the log. Rows are shown once all of them are known (`SHALLOW`), but the resume window
+   is
    short: it begins a few seconds before the boot.
-3. Meanwhile a second view is read from further back. When it takes over, or if there is nothing further back,
-   the boot is over (`COMPLETE`).
-4. If the log does not continue what the view has read, the view is discarded (`BROKEN`), and the boot begins
-   again.
+3. Meanwhile a second city view is read from further back. When it takes over, or if there is nothing further
+   back, the boot is over (`COMPLETE`).
+4. If the log does not continue what the city view has read, the city view is discarded (`BROKEN`), and the
+   boot begins again.
 """
 
 from collections.abc import Callable
@@ -19,25 +20,25 @@ class BootState(Enum):
     """A state; the value is its name in /readyz, in the metric `gateway_boot_state` and in the log."""
 
     BOOTING = "booting"
-    """No view: the log is being read, or will be read again after it could not be."""
+    """No city view: the log is being read, or will be read again after it could not be."""
     BEHIND_GAP = "behind_gap"
-    """No view: the events have a gap, and only a new snapshot or epoch ends it."""
+    """No city view: the events have a gap, and only a new snapshot or epoch ends it."""
     INCOMPLETE = "incomplete"
-    """The view follows the log, but some rows are not known. A deeper view is being read."""
+    """The city view follows the log, but some rows are not known. A deeper city view is being read."""
     AWAITING_LOG = "awaiting_log"
     """As INCOMPLETE, but nothing further back can be read: the log must grow until all rows are known."""
     SHALLOW = "shallow"
-    """All rows are known. A deeper view is being read: clients with older cursors are pending until then."""
+    """All rows are known. A deeper city view is being read, and clients with older cursors are pending."""
     COMPLETE = "complete"
     """All rows are known, and nothing further back is read. A window that is short grows with the log."""
     BROKEN = "broken"
-    """The log does not continue what the view has read: the boot begins again after a pause."""
+    """The log does not continue what the city view has read: the boot begins again after a pause."""
 
 
 SERVING: Final = frozenset({BootState.SHALLOW, BootState.COMPLETE})
-"""The states in which the view may be shown, so that the gateway can be ready."""
+"""The states in which the city view may be shown, so that the gateway can be ready."""
 FOLLOWING: Final = SERVING | {BootState.INCOMPLETE, BootState.AWAITING_LOG}
-"""The states with a view at the end of the log."""
+"""The states with a city view at the end of the log."""
 
 
 class BootEvent(Enum):

@@ -11,18 +11,18 @@ from gateway.follower.boot_state import FOLLOWING, BootEvent, BootMachine, BootS
 from gateway.follower.tail import Tail, beat
 from gateway.settings import Settings
 from gateway.stream.session import LogEnds
-from gateway.view.city_view import CityView, ClockOverlookedError, Span, ViewBroken
+from gateway.view.city_view import CityView, CityViewBrokenError, ClockOverlookedError, Span
 from gateway.view.grid import TileGrid
 from taxi.bus import OffsetOutOfRange, Record, Unavailable
 from taxi.runtime.env import Env
 from taxi.runtime.foreign_events import ForeignEvents
-from taxi.runtime.held_back import HeldBack, watch
+from taxi.runtime.held_back import HeldBack, check_held_back
 from taxi.topics import EVENTS, LOCATIONS
 
 RUSH_S: Final = 1.0
 """So long after a boot all clients reconnect at once. Nothing is read meanwhile that can wait."""
 _AGAIN_S: Final = (0.1, 1.0)
-"""Between two attempts to build a view."""
+"""Between two attempts to build a city view."""
 _BEHIND_S_MAX: Final = 2.0
 _SILENT_S_MAX: Final = 3.0
 NO_BROKER: Final = "no broker"
@@ -39,28 +39,28 @@ _SHORT_WINDOW: Final = "the window begins at the start of this process"
 
 @dataclass
 class Deepening:
-    """A deeper view while it is read, and what the first view has folded since its boot."""
+    """A deeper city view while it is read, and what the first city view has folded since its boot."""
 
     missed: list[tuple[list[Record], list[Record]]] = field(default_factory=list)
-    """Positions and events, one pair a cut, that the deeper view lacks."""
-    view: CityView | None = None
-    """The deeper view, up to where `missed` begins; None while it is read up to there."""
+    """Positions and events, one pair a cut, that the deeper city view lacks."""
+    city_view: CityView | None = None
+    """The deeper city view, up to where `missed` begins; None while it is read up to there."""
 
 
 class Follower:
-    """The reading half of a gateway. `run` reads, and `fold`, called once a cut, changes the view.
+    """The reading half of a gateway. `run` reads, and `fold`, called once a cut, changes the city view.
 
     Invariants, between two awaits:
 
-    - `state` is in `FOLLOWING` only if there is a `view` and readers that go on from it.
-    - `view` is at a closed cut.
-    - A deeper view takes over only at the same cursor, so with the same rows.
+    - `state` is in `FOLLOWING` only if there is a `city_view` and readers that go on from it.
+    - `city_view` is at a closed cut.
+    - A deeper city view takes over only at the same cursor, so with the same rows.
 
     Args:
         env: The service's environment.
         grid: The tiles of the city.
         span: How far back rows and resume window reach.
-        booted: Called when a view is at the end of the log, so that no client waits for the next cut.
+        booted: Called when a city view is at the end of the log, so that no client waits for the next cut.
     """
 
     def __init__(self, env: Env[Settings], grid: TileGrid, span: Span, booted: Callable[[], None]) -> None:
@@ -70,10 +70,10 @@ class Follower:
         self._on_booted = booted
         self._boot = BootMachine(self._report)
         self.boots = 0
-        """How many views were booted. A deeper view that takes over does not count: its rows are the same."""
+        """How many city views were booted. A deeper one that takes over does not count."""
         self._booted: Booted | None = None
-        """The view that is followed; None before and while one is booted. It is kept for the moment between
-        the break and the end of reading."""
+        """The city view that is followed; None before and while one is booted. It is kept for the moment
+        between the break and the end of reading."""
         self._tails: tuple[Tail, ...] = ()
         self._broken = asyncio.Event()
         self._deepening: Deepening | None = None
@@ -88,30 +88,30 @@ class Follower:
         return self._boot.state
 
     @property
-    def view(self) -> CityView | None:
-        """The view that follows the log; None before and while one is booted."""
-        return None if self._booted is None else self._booted.view
+    def city_view(self) -> CityView | None:
+        """The city view that follows the log; None before and while one is booted."""
+        return None if self._booted is None else self._booted.city_view
 
     @property
     def ends(self) -> LogEnds:
-        """The ends of both logs that the boot has read up to. There must be a view."""
+        """The ends of both logs that the boot has read up to. There must be a city view."""
         assert self._booted is not None
         return self._booted.ends
 
     @property
     def is_following(self) -> bool:
-        """Whether the view follows the log."""
+        """Whether the city view follows the log."""
         return self.state in FOLLOWING
 
     def why_not_serving(self) -> str:
-        """Why the view may not be shown: the state's name and an explanation, for /readyz."""
+        """Why the city view may not be shown: the state's name and an explanation, for /readyz."""
         why = _WHY_NOT_SERVING.get(self.state)
         if why is None:
-            why = _NO_EPOCH if self.view is None or self.view.cursor is None else _TOO_YOUNG
+            why = _NO_EPOCH if self.city_view is None or self.city_view.cursor is None else _TOO_YOUNG
         return f"{self.state.value}: {why}"
 
     def lag(self, now_s: float) -> str | None:
-        """Why the view may be old (NO_BROKER, BEHIND_LOG), or None."""
+        """Why the city view may be old (NO_BROKER, BEHIND_LOG), or None."""
         for tail in self._tails:
             if tail.asked_s is not None and now_s - tail.asked_s > _SILENT_S_MAX:
                 return NO_BROKER
@@ -122,7 +122,7 @@ class Follower:
     # --- reading ----------------------------------------------------------------------------------
 
     async def run(self) -> NoReturn:
-        """Boot a view and follow the log; boot another when it breaks. Until cancelled."""
+        """Boot a city view and follow the log; boot another when it breaks. Until cancelled."""
         partition, in_order = self._env.settings.own().partition, False
         while True:
             try:
@@ -131,7 +131,7 @@ class Follower:
                 )
                 async with boot.read_shallow() as booted:
                     await self._follow(booted, boot)
-            except (Unavailable, OffsetOutOfRange, ViewBroken) as error:
+            except (Unavailable, OffsetOutOfRange, CityViewBrokenError) as error:
                 in_order = isinstance(error, ClockOverlookedError)
                 self._env.log.warning("the view could not be built: trying again", reason=str(error))
             if self.state is BootState.BOOTING:
@@ -165,7 +165,7 @@ class Follower:
         )
         self._counted = dict.fromkeys(self._counted, 0)
         self.boots += 1
-        booted.view.is_deepening = True
+        booted.city_view.is_deepening = True
         self._boot.on(BootEvent.LOG_READ)
         self._note_rows()
         self._on_booted()
@@ -173,16 +173,16 @@ class Follower:
             async with asyncio.TaskGroup() as tasks:
                 for tail in self._tails:
                     tasks.create_task(tail.run())
-                tasks.create_task(watch(*self._held_back(booted)))
+                tasks.create_task(check_held_back(*self._held_back(booted)))
                 tasks.create_task(self._until_broken())
                 tasks.create_task(self._deepen(booted, boot))
-        except* (OffsetOutOfRange, ViewBroken) as group:
+        except* (OffsetOutOfRange, CityViewBrokenError) as group:
             env.log.warning("the log broke: building the view again", reason=str(group.exceptions[0]))
 
     async def _until_broken(self) -> None:
         await self._broken.wait()
         message = "it does not continue what was read"
-        raise ViewBroken(message)
+        raise CityViewBrokenError(message)
 
     def _held_back(self, booted: Booted) -> tuple[HeldBack, ...]:
         """What reports an open transaction that holds a reader back. What is shown then is true, but old."""
@@ -199,7 +199,7 @@ class Follower:
     # --- deepening --------------------------------------------------------------------------------
 
     async def _deepen(self, booted: Booted, boot: Boot) -> None:
-        """Read the deeper view between the cuts. `_take_over` replaces the first view by it."""
+        """Read the deeper city view between the cuts. `_take_over` replaces the first city view by it."""
         deepening = self._deepening
         assert deepening is not None
         await asyncio.sleep(RUSH_S)
@@ -210,45 +210,45 @@ class Follower:
                 deep.fold_locations(locations)
                 deep.fold_events(events)
                 await asyncio.sleep(0)  # after one cut's records, so that no cut is late
-        except (Unavailable, OffsetOutOfRange, ViewBroken) as error:
+        except (Unavailable, OffsetOutOfRange, CityViewBrokenError) as error:
             self._env.log.warning(_SHORT_WINDOW, reason=str(error))
             deep = None
         if deep is None:
             self._end_deepening(booted)
         else:
-            deepening.view = deep
+            deepening.city_view = deep
 
     def _end_deepening(self, booted: Booted) -> None:
-        """Keep the first view. Its window grows with the log."""
+        """Keep the first city view. Its window grows with the log."""
         self._deepening = None
-        booted.view.is_deepening = False
+        booted.city_view.is_deepening = False
         self._boot.on(BootEvent.NOT_DEEPENED)
 
     def _take_over(self, booted: Booted) -> None:
-        """Replace the first view by the deeper one if that is read: same cut, same rows."""
+        """Replace the first city view by the deeper one if that is read: same cut, same rows."""
         deepening = self._deepening
-        if deepening is None or deepening.view is None:
+        if deepening is None or deepening.city_view is None:
             return
-        deep = deepening.view
+        deep = deepening.city_view
         try:
             for locations, events in deepening.missed:
                 deep.fold_locations(locations)
                 deep.fold_events(events)
-        except ViewBroken as error:  # the first view has met the same, or is about to
+        except CityViewBrokenError as error:  # the first city view has met the same, or is about to
             self._env.log.warning(_SHORT_WINDOW, reason=str(error))
             self._end_deepening(booted)
             return
         deep.close()
-        deep.drivers.dropped.take()  # the other view has counted them
-        if deep.cursor != booted.view.cursor:
+        deep.drivers.dropped.take()  # the other city view has counted them
+        if deep.cursor != booted.city_view.cursor:
             self._env.log.error(
                 f"{_SHORT_WINDOW}: two readings of the log differ",
-                shallow=str(booted.view.cursor),
+                shallow=str(booted.city_view.cursor),
                 deep=str(deep.cursor),
             )
             self._end_deepening(booted)
             return
-        booted.view, self._deepening = deep, None
+        booted.city_view, self._deepening = deep, None
         self._counted = self._counts(deep)
         self._boot.on(BootEvent.DEEPENED if deep.whole else BootEvent.DEEPENED_INCOMPLETE)
 
@@ -261,7 +261,7 @@ class Follower:
     def fold(self) -> bool:
         """Fold what was read since the last call, and close the cut. Returns whether the cut has moved."""
         has_moved = self._fold()
-        self._foreign.look()
+        self._foreign.check()
         return has_moved
 
     def _fold(self) -> bool:
@@ -273,34 +273,38 @@ class Follower:
             return False
         if self._deepening is not None:
             self._deepening.missed.append((locations, events))
-        view, before = self._booted.view, self._booted.view.cursor
+        city_view, before = self._booted.city_view, self._booted.city_view.cursor
         try:
-            view.fold_locations(locations)
-            view.fold_events(events)
-        except ViewBroken as error:
+            city_view.fold_locations(locations)
+            city_view.fold_events(events)
+        except CityViewBrokenError as error:
             self._env.log.error("the log does not go on as it began", reason=str(error))
             self._break()
             self._broken.set()
-        view.close()  # also what came before the break is at a batch's end
-        self._count(view)
+        city_view.close()  # also what came before the break is at a batch's end
+        self._count(city_view)
         self._note_rows()
-        return view.cursor != before
+        return city_view.cursor != before
 
     def _break(self) -> None:
-        """Follow the view no more. May be called again until the next boot."""
+        """Follow the city view no more. May be called again until the next boot."""
         self._tails = ()
         self._deepening = None
         if self.state is not BootState.BROKEN:
             self._boot.on(BootEvent.BROKE)
 
     def _note_rows(self) -> None:
-        if self.state in {BootState.INCOMPLETE, BootState.AWAITING_LOG} and self.view and self.view.whole:
+        if (
+            self.state in {BootState.INCOMPLETE, BootState.AWAITING_LOG}
+            and self.city_view
+            and self.city_view.whole
+        ):
             self._boot.on(BootEvent.ROWS_KNOWN)
 
     # --- log and metrics --------------------------------------------------------------------------
 
     def _report(self, before: BootState, event: BootEvent, after: BootState) -> None:
-        cursor = None if self.view is None else str(self.view.cursor)
+        cursor = None if self.city_view is None else str(self.city_view.cursor)
         self._env.log.info(event.value, before=before.value, state=after.value, cursor=cursor)
         self._set_gauge()
 
@@ -308,12 +312,14 @@ class Follower:
         for state in BootState:
             self._env.metrics.gauge("gateway_boot_state", float(state is self.state), state=state.value)
 
-    def _count(self, view: CityView) -> None:
+    def _count(self, city_view: CityView) -> None:
         metrics = self._env.metrics
         metrics.count("gateway_cuts_total")
-        metrics.gauge("gateway_drivers", view.drivers.total)
-        metrics.gauge("gateway_lag_seconds", (self._env.now_ms() + view.city.shift_ms - view.at_ms) / 1000)
-        now = self._counts(view)
+        metrics.gauge("gateway_drivers", city_view.drivers.total)
+        metrics.gauge(
+            "gateway_lag_seconds", (self._env.now_ms() + city_view.city.shift_ms - city_view.at_ms) / 1000
+        )
+        now = self._counts(city_view)
         for topic in (LOCATIONS, EVENTS):
             if now[topic] > self._counted[topic]:
                 count = now[topic] - self._counted[topic]
@@ -327,10 +333,10 @@ class Follower:
             self._foreign.note(foreign)
         self._counted = now
 
-    def _counts(self, view: CityView) -> dict[str, int]:
+    def _counts(self, city_view: CityView) -> dict[str, int]:
         return {
-            LOCATIONS: view.undecodable,
-            EVENTS: view.undecodable_events,
-            "dropped": view.batches.dropped,
-            "passed over": view.passed_over,
+            LOCATIONS: city_view.undecodable,
+            EVENTS: city_view.undecodable_events,
+            "dropped": city_view.batches.dropped,
+            "passed over": city_view.passed_over,
         }

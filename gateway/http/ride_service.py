@@ -44,20 +44,22 @@ _REQUEST: Final = msgspec.json.Decoder(RideRequest)
 
 
 class RideService:
-    """Answers from the last cut of the gateway's view, and writes commands.
+    """Answers from the last cut of the gateway's city view, and writes commands.
 
     Args:
         env: The service's environment.
         roads: The city's streets.
-        view: Returns the current view; None while the gateway is still reading the log.
+        view: Returns the current city view; None while the gateway is still reading the log.
     """
 
-    def __init__(self, env: Env[Settings], roads: RoadNetwork, view: Callable[[], CityView | None]) -> None:
+    def __init__(
+        self, env: Env[Settings], roads: RoadNetwork, city_view: Callable[[], CityView | None]
+    ) -> None:
         self._env = env
         self._roads = roads
-        self._view = view
+        self._city_view = city_view
         self.commands_written = 0
-        """How many commands are in the log; `Watch` checks that the dispatcher decides them."""
+        """How many commands are in the log; `InputFaults` checks that the dispatcher decides them."""
         self._producer: Producer | None = None
         self._starting = asyncio.Lock()
         self._waiting = 0
@@ -108,8 +110,8 @@ class RideService:
         Raises:
             Problem: It is not known (404), which is also so for a moment after its request.
         """
-        view = self._seen()
-        ride = view.city.rides.get(_checked(name))
+        city_view = self._seen()
+        ride = city_view.city.rides.get(_checked(name))
         if ride is None:
             raise not_found("no such ride, or not yet, or it ended some minutes ago")
         times = {
@@ -126,16 +128,16 @@ class RideService:
             "pickup": ride.pickup,
             "dropoff": ride.dropoff,
             "reason": ride.reason or None,
-            "why": msgspec.to_builtins(view.explanations.why(ride)),
-            "fare_cents": view.explanations.fare_cents(ride),
+            "why": msgspec.to_builtins(city_view.explanations.why(ride)),
+            "fare_cents": city_view.explanations.fare_cents(ride),
             **times,
         }
 
     def _seen(self) -> CityView:
-        view = self._view()
-        if view is None:
+        city_view = self._city_view()
+        if city_view is None:
             raise unavailable("this gateway is still reading the log", _RETRY_S)
-        return view
+        return city_view
 
     def _check_places(self, request: RideRequest) -> None:
         for name, place in (("pickup", request.pickup), ("dropoff", request.dropoff)):
@@ -176,16 +178,16 @@ class RideService:
 
     def status(self) -> dict[str, Any]:
         """Counts of drivers and rides at the last cut. Raises HttpProblem (503) before the first one."""
-        view = self._view()
-        if view is None or view.cursor is None:
+        city_view = self._city_view()
+        if city_view is None or city_view.cursor is None:
             raise unavailable("this gateway is still reading the log", _RETRY_S)
         return {
             "city": self._env.settings.city,
             "gateway": {"id": self._env.settings.name or "gateway"},
-            "cursor": view.cursor._asdict(),
-            "at_ms": view.at_ms,
-            "drivers": view.driver_counts(),
-            "rides": view.ride_counts(),
+            "cursor": city_view.cursor._asdict(),
+            "at_ms": city_view.at_ms,
+            "drivers": city_view.driver_counts(),
+            "rides": city_view.ride_counts(),
         }
 
 

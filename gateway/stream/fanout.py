@@ -16,7 +16,7 @@ from gateway.stream.session import Session, SessionPhase
 from taxi.cursor import Cursor
 from taxi.runtime.env import Connection, Metrics
 
-_FRAMES_KEPT_MAX: Final = 64
+_UPDATES_KEPT_MAX: Final = 64
 
 
 @dataclass(eq=False, slots=True)
@@ -51,7 +51,7 @@ class ViewportGroup:
 class Tally:
     """Counts of one `publish`, for the metrics."""
 
-    frames: int = 0
+    updates: int = 0
     """Updates sent."""
     bytes: int = 0
     """Their bytes, as sent."""
@@ -59,7 +59,7 @@ class Tally:
     """Clients that got no update because they have not read the one before."""
 
 
-class Frames:
+class UpdateCache:
     """A cache of the updates that lead to the last cut, so that each is encoded once."""
 
     def __init__(
@@ -84,16 +84,16 @@ class Frames:
     def since(self, cursor: Cursor | None, old: Area, new: Area, generation: int = 0) -> Parcel:
         """The update from (`cursor`, `old`) to (last cut, `new`); the image of `new` if `cursor` is None.
 
-        `cursor` must be served by the source. At most `_FRAMES_KEPT_MAX` of them are cached.
+        `cursor` must be served by the source. At most `_UPDATES_KEPT_MAX` of them are cached.
         """
         key = cursor, old, new, generation
         parcel = self._diffs.get(key)
         if parcel is None:
-            if len(self._diffs) >= _FRAMES_KEPT_MAX:
+            if len(self._diffs) >= _UPDATES_KEPT_MAX:
                 self._diffs.clear()
             began_s = self._now_s()
-            frame = self.source.diff(cursor, old, new, stale=self._stale, generation=generation)
-            parcel = self._diffs[key] = Parcel(frame, is_large=cursor is None)
+            update = self.source.diff(cursor, old, new, stale=self._stale, generation=generation)
+            parcel = self._diffs[key] = Parcel(update, is_large=cursor is None)
             self._note(self._kind(cursor, generation), parcel, began_s)
         return parcel
 
@@ -159,15 +159,15 @@ class Fanout:
 
     # --- sending ----------------------------------------------------------------------------------
 
-    def send_to_groups(self, frames: Frames, now_s: float, *, beat: bool) -> Tally:
+    def send_to_groups(self, updates: UpdateCache, now_s: float, *, beat: bool) -> Tally:
         """Send the last cut to all clients in groups. Those that read slowly are set apart instead.
 
         Args:
-            frames: The updates to the last cut.
+            updates: The updates to the last cut.
             now_s: Loop time.
             beat: Send an empty update if the cut has not changed.
         """
-        tally, source = Tally(), frames.source
+        tally, source = Tally(), updates.source
         if source.cursor == self.cursor and not beat:
             return tally
         steps = source.cursor != self.cursor == source.previous
@@ -177,7 +177,7 @@ class Fanout:
         late: list[Client] = []
         for group in self._groups.values():
             area = group.area
-            parcel = frames.step(area) if steps else frames.since(self.cursor, area, area)
+            parcel = updates.step(area) if steps else updates.since(self.cursor, area, area)
             late += _write(group, parcel, tally)
         for client in late:  # before `self.cursor` changes: they have the cut before
             self.set_blocked(client, now_s)
@@ -203,7 +203,7 @@ def _write(group: ViewportGroup, parcel: Parcel, tally: Tally) -> list[Client]:
         else:
             connection.write(wire)
     sent = len(group.members) - len(late)
-    tally.frames += sent
+    tally.updates += sent
     tally.bytes += sent * len(wire)
     tally.skipped += len(late)
     return late

@@ -3,7 +3,7 @@
 
 1. `ClientAdmission` says whether a connection may begin, how much it may send and when its token ends.
 2. `SessionHandler` handles a client's messages; each changes the client's session.
-3. `Publisher` sends cuts, notices and resets to the sessions.
+3. `Publisher` sends updates, notices and resets to the sessions.
 4. `Hub` owns the clients and is the only one that closes them.
 """
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from gateway.stream.delta_source import Box
 from gateway.stream.nesting import DEPTH_MAX, is_too_deep
@@ -58,12 +58,12 @@ class Hello:
 
     cursor: Cursor | None = None
     """The cursor to resume from; None for a new client."""
-    view: Box | None = None
+    viewport: Box | None = None
     """The viewport of the client's rows at the cursor, or the requested one; None for the whole city."""
     token: str | None = None
 
 
-class ViewRequest(Struct, frozen=True, tag_field="type", tag="view"):
+class ViewportRequest(Struct, frozen=True, tag_field="type", tag="view"):
     """The message `view`: the client requests another viewport; None for the whole city."""
 
     generation: Annotated[int, Meta(ge=1, le=0xFFFF)]
@@ -89,14 +89,16 @@ class _Version(Struct):
 class _Hello(Struct):
     city: str
     cursor: str | None = None
-    view: Box | None = None
+    viewport: Box | None = field(name="view", default=None)
     token: str | None = None
 
 
 _TYPE: Final = msgspec.json.Decoder(_Type)
 _VERSION: Final = msgspec.json.Decoder(_Version)
 _HELLO: Final = msgspec.json.Decoder(_Hello)
-_LATER: Final[msgspec.json.Decoder[ViewRequest | Mismatch]] = msgspec.json.Decoder(ViewRequest | Mismatch)
+_LATER: Final[msgspec.json.Decoder[ViewportRequest | Mismatch]] = msgspec.json.Decoder(
+    ViewportRequest | Mismatch
+)
 _LATER_TYPES: Final = frozenset({"view", "mismatch"})
 _TOO_DEEP: Final = f"nested more than {DEPTH_MAX} deep"
 
@@ -135,10 +137,10 @@ def _checked(hello: _Hello, city: str) -> Hello | SessionRefusal:
     if hello.city != city:
         return SessionRefusal(Close.UNKNOWN_CITY, f"this gateway shows {city}")
     cursor = None if hello.cursor is None else Cursor.parse(hello.cursor)
-    return Hello(cursor, hello.view, hello.token)
+    return Hello(cursor, hello.viewport, hello.token)
 
 
-def read_later(message: bytes | str) -> ViewRequest | Mismatch | SessionRefusal:
+def read_later(message: bytes | str) -> ViewportRequest | Mismatch | SessionRefusal:
     """Decode a later message of a client, or return why it ends the session. Never raises."""
     if isinstance(message, bytes):
         return SessionRefusal(Close.PROTOCOL, "messages are JSON text")
@@ -167,5 +169,5 @@ def encode_message(**message: Any) -> str:
 
 
 def short(reason: str) -> str:
-    """The reason, cut to the length that a close frame permits, at a character boundary."""
+    """The reason, truncated to the length that a close frame permits, at a character boundary."""
     return reason.encode(errors="replace")[:_REASON_BYTES_MAX].decode(errors="ignore")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends cuts to all clients: to live clients through the fan-out, to pending clients when they can resume."""
+"""Sends updates to all clients: to live ones through the fan-out, to pending ones when they can resume."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 from gateway.stream.delta_source import DeltaSource
-from gateway.stream.fanout import Client, Fanout, Frames, Tally
+from gateway.stream.fanout import Client, Fanout, Tally, UpdateCache
 from gateway.stream.health import PENDING, StreamHealth
 from gateway.stream.messages import SessionRefusal, encode_message
 from gateway.stream.session import LogEnds, Serve, SessionPhase, Wish, judge
@@ -20,7 +20,7 @@ CloseSession: TypeAlias = Callable[[Client, SessionRefusal], None]
 
 
 class Publisher:
-    """Publishes the cuts of one source.
+    """Publishes the updates of one source.
 
     Invariants, between two awaits:
 
@@ -39,7 +39,7 @@ class Publisher:
         self._env = env
         self._terms = terms
         self._close = close
-        self._frames: Frames | None = None
+        self._updates: UpdateCache | None = None
         self._fanout = Fanout()
         self._pending: dict[Client, None] = {}
         self._health = StreamHealth()
@@ -47,7 +47,7 @@ class Publisher:
     @property
     def source(self) -> DeltaSource | None:
         """The source of updates; None before the first `show`."""
-        return None if self._frames is None else self._frames.source
+        return None if self._updates is None else self._updates.source
 
     # --- cuts -------------------------------------------------------------------------------------
 
@@ -56,7 +56,7 @@ class Publisher:
 
         `stale` marks these updates: the gateway's input is old.
         """
-        self._frames = Frames(source, stale=stale, metrics=self._env.metrics, now_s=self._now_s)
+        self._updates = UpdateCache(source, stale=stale, metrics=self._env.metrics, now_s=self._now_s)
 
     def make_all_pending(self, ends: LogEnds) -> None:
         """Make all live clients pending, because the source was rebuilt. They resume at the next cut.
@@ -75,24 +75,24 @@ class Publisher:
         It also sends `health` and `pending` messages and closes sessions that are overdue. Does nothing
         before the first `show`.
         """
-        if self._frames is None:
+        if self._updates is None:
             return
         now_s = self._now_s()
         self._health.send_owed()
-        tally = self._fanout.send_to_groups(self._frames, now_s, beat=beat)
-        if tally.frames:
+        tally = self._fanout.send_to_groups(self._updates, now_s, beat=beat)
+        if tally.updates:
             self._env.metrics.observe("gateway_write_seconds", self._now_s() - now_s)
         for client in list(self._fanout.apart):
-            self.catch_up(client, self._frames, now_s, tally)
+            self.catch_up(client, self._updates, now_s, tally)
         for client in list(self._pending):
             self.try_to_serve(client)
             self._end_if_overdue(client, now_s)
             self.send_pending(client)
         self._count(tally)
 
-    def catch_up(self, client: Client, frames: Frames, now_s: float, tally: Tally) -> None:
+    def catch_up(self, client: Client, updates: UpdateCache, now_s: float, tally: Tally) -> None:
         """Send an update from the client's cursor to its requested viewport, if it has read the last one."""
-        session, source = client.session, frames.source
+        session, source = client.session, updates.source
         if client.connection.backlog():
             session.blocked(now_s)
             tally.skipped += 1
@@ -102,21 +102,21 @@ class Publisher:
         assert since is not None
         assert source.cursor is not None
         if not source.serves(since):
-            self._send_ready(client, frames, Serve(None, "overflow"))
+            self._send_ready(client, updates, Serve(None, "overflow"))
             return
-        tally.bytes += self._send_from(client, frames, Serve(since))
-        tally.frames += 1
+        tally.bytes += self._send_from(client, updates, Serve(since))
+        tally.updates += 1
 
-    def _send_from(self, client: Client, frames: Frames, serve: Serve, *before: str) -> int:
+    def _send_from(self, client: Client, updates: UpdateCache, serve: Serve, *before: str) -> int:
         """Send the texts in `before` and an update to the last cut, after which the client is in sync.
 
         Returns:
             The bytes of the update as sent.
         """
-        session, cursor = client.session, frames.source.cursor
+        session, cursor = client.session, updates.source.cursor
         assert cursor is not None
         wish = session.wish or Wish(session.area, 0)
-        wire = frames.since(serve.since, session.area, wish.area, wish.generation).wire(
+        wire = updates.since(serve.since, session.area, wish.area, wish.generation).wire(
             client.connection.form, 1
         )
         client.connection.send_before(before, wire)
@@ -126,8 +126,8 @@ class Publisher:
 
     def _count(self, tally: Tally) -> None:
         metrics = self._env.metrics
-        if tally.frames:
-            metrics.count("gateway_frames_total", tally.frames)
+        if tally.updates:
+            metrics.count("gateway_frames_total", tally.updates)
             metrics.count("gateway_bytes_total", tally.bytes)
         if tally.skipped:
             metrics.count("gateway_skipped_total", tally.skipped)
@@ -163,7 +163,7 @@ class Publisher:
         if not client.connection.backlog() and client.session.is_pending_notice_due(self._now_s()):
             client.connection.send(PENDING)
 
-    def request_view(self, client: Client, wish: Wish) -> None:
+    def request_viewport(self, client: Client, wish: Wish) -> None:
         """Send the rows of another viewport with the next cut."""
         client.session.want(wish)
         if client.session.phase is SessionPhase.LIVE:
@@ -177,23 +177,23 @@ class Publisher:
 
     def try_to_serve(self, client: Client) -> None:
         """Serve a pending client if the source has reached its cursor or it needs a reset."""
-        frames, session = self._frames, client.session
-        if frames is None or frames.source.cursor is None:
+        updates, session = self._updates, client.session
+        if updates is None or updates.source.cursor is None:
             return
         if session.reset is not None:
             if not client.connection.backlog():
-                self._send_ready(client, frames, Serve(None, session.reset))
+                self._send_ready(client, updates, Serve(None, session.reset))
             return
-        if session.cursor is not None and frames.source.awaits(session.cursor):
+        if session.cursor is not None and updates.source.awaits(session.cursor):
             return
-        in_window = session.cursor is not None and frames.source.serves(session.cursor)
-        verdict = judge(session.cursor, frames.source.cursor, in_window=in_window, ends=session.ends)
+        in_window = session.cursor is not None and updates.source.serves(session.cursor)
+        verdict = judge(session.cursor, updates.source.cursor, in_window=in_window, ends=session.ends)
         if verdict is not None:
-            self._send_ready(client, frames, verdict)
+            self._send_ready(client, updates, verdict)
 
-    def _send_ready(self, client: Client, frames: Frames, verdict: Serve) -> None:
+    def _send_ready(self, client: Client, updates: UpdateCache, verdict: Serve) -> None:
         """Make a client live: send `reset` if needed, `ready`, `health` if there are faults, an update."""
-        session, cursor = client.session, frames.source.cursor
+        session, cursor = client.session, updates.source.cursor
         assert cursor is not None
         if session.phase is SessionPhase.PENDING:
             session.live(self._now_s())
@@ -210,7 +210,7 @@ class Publisher:
             "mode": mode,
             **reason,
             "epoch": cursor.epoch,
-            **frames.source.hello(),
+            **updates.source.hello(),
             "cut_interval_ms": self._terms.cut_interval_ms,
             "beat_interval_ms": BEAT_MS,
         }
@@ -218,7 +218,7 @@ class Publisher:
         self._health.forget(client)  # it is sent with `ready`
         if self._health.faults:
             words.append(self._health.message)
-        size = self._send_from(client, frames, verdict, *words)
+        size = self._send_from(client, updates, verdict, *words)
         metrics = self._env.metrics
         metrics.count("gateway_sessions_total", how=verdict.reset or mode)
         metrics.count("gateway_frames_total")

@@ -13,7 +13,7 @@ from gateway.stream.messages import (
     Hello,
     Mismatch,
     SessionRefusal,
-    ViewRequest,
+    ViewportRequest,
     read_hello,
     read_later,
     short,
@@ -47,7 +47,7 @@ class SessionHandler:
         env: The service's environment.
         terms: The settings.
         admission: Limits and tokens.
-        publisher: Sends cuts and notices.
+        publisher: Sends updates and notices.
         ask_ends: Asks the broker for the ends of both logs.
         close: Ends a session.
     """
@@ -104,7 +104,7 @@ class SessionHandler:
         if source is None:
             return SessionRefusal(Close.AWAY, "nothing to show yet")
         try:
-            area = source.area(hello.view)
+            area = source.area(hello.viewport)
         except ValueError as error:
             return SessionRefusal(Close.BAD_HELLO, short(str(error)))
         client.session.greet(hello.cursor, area, grant, self._now_s())
@@ -129,20 +129,20 @@ class SessionHandler:
             return said
         if not client.session.was_ready:
             return SessionRefusal(Close.UNEXPECTED, "nothing is expected before ready")
-        if isinstance(said, ViewRequest):
-            return self._move(client, said)
+        if isinstance(said, ViewportRequest):
+            return self._change_viewport(client, said)
         self.correct(client, said)
         return None
 
-    def _move(self, client: Client, move: ViewRequest) -> SessionRefusal | None:
+    def _change_viewport(self, client: Client, request: ViewportRequest) -> SessionRefusal | None:
         """Handle `view`: the rows of the requested viewport come with the next cut."""
         source = self._publisher.source
         assert source is not None
         try:
-            area = source.area(move.bbox)
+            area = source.area(request.bbox)
         except ValueError as error:
             return SessionRefusal(Close.PROTOCOL, short(str(error)))
-        self._publisher.request_view(client, Wish(area, move.generation))
+        self._publisher.request_viewport(client, Wish(area, request.generation))
         return None
 
     def correct(self, client: Client, mismatch: Mismatch) -> None:

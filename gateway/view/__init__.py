@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is taxi in the stream: the rows of the city at a cut, and how they changed."""
+"""The city view: the rows of the city at a cut, and the updates between cuts."""

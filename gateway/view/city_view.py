@@ -36,11 +36,11 @@ AWAITING_SHIFT_MAX: Final = 200_000
 """Locations that may wait for a batch."""
 
 
-class ViewBroken(Exception):  # noqa: N818 - an outcome: the view is to be built anew
+class CityViewBrokenError(Exception):
     """What was read does not continue what was read before: another epoch, a gap, an illegal event."""
 
 
-class ClockOverlookedError(ViewBroken):
+class ClockOverlookedError(CityViewBrokenError):
     """Positions were folded before it was known by how much their times are shifted."""
 
 
@@ -60,7 +60,7 @@ class Span:
 
 
 class CityView:
-    """Fold records, `close` the cut, then ask for frames. Between folding and closing ask nothing."""
+    """Fold records, `close` the cut, then ask for updates. Between folding and closing ask nothing."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class CityView:
         self.loc = loc
         self.ev = ev
         self.at_ms = city.now_ms
-        """Cut time."""
+        """Log time of the cut."""
         self.cursor: Cursor | None = None
         """Of the last cut closed; None before the log has an epoch."""
         self.previous: Cursor | None = None
@@ -107,7 +107,7 @@ class CityView:
         self.begins = LogEnds(loc, ev)
         """Where reading began."""
         self.is_deepening = False
-        """Whether another view, which reaches back further, is about to take this one's place."""
+        """Whether another city view, which reaches back further, is about to take this one's place."""
         self.covered_ms: int | None = None
         """No fix before where reading began was appended later; None where no batch tells."""
         self._skipped_to = 0
@@ -142,7 +142,7 @@ class CityView:
             self.awaiting_shift += records
             if len(self.awaiting_shift) > AWAITING_SHIFT_MAX:
                 message = "no batch says from where on times are shifted"
-                raise ViewBroken(message)
+                raise CityViewBrokenError(message)
             return
         self._fold_locations(records)
 
@@ -206,20 +206,20 @@ class CityView:
     def fold_events(self, records: Iterable[Record]) -> None:
         """Take records of `taxi.events` in, in offset order; batches that count are folded.
 
-        Raises ViewBroken once the view is live. Before, it reads on behind a gap, up to an epoch that begins
-        empty; `batches.gap` says whether it is in one.
+        Raises CityViewBrokenError once the city view is live. Before, it reads on behind a gap, up to an
+        epoch that begins empty; `batches.gap` says whether it is in one.
         """
         for batch in self.batches.feed(records):
             begins = self.city.epoch and isinstance(batch.events[0].event, EpochStarted)
             if begins and self._live:
                 message = f"epoch {batch.events[0].event} follows {self.city.epoch}"
-                raise ViewBroken(message)
+                raise CityViewBrokenError(message)
             self._fold(batch)
         self.undecodable_events += len(self.batches.unreadable)
         self.passed_over += sum(error.reason == ANOTHER_PRODUCER for error in self.batches.passed_over)
         self.batches.take_for_dead_letters()
         if self._live and self.batches.gap is not None:
-            raise ViewBroken(self.batches.gap)
+            raise CityViewBrokenError(self.batches.gap)
 
     def _fold(self, batch: Batch) -> None:
         shifts = self.city.shifts
@@ -309,7 +309,7 @@ class CityView:
         return self.is_deepening and reached and not self.serves(cursor)
 
     def serves(self, cursor: Cursor) -> bool:
-        """Whether a diff can be cut from there: everything that stood at `cursor` must be known."""
+        """Whether an update can begin there: everything that the rows at `cursor` had must be known."""
         return (
             self.cursor is not None
             and cursor.reached_by(self.cursor)
@@ -326,7 +326,7 @@ class CityView:
         return {"grid": self.grid.to_json()}
 
     def step(self, area: Area, *, stale: bool = False) -> bytes:
-        """The cut from `previous` to `cursor`: only for who stands there with this very area."""
+        """The update from `previous` to `cursor`, only for clients that are there with this very area."""
         since, tiles = self.previous, _tiles(area)
         assert since is not None, "there was no cut before"
         standing, feed = self._shared(since)
@@ -335,7 +335,7 @@ class CityView:
     def diff(
         self, since: Cursor | None, old: Area, new: Area, *, stale: bool = False, generation: int = 0
     ) -> bytes:
-        """The cut from (`since`, `old`) to (`cursor`, `new`); from None the image. `since` must be served."""
+        """The update from (`since`, `old`) to (`cursor`, `new`); the image if `since` is None."""
         tiles = _tiles(new)
         if since is None:
             sections = Sections(self.drivers.image(tiles), rides_section((), self.rides.rows(None)))

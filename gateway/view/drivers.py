@@ -194,7 +194,7 @@ class DriverTable:
         return self.sums.of(tiles)
 
     def step(self, tiles: Tiles | None) -> bytes:
-        """The drivers section for who stands at the cut before this one."""
+        """The drivers section of the update from the previous cut to this one."""
         assert self._step is not None, "no cut has closed"
         return self._step.of(tiles)
 

@@ -61,7 +61,7 @@ class TileGrid:
     def touched(self, box: Box) -> Tiles | None:
         """The tiles that touch a box; None if that is all of them. Raises ValueError for no box."""
         if not all(map(math.isfinite, box)) or box[0] > box[2] or box[1] > box[3]:
-            message = "a view is [west, south, east, north] in degrees"
+            message = "a viewport is [west, south, east, north] in degrees"
             raise ValueError(message)
         # Beyond the grid all coordinates are alike, so that a very large one need not overflow.
         west, south, east, north = (min(max(degrees, -_FAR_DEGREES), _FAR_DEGREES) for degrees in box)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one cut changed, told to those who stand at the one before it: by differences, each tile once."""
+"""The update from the previous cut to the last one: differences, each tile encoded once."""
 
 from functools import cached_property
 from typing import NamedTuple

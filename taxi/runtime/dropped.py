@@ -45,7 +45,7 @@ Count = Callable[[str, int], None]
 """Called with (reason, number of positions)."""
 
 
-class _Look(NamedTuple):
+class _Sample(NamedTuple):
     at_s: float
     arrived: int
     counts: dict[str, int]
@@ -72,26 +72,26 @@ class DroppedPositions:
         self._env = env
         self._count_metric = count
         self._about = about
-        self._looks: deque[_Look] = deque()
+        self._samples: deque[_Sample] = deque()
         self._arrived = 0
         self._dropped: Counter[str] = Counter()
         self._tallies = {reason: _Tally() for reason in REASONS}
 
-    def look(self, now_s: float, taken: Dropped) -> None:
-        """Count what was read since the last call, log and update the faults.
+    def record(self, now_s: float, taken: Dropped) -> None:
+        """Count what was read since the last call, log, and report or clear the faults.
 
         Args:
             now_s: The event loop's time. Call it at least once a second, also if nothing was read.
             taken: Positions that arrived and that were dropped since the last call.
         """
         if taken.arrived:
-            self._looks.append(_Look(now_s, taken.arrived, taken.counts))
+            self._samples.append(_Sample(now_s, taken.arrived, taken.counts))
             self._arrived += taken.arrived
         for reason, count in taken.counts.items():
             if count:
                 self._count(reason, count, taken.typical_ms(reason))
-        while self._looks and self._looks[0].at_s <= now_s - WINDOW_S:
-            past = self._looks.popleft()
+        while self._samples and self._samples[0].at_s <= now_s - WINDOW_S:
+            past = self._samples.popleft()
             self._arrived -= past.arrived
             self._dropped.subtract(past.counts)
         for reason, tally in self._tallies.items():
@@ -100,7 +100,7 @@ class DroppedPositions:
 
     def forget(self) -> None:
         """Discard the window and clear the faults, because the reader starts again."""
-        self._looks.clear()
+        self._samples.clear()
         self._dropped.clear()
         self._arrived = 0
         for code in CODES.values():

@@ -26,9 +26,9 @@ class ForeignEvents:
             return
         self._count += count
         self._until_s = asyncio.get_running_loop().time() + REPORTED_S
-        self.look()
+        self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Report the fault, or clear it. Call it about once a second."""
         if not self._count:
             return

@@ -71,7 +71,7 @@ class HeldBack:
         blocks: bool = False,
         about: str = "",
     ) -> None:
-        """Watch `reader`.
+        """Observe `reader`.
 
         Args:
             env: The service's environment.
@@ -94,7 +94,7 @@ class HeldBack:
         self._position = reader.position
         self._holder: _Holder | None = None
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Report or clear the fault. It asks the broker only if the reader is stuck. Raises BusError."""
         position = self._reader.position
         if not self._reader.withheld or position != self._position:
@@ -115,14 +115,14 @@ class HeldBack:
         self._env.faults.clear(self._code, about=self._about)
 
 
-async def watch(*readers: HeldBack) -> NoReturn:
+async def check_held_back(*readers: HeldBack) -> NoReturn:
     """Check each of them once a second, until cancelled."""
     try:
         while True:
             await asyncio.sleep(1.0)
             for reader in readers:
                 with suppress(BusError):  # no broker answers; that is reported elsewhere
-                    await reader.look()
+                    await reader.check()
     finally:
         for reader in readers:
             reader.clear()

@@ -33,16 +33,16 @@ class Ghosts(RuleBasedStateMachine):
         self.log = Log()
         self.now_ms = T0
         self.batches = 0
-        self.view: CityView | None = None
+        self.city_view: CityView | None = None
         self.clients: list[tuple[Box | None, Replica]] = []
 
     @initialize()
     def a_city_is_born(self) -> None:
         self.batch(m.EpochStarted(batch=1, at_ms=self.now_ms, epoch=EPOCH, city="grid"))
-        self.view = booted(Oracle(self.log), 0, self.ev)
+        self.city_view = booted(Oracle(self.log), 0, self.ev)
         for box in BOXES:
             client = Replica(epoch=EPOCH)
-            client.apply(decode_update(self.view.diff(None, None, self.view.area(box))))
+            client.apply(decode_update(self.city_view.diff(None, None, self.city_view.area(box))))
             self.clients.append((box, client))
 
     @property
@@ -65,37 +65,37 @@ class Ghosts(RuleBasedStateMachine):
 
     @rule()
     def a_cut_closes(self) -> None:
-        assert self.view is not None
-        advance(self.view, self.log, len(self.log.locations), self.ev)
+        assert self.city_view is not None
+        advance(self.city_view, self.log, len(self.log.locations), self.ev)
 
     @rule(records_at_once=st.sampled_from([2, 10_000]))
     def another_gateway_takes_over(self, records_at_once: int) -> None:
         fresh = booted(Oracle(self.log), len(self.log.locations), self.ev, records_at_once=records_at_once)
         if fresh.whole:
-            self.view = fresh
+            self.city_view = fresh
 
     @rule(which=st.integers(0, len(BOXES) - 1))
     def a_client_catches_up(self, which: int) -> None:
-        assert self.view is not None
+        assert self.city_view is not None
         box, client = self.clients[which]
         if client.cursor is not None and not client.cursor.reached_by(self.stands):
             return
-        area = self.view.area(box)
-        served = client.cursor is not None and self.view.serves(client.cursor)
-        client.apply(decode_update(self.view.diff(client.cursor if served else None, area, area)))
+        area = self.city_view.area(box)
+        served = client.cursor is not None and self.city_view.serves(client.cursor)
+        client.apply(decode_update(self.city_view.diff(client.cursor if served else None, area, area)))
         Oracle(self.log).assert_right(client, box)
 
     @property
     def stands(self) -> Cursor:
-        assert self.view is not None
-        assert self.view.cursor is not None
-        return self.view.cursor
+        assert self.city_view is not None
+        assert self.city_view.cursor is not None
+        return self.city_view.cursor
 
     @invariant()
     def the_view_holds_what_the_log_says(self) -> None:
-        if self.view is not None and self.view.whole:
+        if self.city_view is not None and self.city_view.whole:
             oracle = Oracle(self.log)
-            assert self.view.drivers.total == len(oracle.drivers(self.stands))
+            assert self.city_view.drivers.total == len(oracle.drivers(self.stands))
 
 
 QUICK = settings(max_examples=120, stateful_step_count=25, deadline=None)

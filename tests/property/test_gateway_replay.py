@@ -30,20 +30,20 @@ def recording() -> Recording:
 
 
 def fresh_gateway(end: Cursor, records_at_once: int) -> CityView:
-    view = booted(recording().oracle, end.loc, end.ev, records_at_once=records_at_once)
-    assert view.cursor == end
-    return view
+    city_view = booted(recording().oracle, end.loc, end.ev, records_at_once=records_at_once)
+    assert city_view.cursor == end
+    return city_view
 
 
-def wrong_pictures(view: CityView) -> Iterator[tuple[object, ...]]:
+def wrong_pictures(city_view: CityView) -> Iterator[tuple[object, ...]]:
     """Wherever this gateway leads to anything but the oracle's rows: all cursors it serves, all views."""
     states = recording().states
-    assert view.cursor is not None
-    for cursor in filter(view.serves, recording().cursors):
+    assert city_view.cursor is not None
+    for cursor in filter(city_view.serves, recording().cursors):
         for old, new in pairs():
-            client, right = copied(states[cursor, old]), states[view.cursor, new]
+            client, right = copied(states[cursor, old]), states[city_view.cursor, new]
             try:
-                client.apply(decode_update(view.diff(cursor, view.area(old), view.area(new))))
+                client.apply(decode_update(city_view.diff(cursor, city_view.area(old), city_view.area(new))))
             except StreamError as error:
                 yield cursor, old, new, error
             else:
@@ -80,9 +80,9 @@ def test_every_diff_of_a_fresh_gateway_leads_to_the_fold_of_the_log(
 
 
 def test_the_recording_serves_many_cursors_from_the_middle_of_the_log() -> None:
-    view = fresh_gateway(recording().cursors[-1], 25)
-    assert view.begins.loc > 0
-    served = [cursor for cursor in recording().cursors if view.serves(cursor)]
+    city_view = fresh_gateway(recording().cursors[-1], 25)
+    assert city_view.begins.loc > 0
+    served = [cursor for cursor in recording().cursors if city_view.serves(cursor)]
     assert len(served) > 50
 
 

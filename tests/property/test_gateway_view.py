@@ -35,7 +35,7 @@ seeds = st.integers(0, 2**32)
 
 
 def somewhere(draw: random.Random) -> Box | None:
-    """A view: mostly a tile or a few, now and then everything, a point, or what lies beyond the city."""
+    """A city view: mostly a tile or a few, now and then everything, a point, or what lies beyond the city."""
     if draw.random() < 0.15:
         return None
     west, south = draw.uniform(WEST - 0.004, EAST), draw.uniform(SOUTH - 0.004, NORTH)
@@ -63,51 +63,51 @@ class Viewer:
         told = [r.offset for r in self.oracle.log.events if first <= r.offset < cursor.ev]
         assert self.shown == told
 
-    def image(self, view: CityView) -> None:
-        self.take(view.diff(None, None, view.area(self.box)))
+    def image(self, city_view: CityView) -> None:
+        self.take(city_view.diff(None, None, city_view.area(self.box)))
 
-    def catch_up(self, view: CityView) -> None:
+    def catch_up(self, city_view: CityView) -> None:
         """A diff from where it stands; an image where none can be cut."""
         cursor = self.state.cursor
-        if cursor is None or not view.serves(cursor):
-            self.image(view)
+        if cursor is None or not city_view.serves(cursor):
+            self.image(city_view)
         else:
-            self.take(view.diff(cursor, view.area(self.box), view.area(self.box)))
+            self.take(city_view.diff(cursor, city_view.area(self.box), city_view.area(self.box)))
 
-    def pan(self, view: CityView, box: Box | None) -> None:
+    def pan(self, city_view: CityView, box: Box | None) -> None:
         """Look elsewhere, at whatever cut the gateway stands."""
-        cursor, old = self.state.cursor, view.area(self.box)
+        cursor, old = self.state.cursor, city_view.area(self.box)
         assert cursor is not None
         self.box = box
-        if view.serves(cursor):
-            self.take(view.diff(cursor, old, view.area(box), generation=7))
+        if city_view.serves(cursor):
+            self.take(city_view.diff(cursor, old, city_view.area(box), generation=7))
         else:
-            self.image(view)
+            self.image(city_view)
 
-    def follow(self, view: CityView) -> None:
+    def follow(self, city_view: CityView) -> None:
         """What the hub sends: the shared step to those at the previous cut, a diff to everyone else."""
-        if self.state.cursor == view.previous:
-            self.take(view.step(view.area(self.box)))
+        if self.state.cursor == city_view.previous:
+            self.take(city_view.step(city_view.area(self.box)))
         else:
-            self.catch_up(view)
+            self.catch_up(city_view)
 
 
 def cuts(
-    log: Log, view: CityView, draw: random.Random, *, fixes: int = 6, batches: int = 3
+    log: Log, city_view: CityView, draw: random.Random, *, fixes: int = 6, batches: int = 3
 ) -> Iterator[None]:
     """Let the gateway read on to the end of the log, a cut at a time."""
-    while view.loc < len(log.locations) or view.ev < log.closed[-1][0]:
-        loc = min(len(log.locations), view.loc + draw.randint(0, fixes))
-        ev = draw.choice([ev for ev, _ in log.closed if ev >= view.ev][:batches])
-        advance(view, log, loc, ev)
+    while city_view.loc < len(log.locations) or city_view.ev < log.closed[-1][0]:
+        loc = min(len(log.locations), city_view.loc + draw.randint(0, fixes))
+        ev = draw.choice([ev for ev, _ in log.closed if ev >= city_view.ev][:batches])
+        advance(city_view, log, loc, ev)
         yield
 
 
-def successor(oracle: Oracle, view: CityView, draw: random.Random) -> CityView:
+def successor(oracle: Oracle, city_view: CityView, draw: random.Random) -> CityView:
     """Another gateway, that has just booted and read a little further."""
     log = oracle.log
-    loc = min(len(log.locations), view.loc + draw.choice([0, 1, 30]))
-    ev = draw.choice([ev for ev, _ in log.closed if ev >= view.ev][:4])
+    loc = min(len(log.locations), city_view.loc + draw.choice([0, 1, 30]))
+    ev = draw.choice([ev for ev, _ in log.closed if ev >= city_view.ev][:4])
     back_ms = draw.choice([SPAN.boot_ms, SPAN.boot_ms, draw.randint(0, SPAN.boot_ms)])
     return booted(oracle, loc, ev, back_ms=back_ms, records_at_once=draw.choice([3, 10_000]))
 
@@ -128,29 +128,29 @@ def test_a_client_holds_the_fold_of_the_log_in_its_view(
     """Conflated: cuts are skipped. Viewport: it pans. Diff: never the shared step. Resume: other gateways."""
     log, draw = written(seed, steps), random.Random(seed + 1)
     oracle = Oracle(log)
-    view = booted(oracle, 0, log.closed[1][0])
+    city_view = booted(oracle, 0, log.closed[1][0])
     viewer = Viewer(oracle, somewhere(draw) if viewport else None)
-    viewer.image(view)
-    gateway = cuts(log, view, draw)
+    viewer.image(city_view)
+    gateway = cuts(log, city_view, draw)
     while next(gateway, "the end") is None:
         if resume and draw.random() < 0.2:
             back_ms = draw.choice([SPAN.boot_ms, SPAN.boot_ms, draw.randint(0, SPAN.boot_ms)])
             later = booted(
-                oracle, view.loc, view.ev, back_ms=back_ms, records_at_once=draw.choice([3, 10_000])
+                oracle, city_view.loc, city_view.ev, back_ms=back_ms, records_at_once=draw.choice([3, 10_000])
             )
             if later.whole:
-                view = later
-                gateway = cuts(log, view, draw)
-                viewer.catch_up(view)
+                city_view = later
+                gateway = cuts(log, city_view, draw)
+                viewer.catch_up(city_view)
                 continue
         if conflated and draw.random() < 0.6:
             continue
         if viewport and draw.random() < 0.3:
-            viewer.pan(view, somewhere(draw))
+            viewer.pan(city_view, somewhere(draw))
         elif diff:
-            viewer.catch_up(view)
+            viewer.catch_up(city_view)
         else:
-            viewer.follow(view)
+            viewer.follow(city_view)
 
 
 @settings(max_examples=150, deadline=None)
@@ -196,8 +196,8 @@ def test_two_gateways_send_the_same_bytes(seed: int, steps: int) -> None:
         assert [old.diff(None, None, area) for area in areas] == [fresh.diff(None, None, a) for a in areas]
         read = max(read_to(old), read_to(fresh))
         ahead = min(len(log.locations), read + draw.randint(0, 9)), log.closed[-1][0]
-        for view in (old, fresh):
-            advance(view, log, *ahead)
+        for city_view in (old, fresh):
+            advance(city_view, log, *ahead)
         assert [old.step(area) for area in areas] == [fresh.step(area) for area in areas]
 
 
@@ -206,19 +206,19 @@ def test_two_gateways_send_the_same_bytes(seed: int, steps: int) -> None:
 def test_a_step_leads_where_the_diff_does(seed: int, steps: int) -> None:
     log, draw = written(seed, steps), random.Random(seed + 1)
     oracle = Oracle(log)
-    view = booted(oracle, 0, log.closed[1][0])
+    city_view = booted(oracle, 0, log.closed[1][0])
     boxes = [somewhere(draw) for _ in range(4)]
     viewers = [Viewer(oracle, box) for box in boxes]
     for viewer in viewers:
-        viewer.image(view)
-    for _ in cuts(log, view, draw):
+        viewer.image(city_view)
+    for _ in cuts(log, city_view, draw):
         for viewer in viewers:
-            area = view.area(viewer.box)
+            area = city_view.area(viewer.box)
             before = viewer.state.cursor
-            stepped = decode_update(view.step(area))
-            differed = decode_update(view.diff(before, area, area))
+            stepped = decode_update(city_view.step(area))
+            differed = decode_update(city_view.diff(before, area, area))
             assert (stepped.hash, stepped.drivers_held) == (differed.hash, differed.drivers_held)
-            viewer.follow(view)
+            viewer.follow(city_view)
 
 
 @settings(max_examples=60, deadline=None)
@@ -226,12 +226,12 @@ def test_a_step_leads_where_the_diff_does(seed: int, steps: int) -> None:
 def test_what_is_served_reaches_back_as_far_as_promised(seed: int, steps: int) -> None:
     """A gateway that booted rightly serves every cursor of the resume horizon: no needless image."""
     log = written(seed, steps)
-    view = booted(Oracle(log), len(log.locations), log.closed[-1][0])
+    city_view = booted(Oracle(log), len(log.locations), log.closed[-1][0])
     for record in log.locations:
-        cursor = Cursor(EPOCH, record.offset + 1, view.ev)
-        age_ms = view.at_ms - record.timestamp_ms
-        if age_ms <= SPAN.resume_ms and record.offset + 1 == view.loc:
-            assert view.serves(cursor)
+        cursor = Cursor(EPOCH, record.offset + 1, city_view.ev)
+        age_ms = city_view.at_ms - record.timestamp_ms
+        if age_ms <= SPAN.resume_ms and record.offset + 1 == city_view.loc:
+            assert city_view.serves(cursor)
 
 
 def test_the_margin_covers_the_skew_between_devices() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The load test's oracle and the gateway's view, which share no code, agree on every cut of every log."""
+"""The load test's oracle and the city view, which share no code, agree on every cut of every log."""
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st

@@ -80,7 +80,7 @@ def test_a_tenth_that_does_not_count_is_a_fault_of_its_reason(
     found: Dropped, reason: str, code: str, words: str
 ) -> None:
     def scenario(reports: Reports) -> None:
-        reports.dropped.look(1.0, found)
+        reports.dropped.record(1.0, found)
         assert reports.codes == [CODES[reason]] == [code]
         assert words in reports.faults.current[0].text
         assert reports.metric == {reason: found.total}
@@ -90,7 +90,7 @@ def test_a_tenth_that_does_not_count_is_a_fault_of_its_reason(
 
 def test_single_ones_are_counted_and_logged_and_no_fault() -> None:
     def scenario(reports: Reports) -> None:
-        reports.dropped.look(1.0, dropped(1_000, 5_000, 5_000, -9_000))
+        reports.dropped.record(1.0, dropped(1_000, 5_000, 5_000, -9_000))
         assert reports.codes == []
         assert reports.metric == {AHEAD: 2, LATE: 1}
         assert {line["reason"]: line["count"] for line in reports.log.lines} == {LATE: 1, AHEAD: 2}
@@ -101,7 +101,7 @@ def test_single_ones_are_counted_and_logged_and_no_fault() -> None:
 def test_the_log_is_told_once_a_minute_with_all_of_the_minute() -> None:
     def scenario(reports: Reports) -> None:
         for second in range(int(2 * MINUTE_S)):
-            reports.dropped.look(float(second), dropped(100, 2_000))
+            reports.dropped.record(float(second), dropped(100, 2_000))
         assert [line["count"] for line in reports.log.lines] == [1, 60]
         assert reports.log.lines[0]["typically_s"] == 2.0
 
@@ -110,9 +110,9 @@ def test_the_log_is_told_once_a_minute_with_all_of_the_minute() -> None:
 
 def test_the_fault_is_over_when_positions_count_again() -> None:
     def scenario(reports: Reports) -> None:
-        reports.dropped.look(1.0, dropped(20, *[2_000] * 20))
+        reports.dropped.record(1.0, dropped(20, *[2_000] * 20))
         assert reports.codes == ["positions_ahead"]
-        reports.dropped.look(1.0 + WINDOW_S, dropped(20))
+        reports.dropped.record(1.0 + WINDOW_S, dropped(20))
         assert reports.codes == []
 
     on_a_loop(scenario)
@@ -121,7 +121,7 @@ def test_the_fault_is_over_when_positions_count_again() -> None:
 def test_a_fault_that_lasts_does_not_change_its_words_at_each_look() -> None:
     def scenario(reports: Reports) -> None:
         for tenth in range(90):
-            reports.dropped.look(tenth / 10, dropped(10, *[2_000] * 10))
+            reports.dropped.record(tenth / 10, dropped(10, *[2_000] * 10))
         assert reports.faults.version == 1
 
     on_a_loop(scenario)
@@ -129,10 +129,10 @@ def test_a_fault_that_lasts_does_not_change_its_words_at_each_look() -> None:
 
 def test_a_reader_that_starts_over_forgets_its_faults() -> None:
     def scenario(reports: Reports) -> None:
-        reports.dropped.look(1.0, dropped(20, *[2_000] * 20))
+        reports.dropped.record(1.0, dropped(20, *[2_000] * 20))
         reports.dropped.forget()
         assert reports.codes == []
-        reports.dropped.look(1.1, dropped(20))
+        reports.dropped.record(1.1, dropped(20))
         assert reports.codes == []
 
     on_a_loop(scenario)

@@ -16,10 +16,10 @@ def view_of(*events: m.AnyEvent) -> CityView:
     log = Log()
     log.batch(T0, [m.EpochStarted(batch=1, at_ms=T0, epoch=EPOCH, city="grid")], 0)
     log.batch(T0 + 1_000, list(events), 0)
-    view = CityView(CityState(), loc=0, ev=0, span=SPAN, grid=GRID)
-    view.fold_events(log.events)
-    view.close()
-    return view
+    city_view = CityView(CityState(), loc=0, ev=0, span=SPAN, grid=GRID)
+    city_view.fold_events(log.events)
+    city_view.close()
+    return city_view
 
 
 def requested(**fields: Any) -> m.RideRequested:
@@ -61,6 +61,6 @@ def test_nobody_is_sent_to_an_impossible_place() -> None:
 
 @pytest.mark.parametrize("driver", [-1, 0, 1 << 32, 1 << 60])
 def test_an_impossible_driver_stops_nothing(driver: int) -> None:
-    view = view_of(m.DriverCameOnline(batch=2, at_ms=T0 + 1_000, driver=driver), requested())
-    assert view.ride_counts()["waiting"] == 1
-    view.diff(None, None, view.area(None))
+    city_view = view_of(m.DriverCameOnline(batch=2, at_ms=T0 + 1_000, driver=driver), requested())
+    assert city_view.ride_counts()["waiting"] == 1
+    city_view.diff(None, None, city_view.area(None))

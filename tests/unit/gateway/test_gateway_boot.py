@@ -81,13 +81,13 @@ def test_a_gateway_begins_at_a_snapshot_when_the_log_no_longer_does(harness: Gat
         harness.broker.partition(topics.EVENTS, 0).delete_before(40)
         harness.broker.partition(topics.LOCATIONS, 0).delete_before(100)
         fresh = await harness.gateway("gateway-2", resume_ms=100_000)
-        assert fresh.follower.view is not None
-        assert fresh.follower.view.begins.ev > 40
+        assert fresh.follower.city_view is not None
+        assert fresh.follower.city_view.begins.ev > 40
         going_on.cancel()
         await asyncio.sleep(1)
-        assert old.view is not None
-        assert fresh.view is not None
-        assert old.view.diff(None, None, None) == fresh.view.diff(None, None, None)
+        assert old.city_view is not None
+        assert fresh.city_view is not None
+        assert old.city_view.diff(None, None, None) == fresh.city_view.diff(None, None, None)
 
     harness.run(scenario())
 
@@ -125,9 +125,9 @@ def test_an_epoch_that_starts_from_nothing_is_a_beginning_like_any_other(harness
             await browser.cut()
         fresh = await harness.gateway("gateway-2")
         await harness.until(lambda: harness.spy("gateway-1").reason is None)
-        assert old.view is not None
-        assert fresh.view is not None
-        assert old.view.diff(None, None, None) == fresh.view.diff(None, None, None)
+        assert old.city_view is not None
+        assert fresh.city_view is not None
+        assert old.city_view.diff(None, None, None) == fresh.city_view.diff(None, None, None)
 
     harness.run(scenario())
 
@@ -144,8 +144,8 @@ def test_a_snapshot_of_another_log_is_not_believed(harness: GatewayHarness) -> N
             harness.batch(epoch=None if harness.city.batch else "fedcba9876543210")
         harness.fix(7)
         gateway = await harness.gateway()
-        assert gateway.view is not None
-        assert gateway.view.city.epoch == "fedcba9876543210"
-        assert gateway.view.city.drivers == {}
+        assert gateway.city_view is not None
+        assert gateway.city_view.city.epoch == "fedcba9876543210"
+        assert gateway.city_view.city.drivers == {}
 
     harness.run(scenario())

@@ -7,16 +7,16 @@ from gateway.shell import CLOCK_SET_BACK
 from gateway.view.city_view import CityView
 from taxi import messages as m
 from testing.gateway_harness import Browser, GatewayHarness
-from tests.unit.gateway.test_gateway_watch import codes, followed
+from tests.unit.gateway.test_input_faults import codes, followed
 
 HOUR_MS = 3_600_000
 DRIVERS = range(1, 6)
 
 
 def shown(harness: GatewayHarness, name: str = "gateway-1") -> CityView:
-    view = harness.gateways[name][0].view
-    assert view is not None
-    return view
+    city_view = harness.gateways[name][0].city_view
+    assert city_view is not None
+    return city_view
 
 
 def everyone(harness: GatewayHarness, back_ms: int = 0) -> int:
@@ -45,8 +45,8 @@ def test_a_position_an_hour_ahead_moves_nothing_and_makes_no_row(harness: Gatewa
         harness.fix_at(77, harness.now_ms() + HOUR_MS - 1_000)
         await for_a_while(harness, browser, 3)
         assert set(browser.state.drivers) == set(DRIVERS)
-        view = shown(harness)
-        assert abs(view.at_ms - harness.now_ms()) < 3_000
+        city_view = shown(harness)
+        assert abs(city_view.at_ms - harness.now_ms()) < 3_000
 
     harness.run(scenario())
 
@@ -107,9 +107,9 @@ def test_a_gateway_that_boots_after_the_clock_was_set_back_shows_the_same(harnes
         await harness.gateway("gateway-2")
         assert shown(harness, "gateway-2").begins.loc > first
         await for_a_while(harness, browser, 2, HOUR_MS)
-        view, other = shown(harness), shown(harness, "gateway-2")
-        assert (other.cursor, other.at_ms) == (view.cursor, view.at_ms)
-        assert other.diff(None, None, None) == view.diff(None, None, None)
+        city_view, other = shown(harness), shown(harness, "gateway-2")
+        assert (other.cursor, other.at_ms) == (city_view.cursor, city_view.at_ms)
+        assert other.diff(None, None, None) == city_view.diff(None, None, None)
         assert other.drivers.total == len(DRIVERS)
 
     harness.run(scenario())

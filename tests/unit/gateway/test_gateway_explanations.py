@@ -51,7 +51,7 @@ TRIP = (
 async def asked(harness: GatewayHarness, *events: Any) -> dict[str, Any]:
     """What the gateway says of the ride once these events have happened."""
     ev, gateway = harness.batch(*events), harness.gateways["gateway-1"][0]
-    await harness.until(lambda: gateway.view is not None and gateway.view.ev == ev)
+    await harness.until(lambda: gateway.city_view is not None and gateway.city_view.ev == ev)
     async with client(site(harness)) as web:
         ride: dict[str, Any] = (await web.get("/api/rides/r-1")).json()
     return ride
@@ -81,36 +81,36 @@ def test_a_gateway_that_began_to_read_after_the_offer_says_nothing_of_it() -> No
     birth = partial(m.EpochStarted, epoch="ab", city="grid")
     for event in (birth, partial(m.DriverCameOnline, driver=7), REQUEST, OFFER):
         city.apply(event(**shared))
-    view = view_of(CityState.from_bytes(city.to_bytes()))
-    ride = view.city.rides["r-1"]
+    city_view = view_of(CityState.from_bytes(city.to_bytes()))
+    ride = city_view.city.rides["r-1"]
     assert ride.driver == 7
-    assert (view.explanations.why(ride), view.explanations.fare_cents(ride)) == (None, None)
+    assert (city_view.explanations.why(ride), city_view.explanations.fare_cents(ride)) == (None, None)
 
 
 def test_an_id_given_anew_is_another_ride() -> None:
-    view, log = view_of(CityState()), Log()
-    log.to(view, partial(m.EpochStarted, epoch="ab", city="grid"), partial(m.DriverCameOnline, driver=7))
-    log.to(view, REQUEST, OFFER)
-    log.to(view, partial(m.RideCancelled, ride="r-1", reason="rider", driver=7))
+    city_view, log = view_of(CityState()), Log()
+    log.to(city_view, partial(m.EpochStarted, epoch="ab", city="grid"), partial(m.DriverCameOnline, driver=7))
+    log.to(city_view, REQUEST, OFFER)
+    log.to(city_view, partial(m.RideCancelled, ride="r-1", reason="rider", driver=7))
     log.at_ms += ENDED_KEPT_MS
-    log.to(view)
-    log.to(view, REQUEST)
-    assert view.explanations.why(view.city.rides["r-1"]) is None
+    log.to(city_view)
+    log.to(city_view, REQUEST)
+    assert city_view.explanations.why(city_view.city.rides["r-1"]) is None
 
 
 def test_explanations_go_with_their_rides() -> None:
     rides = SLACK + 1
-    view, log = view_of(CityState()), Log()
-    log.to(view, partial(m.EpochStarted, epoch="ab", city="grid"), partial(m.DriverCameOnline, driver=7))
+    city_view, log = view_of(CityState()), Log()
+    log.to(city_view, partial(m.EpochStarted, epoch="ab", city="grid"), partial(m.DriverCameOnline, driver=7))
     for number in range(rides):
         name: dict[str, Any] = {"ride": f"r-{number}"}
-        log.to(view, partial(REQUEST, **name), partial(OFFER, **name))
-        log.to(view, partial(m.RideCancelled, **name, reason="rider", driver=7))
-    assert len(view.explanations._whys) == rides
+        log.to(city_view, partial(REQUEST, **name), partial(OFFER, **name))
+        log.to(city_view, partial(m.RideCancelled, **name, reason="rider", driver=7))
+    assert len(city_view.explanations._whys) == rides
     log.at_ms += ENDED_KEPT_MS
-    log.to(view)
-    assert not view.city.rides
-    assert not view.explanations._whys
+    log.to(city_view)
+    assert not city_view.city.rides
+    assert not city_view.explanations._whys
 
 
 def view_of(city: CityState) -> CityView:
@@ -124,10 +124,10 @@ class Log:
     def __init__(self) -> None:
         self.batch, self.offset, self.at_ms = 0, 0, 1
 
-    def to(self, view: CityView, *events: Any) -> None:
+    def to(self, city_view: CityView, *events: Any) -> None:
         self.batch += 1
         shared: dict[str, Any] = {"batch": self.batch, "at_ms": self.at_ms}
         closed = partial(m.BatchClosed, count=len(events) + 1, commands_offset=0, locations_offset=0)
         made = [event(**shared) for event in (*events, closed)]
-        view.fold_events(Record(self.offset + i, 1, None, codec.encode(e)) for i, e in enumerate(made))
+        city_view.fold_events(Record(self.offset + i, 1, None, codec.encode(e)) for i, e in enumerate(made))
         self.offset += len(made)

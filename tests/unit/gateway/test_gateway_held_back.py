@@ -75,8 +75,8 @@ def test_the_age_of_the_log_is_known_behind_control_records(harness: GatewayHarn
             hold_open(harness.broker, topics.LOCATIONS, name=f"stranger-{number}")(Fate.ABORTED)
         await asyncio.sleep(1)
         gateway = await harness.gateway(resume_ms=20_000)
-        assert gateway.follower.view is not None
-        assert gateway.follower.view.begins.loc > 0
+        assert gateway.follower.city_view is not None
+        assert gateway.follower.city_view.begins.loc > 0
 
     harness.run(scenario())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The view's rows at their edges: when they come, when they go, and from where a diff may be cut."""
+"""The city view's rows at their edges: when they come, when they go, and from where a diff may be cut."""
 
 import itertools
 from unittest.mock import patch
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 import gateway.view.drivers
-from gateway.view.city_view import CityView, Span, ViewBroken
+from gateway.view.city_view import CityView, CityViewBrokenError, Span
 from gateway.view.drivers import SKEW_MS
 from gateway.view.grid import TileGrid
 from gateway.view.succession import Succession, succession
@@ -50,24 +50,24 @@ def birth(at_ms: int = T0, epoch: str = EPOCH, number: int = 1) -> m.EpochStarte
 
 def newborn(loc: int = 0, *, unread_ms: int = 0) -> CityView:
     """At the end of a log with one batch; reading of locations began at `loc`."""
-    view = CityView(CityState(), loc=loc, ev=0, span=SPAN, grid=GRID)
-    view.fold_events(batch(1, 0, T0, birth()))
-    view.went_live(unread_ms)
-    view.close()
-    return view
+    city_view = CityView(CityState(), loc=loc, ev=0, span=SPAN, grid=GRID)
+    city_view.fold_events(batch(1, 0, T0, birth()))
+    city_view.went_live(unread_ms)
+    city_view.close()
+    return city_view
 
 
-def drivers(view: CityView) -> dict[int, DriverRow]:
+def drivers(city_view: CityView) -> dict[int, DriverRow]:
     client = Replica(epoch=EPOCH)
-    client.apply(decode_update(view.diff(None, None, None)))
+    client.apply(decode_update(city_view.diff(None, None, None)))
     return client.drivers
 
 
-def at(view: CityView, at_ms: int) -> dict[int, DriverRow]:
+def at(city_view: CityView, at_ms: int) -> dict[int, DriverRow]:
     """The rows when a batch has brought log time to `at_ms`."""
-    view.fold_events(batch(view.city.batch + 1, view.ev, at_ms))
-    view.close()
-    return drivers(view)
+    city_view.fold_events(batch(city_view.city.batch + 1, city_view.ev, at_ms))
+    city_view.close()
+    return drivers(city_view)
 
 
 # --- fixes ----------------------------------------------------------------------------------------------
@@ -78,10 +78,10 @@ def at(view: CityView, at_ms: int) -> dict[int, DriverRow]:
     [(T0, True), (T0 - 5_000, True), (T0 - 5_001, False), (T0 + 1_000, True), (T0 + 1_001, False)],
 )
 def test_a_fix_counts_by_its_own_two_times_alone(at_ms: int, counts: bool) -> None:
-    view = newborn()
-    view.fold_locations([fix(0, T0, at_ms=at_ms)])
-    view.close()
-    assert bool(drivers(view)) is counts
+    city_view = newborn()
+    city_view.fold_locations([fix(0, T0, at_ms=at_ms)])
+    city_view.close()
+    assert bool(drivers(city_view)) is counts
 
 
 def test_the_newest_fix_is_the_same_in_every_order_and_however_often_it_came() -> None:
@@ -92,35 +92,35 @@ def test_the_newest_fix_is_the_same_in_every_order_and_however_often_it_came() -
     ]
     rows = set()
     for order in itertools.permutations(range(3)):
-        view = newborn()
+        city_view = newborn()
         for index in (*order, order[0]):
-            view.drivers.fold(read_fixes([records[index]]).fixes, np.ones(1, bool))
-        view.loc = 3
-        view.close()
-        rows.add(drivers(view)[1])
+            city_view.drivers.fold(read_fixes([records[index]]).fixes, np.ones(1, bool))
+        city_view.loc = 3
+        city_view.close()
+        rows.add(drivers(city_view)[1])
     assert [(row.at_ms, row.lat_e5) for row in rows] == [(T0 - 100, 4_100_000)]
 
 
 def test_a_row_lives_for_sixty_seconds_of_log_time_after_its_newest_fix() -> None:
-    view = newborn()
-    view.fold_locations([fix(0, T0)])
-    assert set(at(view, T0 + 59_999)) == {1}
-    assert set(at(view, T0 + 60_000)) == set()
+    city_view = newborn()
+    city_view.fold_locations([fix(0, T0)])
+    assert set(at(city_view, T0 + 59_999)) == {1}
+    assert set(at(city_view, T0 + 60_000)) == set()
 
 
 def test_an_older_fix_that_comes_later_does_not_prolong_the_row() -> None:
-    view = newborn()
-    view.fold_locations([fix(0, T0, at_ms=T0 + 900), fix(1, T0 + 5_000, at_ms=T0 + 100)])
-    assert set(at(view, T0 + 60_000)) == set()
+    city_view = newborn()
+    city_view.fold_locations([fix(0, T0, at_ms=T0 + 900), fix(1, T0 + 5_000, at_ms=T0 + 100)])
+    assert set(at(city_view, T0 + 60_000)) == set()
 
 
 def test_a_driver_who_was_gone_is_remembered_as_long_as_an_older_fix_may_come() -> None:
-    view = newborn()
-    view.fold_locations([fix(0, T0, at_ms=T0 + 1_000)])
-    assert at(view, T0 + 60_001) == {}
-    view.fold_locations([fix(1, T0 + 5_500, at_ms=T0 + 900)])
-    view.close()
-    assert drivers(view) == {}
+    city_view = newborn()
+    city_view.fold_locations([fix(0, T0, at_ms=T0 + 1_000)])
+    assert at(city_view, T0 + 60_001) == {}
+    city_view.fold_locations([fix(1, T0 + 5_500, at_ms=T0 + 900)])
+    city_view.close()
+    assert drivers(city_view) == {}
 
 
 @pytest.mark.parametrize(
@@ -134,74 +134,76 @@ def test_a_driver_who_was_gone_is_remembered_as_long_as_an_older_fix_may_come() 
     ],
 )
 def test_heading_and_speed_are_quantised(heading: int, speed: float, shown: tuple[int, int]) -> None:
-    view = newborn()
-    view.fold_locations([fix(0, T0, heading=heading, speed=speed)])
-    view.close()
-    assert (drivers(view)[1].heading, drivers(view)[1].speed) == shown
+    city_view = newborn()
+    city_view.fold_locations([fix(0, T0, heading=heading, speed=speed)])
+    city_view.close()
+    assert (drivers(city_view)[1].heading, drivers(city_view)[1].speed) == shown
 
 
 def test_more_drivers_than_there_was_room_for_at_first() -> None:
-    view = newborn()
-    view.fold_locations([fix(n, T0, driver=5_000 - n) for n in range(3_000)])
-    view.close()
-    assert sorted(drivers(view)) == list(range(2_001, 5_001))
+    city_view = newborn()
+    city_view.fold_locations([fix(n, T0, driver=5_000 - n) for n in range(3_000)])
+    city_view.close()
+    assert sorted(drivers(city_view)) == list(range(2_001, 5_001))
 
 
 def test_places_in_memory_are_used_again() -> None:
-    view = newborn()
+    city_view = newborn()
     for life in range(20):
         born_ms = T0 + life * 300_000
-        view.fold_locations([fix(life * 500 + n, born_ms, driver=life * 500 + n + 1) for n in range(500)])
-        view.close()
-    assert view.drivers._size <= 1_000
-    assert len(drivers(view)) == 498  # the first two after so long a silence are not believed
+        city_view.fold_locations(
+            [fix(life * 500 + n, born_ms, driver=life * 500 + n + 1) for n in range(500)]
+        )
+        city_view.close()
+    assert city_view.drivers._size <= 1_000
+    assert len(drivers(city_view)) == 498  # the first two after so long a silence are not believed
 
 
 # --- events ---------------------------------------------------------------------------------------------
 
 
 def test_half_a_batch_is_not_seen() -> None:
-    view = newborn()
-    view.fold_locations([fix(0, T0)])
+    city_view = newborn()
+    city_view.fold_locations([fix(0, T0)])
     online = m.DriverCameOnline(batch=2, at_ms=T0, driver=1)
     records = batch(2, 2, T0, online)
-    view.fold_events(records[:1])
-    view.close()
-    assert (view.ev, drivers(view)[1].status) == (2, 0)
-    view.fold_events(records[1:])
-    view.close()
-    assert (view.ev, drivers(view)[1].status) == (4, 1)
+    city_view.fold_events(records[:1])
+    city_view.close()
+    assert (city_view.ev, drivers(city_view)[1].status) == (2, 0)
+    city_view.fold_events(records[1:])
+    city_view.close()
+    assert (city_view.ev, drivers(city_view)[1].status) == (4, 1)
 
 
 def test_a_gap_in_batches_or_an_illegal_event_breaks_the_view() -> None:
-    with pytest.raises(ViewBroken):
+    with pytest.raises(CityViewBrokenError):
         newborn().fold_events(batch(3, 2, T0))
-    with pytest.raises(ViewBroken):
+    with pytest.raises(CityViewBrokenError):
         newborn().fold_events(batch(2, 2, T0, m.RideExpired(batch=2, at_ms=T0, ride="nobody's")))
 
 
 def test_another_epoch_breaks_a_view_before_anything_of_it_is_shown() -> None:
-    view = newborn()
-    with pytest.raises(ViewBroken):
-        view.fold_events(batch(2, 2, T0, birth(epoch="fedcba9876543210", number=2)))
-    view.close()
-    assert view.cursor == Cursor(EPOCH, 0, 2)
+    city_view = newborn()
+    with pytest.raises(CityViewBrokenError):
+        city_view.fold_events(batch(2, 2, T0, birth(epoch="fedcba9876543210", number=2)))
+    city_view.close()
+    assert city_view.cursor == Cursor(EPOCH, 0, 2)
 
 
 def test_a_ride_that_ends_in_a_past_long_before_the_cut_is_told_as_gone() -> None:
-    view = newborn()
+    city_view = newborn()
     place = (-73.98, 40.75)
     asked = m.RideRequested(batch=2, at_ms=T0, ride="r", rider="x", pickup=place, dropoff=place)
-    view.fold_events(batch(2, 2, T0, asked))
-    view.fold_locations([fix(0, T0 + 400_000)])
-    view.close()
+    city_view.fold_events(batch(2, 2, T0, asked))
+    city_view.fold_locations([fix(0, T0 + 400_000)])
+    city_view.close()
     client = Replica(epoch=EPOCH)
-    client.apply(decode_update(view.diff(None, None, None)))
-    view.fold_events(batch(3, 4, T0 + 100, m.RideExpired(batch=3, at_ms=T0 + 100, ride="r")))
-    view.close()
+    client.apply(decode_update(city_view.diff(None, None, None)))
+    city_view.fold_events(batch(3, 4, T0 + 100, m.RideExpired(batch=3, at_ms=T0 + 100, ride="r")))
+    city_view.close()
     assert client.cursor is not None
-    assert view.serves(client.cursor)
-    cut = decode_update(view.diff(client.cursor, None, None))
+    assert city_view.serves(client.cursor)
+    cut = decode_update(city_view.diff(client.cursor, None, None))
     assert [name for _, _, name, _ in cut.feed] == ["RideExpired", "BatchClosed"]
     client.apply(cut)
     assert client.rides == {}
@@ -209,7 +211,7 @@ def test_a_ride_that_ends_in_a_past_long_before_the_cut_is_told_as_gone() -> Non
 
 def test_a_ride_whose_id_is_used_again_does_not_end_with_the_earlier_one() -> None:
     """A gateway that boots closes no cut between: its rows must be those of one that was there before."""
-    view = newborn()
+    city_view = newborn()
     place = (-73.98, 40.75)
 
     def request(number: int, at_ms: int) -> m.RideRequested:
@@ -220,31 +222,31 @@ def test_a_ride_whose_id_is_used_again_does_not_end_with_the_earlier_one() -> No
         return m.RideExpired(batch=number, at_ms=at_ms, ride="r")
 
     later_ms = T0 + 300_000
-    view.fold_events(batch(2, 2, T0, request(2, T0), expire(2, T0)))
-    view.fold_events(batch(3, 5, later_ms))
-    view.fold_events(batch(4, 6, later_ms, request(4, later_ms)))
-    view.close()
+    city_view.fold_events(batch(2, 2, T0, request(2, T0), expire(2, T0)))
+    city_view.fold_events(batch(3, 5, later_ms))
+    city_view.fold_events(batch(4, 6, later_ms, request(4, later_ms)))
+    city_view.close()
     client = Replica(epoch=EPOCH)
-    client.apply(decode_update(view.diff(None, None, None)))
+    client.apply(decode_update(city_view.diff(None, None, None)))
     assert client.rides["r"].requested_ms == later_ms
-    view.fold_events(batch(5, 8, later_ms, expire(5, later_ms)))
-    view.close()
-    assert view.rides.held == 1
-    view.fold_locations([fix(0, later_ms + SPAN.expiry_ms)])
-    view.close()
-    assert view.rides.held == 0
+    city_view.fold_events(batch(5, 8, later_ms, expire(5, later_ms)))
+    city_view.close()
+    assert city_view.rides.held == 1
+    city_view.fold_locations([fix(0, later_ms + SPAN.expiry_ms)])
+    city_view.close()
+    assert city_view.rides.held == 0
 
 
 def test_a_ride_that_begins_and_ends_in_one_batch_under_a_used_id_has_a_row_that_goes() -> None:
-    view = newborn()
+    city_view = newborn()
     place = (-73.98, 40.75)
     for number, offset, at_ms in ((2, 2, T0), (4, 6, T0 + 300_000)):
         about = {"batch": number, "at_ms": at_ms, "ride": "r"}
         asked = m.RideRequested(rider="x", pickup=place, dropoff=place, **about)  # type: ignore[arg-type]
-        view.fold_events(batch(number, offset, at_ms, asked, m.RideExpired(**about)))  # type: ignore[arg-type]
-        view.fold_events(batch(number + 1, offset + 3, at_ms + 300_000))
-    view.close()
-    assert view.rides.held == 0
+        city_view.fold_events(batch(number, offset, at_ms, asked, m.RideExpired(**about)))  # type: ignore[arg-type]
+        city_view.fold_events(batch(number + 1, offset + 3, at_ms + 300_000))
+    city_view.close()
+    assert city_view.rides.held == 0
 
 
 def come_and_gone() -> Replica:
@@ -289,8 +291,8 @@ def test_what_was_not_read_may_be_newer_than_what_was_until_it_has_all_expired()
     late = fix(2, T0 + SKEW_MS - 2, at_ms=T0 + 998)
     knows_all, began_later = newborn(), newborn(loc=1, unread_ms=T0)
     knows_all.fold_locations([unread])
-    for view in (knows_all, began_later):
-        view.fold_locations([read, late])
+    for city_view in (knows_all, began_later):
+        city_view.fold_locations([read, late])
     differ = []
     for at_ms in range(T0 + SKEW_MS, T0 + 70_000, 100):
         same = at(knows_all, at_ms) == at(began_later, at_ms)
@@ -302,36 +304,36 @@ def test_what_was_not_read_may_be_newer_than_what_was_until_it_has_all_expired()
 
 
 def test_a_diff_is_cut_only_from_where_the_window_was_full() -> None:
-    view = newborn(loc=10, unread_ms=T0)
+    city_view = newborn(loc=10, unread_ms=T0)
     for second in range(1, 200):
-        view.fold_locations([fix(9 + second, T0 + second * 1_000)])
-        view.close()
-    assert view.whole
+        city_view.fold_locations([fix(9 + second, T0 + second * 1_000)])
+        city_view.close()
+    assert city_view.whole
     full_s = (60_000 + SKEW_MS) // 1_000
-    assert not view.serves(Cursor(EPOCH, 9 + full_s, view.ev))
-    horizon = Cursor(EPOCH, 10 + 79, view.ev)
-    assert view.serves(horizon)
-    assert not view.serves(horizon._replace(loc=horizon.loc - 1))
-    assert not view.serves(Cursor(EPOCH, view.loc + 1, view.ev))
-    assert not view.serves(Cursor("f" * 16, view.loc, view.ev))
+    assert not city_view.serves(Cursor(EPOCH, 9 + full_s, city_view.ev))
+    horizon = Cursor(EPOCH, 10 + 79, city_view.ev)
+    assert city_view.serves(horizon)
+    assert not city_view.serves(horizon._replace(loc=horizon.loc - 1))
+    assert not city_view.serves(Cursor(EPOCH, city_view.loc + 1, city_view.ev))
+    assert not city_view.serves(Cursor("f" * 16, city_view.loc, city_view.ev))
 
 
 def test_a_batch_that_had_read_it_tells_the_age_of_what_was_not_read() -> None:
-    view = CityView(CityState(), loc=10, ev=0, span=SPAN, grid=GRID)
-    view.fold_events(batch(1, 0, T0, birth(), read_to=0))
-    assert view.covered_ms is None
-    view.fold_events(batch(2, 2, T0 + 1_000, read_to=10))
-    assert view.covered_ms == T0 + 1_000
+    city_view = CityView(CityState(), loc=10, ev=0, span=SPAN, grid=GRID)
+    city_view.fold_events(batch(1, 0, T0, birth(), read_to=0))
+    assert city_view.covered_ms is None
+    city_view.fold_events(batch(2, 2, T0 + 1_000, read_to=10))
+    assert city_view.covered_ms == T0 + 1_000
 
 
 def test_a_batch_that_skipped_it_tells_nothing_of_its_age() -> None:
-    view = CityView(CityState(), loc=10, ev=0, span=SPAN, grid=GRID)
-    view.fold_events(batch(1, 0, T0, birth(), read_to=0))
+    city_view = CityView(CityState(), loc=10, ev=0, span=SPAN, grid=GRID)
+    city_view.fold_events(batch(1, 0, T0, birth(), read_to=0))
     skipped = m.InputSkipped(batch=2, at_ms=T0 + 1_000, topic="taxi.locations", first=0, next=10)
-    view.fold_events(batch(2, 2, T0 + 1_000, skipped, read_to=10))
-    assert view.covered_ms is None
-    view.fold_events(batch(3, 4, T0 + 2_000, read_to=11))
-    assert view.covered_ms == T0 + 2_000
+    city_view.fold_events(batch(2, 2, T0 + 1_000, skipped, read_to=10))
+    assert city_view.covered_ms is None
+    city_view.fold_events(batch(3, 4, T0 + 2_000, read_to=11))
+    assert city_view.covered_ms == T0 + 2_000
 
 
 def test_a_clock_never_tells_a_time_later_than_it_was() -> None:
@@ -366,48 +368,48 @@ def box(place: tuple[float, float]) -> tuple[float, float, float, float]:
     return (*place, *place)
 
 
-def gone(view: CityView, since: Cursor, place: tuple[float, float]) -> tuple[int, ...]:
-    area = view.area(box(place))
-    return decode_update(view.diff(since, area, area)).gone
+def gone(city_view: CityView, since: Cursor, place: tuple[float, float]) -> tuple[int, ...]:
+    area = city_view.area(box(place))
+    return decode_update(city_view.diff(since, area, area)).gone
 
 
 def test_who_went_to_another_tile_and_came_back_in_one_fold_is_told_as_gone_from_there() -> None:
-    view = newborn()
-    view.fold_locations([placed(0, A)])
-    view.fold_locations([placed(1, B), placed(2, A)])
-    view.close()
-    assert gone(view, Cursor(EPOCH, 2, view.ev), B) == (1,)
-    assert gone(view, Cursor(EPOCH, 3, view.ev), B) == ()
+    city_view = newborn()
+    city_view.fold_locations([placed(0, A)])
+    city_view.fold_locations([placed(1, B), placed(2, A)])
+    city_view.close()
+    assert gone(city_view, Cursor(EPOCH, 2, city_view.ev), B) == (1,)
+    assert gone(city_view, Cursor(EPOCH, 3, city_view.ev), B) == ()
 
 
 def test_a_late_fix_from_another_tile_is_no_hop() -> None:
-    view = newborn()
-    view.fold_locations([placed(0, A)])
-    view.fold_locations([placed(1, A), fix(2, T0 + 2, at_ms=T0 - 1, lng=B[0], lat=B[1]), placed(3, A)])
-    view.close()
-    assert gone(view, Cursor(EPOCH, 3, view.ev), B) == ()
+    city_view = newborn()
+    city_view.fold_locations([placed(0, A)])
+    city_view.fold_locations([placed(1, A), fix(2, T0 + 2, at_ms=T0 - 1, lng=B[0], lat=B[1]), placed(3, A)])
+    city_view.close()
+    assert gone(city_view, Cursor(EPOCH, 3, city_view.ev), B) == ()
 
 
 def test_whoever_drives_from_one_tile_of_a_view_to_another_is_gone_in_one_block_and_set_in_the_next() -> None:
-    view = newborn()
-    view.fold_locations([placed(0, A), placed(1, A, driver=2)])
-    view.close()
-    view.fold_locations([placed(2, B), placed(3, A, driver=2)])
-    view.close()
-    cut = decode_update(view.step(view.area((A[0], A[1], B[0], B[1]))))
+    city_view = newborn()
+    city_view.fold_locations([placed(0, A), placed(1, A, driver=2)])
+    city_view.close()
+    city_view.fold_locations([placed(2, B), placed(3, A, driver=2)])
+    city_view.close()
+    cut = decode_update(city_view.step(city_view.area((A[0], A[1], B[0], B[1]))))
     assert (cut.blocks, cut.gone) == (2, (1,))
     assert [row.driver for row in cut.drivers] == [1]
     assert [one.driver for one in cut.moved] == [2]
-    assert decode_update(view.step(None)).gone == ()
+    assert decode_update(city_view.step(None)).gone == ()
 
 
 def test_tiles_at_the_border_reach_beyond_the_city() -> None:
-    view = newborn()
-    view.fold_locations([placed(0, OUTSIDE)])
-    view.close()
-    corner = view.area((-74.02, 40.70, -74.02, 40.70))
-    assert decode_update(view.diff(None, None, corner)).drivers_held == 1
-    assert view.area((-180, -90, 180, 90)) is None
+    city_view = newborn()
+    city_view.fold_locations([placed(0, OUTSIDE)])
+    city_view.close()
+    corner = city_view.area((-74.02, 40.70, -74.02, 40.70))
+    assert decode_update(city_view.diff(None, None, corner)).drivers_held == 1
+    assert city_view.area((-180, -90, 180, 90)) is None
 
 
 @pytest.mark.parametrize(
@@ -419,24 +421,24 @@ def test_what_is_no_box_shows_no_area(box: tuple[float, float, float, float]) ->
 
 
 def test_a_row_that_did_not_change_is_not_told_in_a_step() -> None:
-    view = newborn()
-    view.fold_locations([fix(0, T0), fix(1, T0, 2)])
-    view.close()
-    view.fold_locations([fix(2, T0), fix(3, T0 + 1_000, 2)])
-    view.close()
-    cut = decode_update(view.step(None))
+    city_view = newborn()
+    city_view.fold_locations([fix(0, T0), fix(1, T0, 2)])
+    city_view.close()
+    city_view.fold_locations([fix(2, T0), fix(3, T0 + 1_000, 2)])
+    city_view.close()
+    cut = decode_update(city_view.step(None))
     assert [(one.driver, one.at_by_ms) for one in cut.moved] == [(2, 1_000)]
     assert not cut.drivers
     assert not cut.status
 
 
 def test_a_status_alone_is_told_alone() -> None:
-    view = newborn()
-    view.fold_locations([fix(0, T0), fix(1, T0, 2)])
-    view.close()
-    view.fold_events(batch(2, 2, T0, m.DriverCameOnline(batch=2, at_ms=T0, driver=2)))
-    view.close()
-    cut = decode_update(view.step(None))
+    city_view = newborn()
+    city_view.fold_locations([fix(0, T0), fix(1, T0, 2)])
+    city_view.close()
+    city_view.fold_events(batch(2, 2, T0, m.DriverCameOnline(batch=2, at_ms=T0, driver=2)))
+    city_view.close()
+    cut = decode_update(city_view.step(None))
     assert cut.status == ((2, 1),)
     assert not cut.drivers
     assert not cut.moved

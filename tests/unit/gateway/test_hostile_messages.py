@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.stream.messages import Close, Hello, SessionRefusal, ViewRequest, read_hello, read_later
+from gateway.stream.messages import Close, Hello, SessionRefusal, ViewportRequest, read_hello, read_later
 from gateway.stream.nesting import DEPTH_MAX, is_too_deep
 from gateway.view.grid import TileGrid, Tiles
 from taxi.client.viewport import BBox
@@ -64,7 +64,7 @@ def test_an_unknown_field_may_be_nested_but_not_without_limit(opening: str, clos
         assert read_hello(HELLO + deep, "grid") == SessionRefusal(Close.BAD_HELLO, too_deep)
         assert read_later(VIEW + deep) == SessionRefusal(Close.PROTOCOL, too_deep)
     assert read_hello(HELLO + shallow, "grid") == Hello()
-    assert read_later(VIEW + shallow) == ViewRequest(1, None)
+    assert read_later(VIEW + shallow) == ViewportRequest(1, None)
 
 
 def test_brackets_within_strings_are_no_nesting() -> None:

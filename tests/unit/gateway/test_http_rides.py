@@ -25,7 +25,9 @@ def test_a_ride_is_asked_for_and_followed(harness: GatewayHarness) -> None:
             assert answer.headers["location"] == "/api/rides/r-1"
             assert_problem(await web.get("/api/rides/r-1"), 404)
             harness.batch(partial(m.RideRequested, ride="r-1", rider="browser", pickup=HERE, dropoff=THERE))
-            await harness.until(lambda: gateway.view is not None and "r-1" in gateway.view.city.rides)
+            await harness.until(
+                lambda: gateway.city_view is not None and "r-1" in gateway.city_view.city.rides
+            )
             ride = (await web.get("/api/rides/r-1")).json()
             assert (ride["state"], ride["driver"]) == ("REQUESTED", None)
         [command] = commands(harness)
@@ -219,7 +221,7 @@ def test_a_ride_can_be_cancelled_until_it_has_ended(harness: GatewayHarness) -> 
             assert (await web.delete("/api/rides/r-1")).status_code == 202
             assert commands(harness) == [m.CancelRide(command_id="cancel:r-1", ride="r-1")]
             ev = harness.batch(partial(m.RideCancelled, ride="r-1", reason="rider"))
-            await harness.until(lambda: gateway.view is not None and gateway.view.ev == ev)
+            await harness.until(lambda: gateway.city_view is not None and gateway.city_view.ev == ev)
             assert_problem(await web.delete("/api/rides/r-1"), 409)
             ride = (await web.get("/api/rides/r-1")).json()
             assert (ride["state"], ride["reason"]) == ("CANCELLED", "rider")

@@ -138,8 +138,8 @@ def test_a_cursor_from_before_the_first_view_is_pending_until_the_deep_one_has_b
         harness.kill("gateway-1")
         gateway = await harness.gateway("gateway-2")
         assert known.cursor is not None
-        assert gateway.view is not None
-        assert gateway.view.awaits(known.cursor) or gateway.view.serves(known.cursor)
+        assert gateway.city_view is not None
+        assert gateway.city_view.awaits(known.cursor) or gateway.city_view.serves(known.cursor)
         back = await harness.watch(known)
         assert [said["mode"] for said in back.said if said["type"] == "ready"] == ["resume"]
         assert gateway.follower.state is BootState.COMPLETE

@@ -70,7 +70,7 @@ def test_the_first_cut_of_a_new_view_is_a_diff_that_names_it() -> None:
         writing = harness.loop.create_task(busy(harness))
         await asyncio.sleep(1)
         viewer = await harness.watch(view=[0, 0, 4, 1])
-        viewer.look(7, (3, 0, 8, 1))
+        viewer.request_viewport(7, (3, 0, 8, 1))
         while not (frame := await viewer.frame())["generation"]:
             pass
         assert frame["generation"] == 7
@@ -91,7 +91,7 @@ def test_rapid_panning_settles_on_the_last_view() -> None:
         writing = harness.loop.create_task(busy(harness))
         viewer = await harness.watch()
         for generation in range(1, 9):
-            viewer.look(generation, (generation, 0, generation, 1))
+            viewer.request_viewport(generation, (generation, 0, generation, 1))
         while not (frame := await viewer.frame())["generation"]:
             pass
         seen = [frame["generation"], *[(await viewer.frame())["generation"] for _ in range(10)]]
@@ -108,7 +108,7 @@ def test_a_view_over_the_same_rows_is_named_all_the_same_also_while_the_log_stan
 
     async def scenario() -> None:
         viewer = await harness.watch(view=[0, 0, 4, 1])
-        viewer.look(3, (0.5, 0, 4.5, 1))
+        viewer.request_viewport(3, (0.5, 0, 4.5, 1))
         while not (frame := await viewer.frame())["generation"]:
             pass
         assert (frame["generation"], frame["gone"], frame["set"]) == (3, [], [])
@@ -170,7 +170,7 @@ def test_a_mismatch_and_a_view_at_once_come_to_one_image_of_the_view() -> None:
         writing = harness.loop.create_task(busy(harness))
         viewer = await harness.watch()
         viewer.complain()
-        viewer.look(2, (1, 0, 2, 1))
+        viewer.request_viewport(2, (1, 0, 2, 1))
         viewer.complain()
         while not (frame := await viewer.frame())["generation"]:
             pass
@@ -191,9 +191,9 @@ def test_who_stopped_reading_comes_back_to_the_view_it_asked_for_last() -> None:
         viewer = await harness.watch()
         harness.sockets.slow = 1.0
         viewer.socket._unread_bytes = 10**6  # as if a megabyte lay unread
-        viewer.look(1, (1, 0, 2, 1))
+        viewer.request_viewport(1, (1, 0, 2, 1))
         await asyncio.sleep(0.5)
-        viewer.look(2, (3, 0, 4, 1))
+        viewer.request_viewport(2, (3, 0, 4, 1))
         await asyncio.sleep(0.5)
         assert harness.spy.counts["gateway_skipped_total"] >= 5
         viewer.socket._unread_bytes = 0
@@ -232,13 +232,13 @@ def test_who_says_too_much_is_closed_and_told_when_to_come_back() -> None:
     async def scenario() -> None:
         viewer = await harness.watch()
         for generation in range(1, 23):
-            viewer.look(generation, None)
+            viewer.request_viewport(generation, None)
         code, reason = await viewer.closed()
         assert code == 4029
         assert 100 <= int(reason) <= 1500
         calm = await harness.watch()
         for generation in range(1, 30):
-            calm.look(generation, None)
+            calm.request_viewport(generation, None)
             await asyncio.sleep(0.2)
         await calm.frame()
 
@@ -458,7 +458,7 @@ def test_a_view_before_ready_has_no_place() -> None:
     async def scenario() -> None:
         viewer = harness.connect()
         viewer.hello(cursor="ab:1000:0")
-        viewer.look(1, None)
+        viewer.request_viewport(1, None)
         assert (await viewer.closed())[0] == 4010
 
     harness.run(scenario())

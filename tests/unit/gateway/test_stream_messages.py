@@ -13,7 +13,7 @@ from gateway.stream.messages import (
     Hello,
     Mismatch,
     SessionRefusal,
-    ViewRequest,
+    ViewportRequest,
     read_hello,
     read_later,
     short,
@@ -57,8 +57,8 @@ def test_a_hello_that_makes_no_sense_is_refused_for_good(rest: str, code: Close)
 
 
 def test_a_view_or_a_mismatch_is_read() -> None:
-    assert read_later('{"type":"view","generation":1,"bbox":null}') == ViewRequest(1, None)
-    assert read_later('{"type":"view","generation":65535,"bbox":[0,0,1,1],"x":1}') == ViewRequest(
+    assert read_later('{"type":"view","generation":1,"bbox":null}') == ViewportRequest(1, None)
+    assert read_later('{"type":"view","generation":65535,"bbox":[0,0,1,1],"x":1}') == ViewportRequest(
         65535, (0, 0, 1, 1)
     )
     said = read_later('{"type":"mismatch","cursor":"ab:1:2","own":[1,2],"received":[3,4294967295]}')

@@ -52,21 +52,21 @@ def city(log: Log) -> OracleCity:
 
 
 @pytest.fixture
-def view(log: Log) -> CityView:
+def city_view(log: Log) -> CityView:
     """At the later cut; `previous` is the first."""
-    view = booted(Oracle(log), 3, log.closed[1][0])
-    advance(view, log, 7, log.closed[2][0])
-    return view
+    city_view = booted(Oracle(log), 3, log.closed[1][0])
+    advance(city_view, log, 7, log.closed[2][0])
+    return city_view
 
 
 @pytest.fixture
-def diff(view: CityView) -> ReceivedUpdate:
-    return sight(view, view.previous, 0, 0)
+def diff(city_view: CityView) -> ReceivedUpdate:
+    return sight(city_view, city_view.previous, 0, 0)
 
 
 @pytest.fixture
-def image(view: CityView) -> ReceivedUpdate:
-    return sight(view, None, 0, 0)
+def image(city_view: CityView) -> ReceivedUpdate:
+    return sight(city_view, None, 0, 0)
 
 
 def rules(city: OracleCity, sight: ReceivedUpdate, message: bytes) -> set[str]:
@@ -74,11 +74,11 @@ def rules(city: OracleCity, sight: ReceivedUpdate, message: bytes) -> set[str]:
 
 
 def test_the_truth_breaks_no_rule(
-    city: OracleCity, view: CityView, diff: ReceivedUpdate, image: ReceivedUpdate
+    city: OracleCity, city_view: CityView, diff: ReceivedUpdate, image: ReceivedUpdate
 ) -> None:
     assert SPAN.expiry_ms == 8_000
-    step = sight(view, view.previous, 0, 0, step=True)
-    moved = sight(view, view.previous, 1, 3)
+    step = sight(city_view, city_view.previous, 0, 0, step=True)
+    moved = sight(city_view, city_view.previous, 1, 3)
     for one in (diff, image, step, moved):
         assert judge(city, one).verdicts == []
     assert judge(city, diff).driver_updates == 2

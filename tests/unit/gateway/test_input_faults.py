@@ -6,7 +6,7 @@ import itertools
 from functools import partial
 from typing import Any
 
-from gateway.follower.watch import NO_DECISIONS_S, NO_POSITIONS_S, NO_ROWS_S, Watch
+from gateway.follower.input_faults import NO_DECISIONS_S, NO_POSITIONS_S, NO_ROWS_S, InputFaults
 from taxi import messages as m
 from taxi import topics
 from taxi.runtime.faults import Faults
@@ -142,11 +142,11 @@ def test_a_process_that_stood_still_knows_nothing_of_its_inputs() -> None:
 
     async def scenario() -> None:
         faults = Faults()
-        watch = Watch(faults, 0.0)
+        inputs = InputFaults(faults, 0.0)
         steady: dict[str, Any] = {"is_reading": True, "positions": True, "batches": True, "rows": 1}
         for tick in range(20):
-            watch.look(tick / 10, **steady)
-        watch.look(3_600.0, **steady | {"positions": False, "batches": False})
+            inputs.check(tick / 10, **steady)
+        inputs.check(3_600.0, **steady | {"positions": False, "batches": False})
         assert faults.current == ()
 
     asyncio.run(scenario())
@@ -155,9 +155,9 @@ def test_a_process_that_stood_still_knows_nothing_of_its_inputs() -> None:
 def test_a_command_of_ones_own_that_no_batch_follows_is_a_fault() -> None:
     async def scenario() -> None:
         faults = Faults()
-        watch = Watch(faults, 0.0)
+        inputs = InputFaults(faults, 0.0)
         for tick in range(int(NO_DECISIONS_S * 10) + 20):
-            watch.look(tick / 10, is_reading=True, rows=1, commands=int(tick > 5))
+            inputs.check(tick / 10, is_reading=True, rows=1, commands=int(tick > 5))
         assert [fault.code for fault in faults.current] == ["no_decisions"]
 
     asyncio.run(scenario())

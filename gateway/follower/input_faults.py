@@ -32,12 +32,12 @@ _TEXTS: Final = {
 }
 
 
-class Watch:
+class InputFaults:
     """Reports the faults `no_positions`, `no_decisions` and `no_rows` of one gateway."""
 
     def __init__(self, faults: Faults, now_s: float) -> None:
         self._faults = faults
-        self._looked_s = now_s
+        self._checked_s = now_s
         self._positions_s = now_s
         """When positions were last read."""
         self._undecided_s: float | None = None
@@ -46,7 +46,7 @@ class Watch:
         """Since when positions arrive although there are no rows; None if there are rows."""
         self._commands = 0
 
-    def look(
+    def check(
         self,
         now_s: float,
         *,
@@ -56,18 +56,18 @@ class Watch:
         rows: int = 0,
         commands: int = 0,
     ) -> None:
-        """Update the faults. Call it at every cut.
+        """Report or clear the faults. Call it at every cut.
 
         Args:
             now_s: Loop time.
-            is_reading: Whether there is a view and the broker answers. If not, all faults are cleared.
+            is_reading: Whether there is a city view and the broker answers. If not, all faults are cleared.
             positions: Whether positions were read since the last call.
             batches: Whether a batch of the dispatcher was read since the last call.
             rows: Driver rows of the whole city.
             commands: How many commands this gateway has written in total.
         """
-        paused = now_s - self._looked_s > _PAUSE_S
-        self._looked_s = now_s
+        paused = now_s - self._checked_s > _PAUSE_S
+        self._checked_s = now_s
         if paused or not is_reading:
             self._forget(now_s)
             return
