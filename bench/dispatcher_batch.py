@@ -11,7 +11,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from dispatcher.batch_input import BatchInput, Epoch, ReadCommand
+from dispatcher.batch_input import BatchInput, EpochToBegin, ReadCommand
 from dispatcher.core import DecisionConfig, decide
 from taxi import messages as m
 from taxi.bus import Record
@@ -59,7 +59,7 @@ class Worker:
                 self.offset += 1
         return records
 
-    def cut(self, fixes: FixColumns, commands: list[m.AnyCommand]) -> BatchInput:
+    def batch_input(self, fixes: FixColumns, commands: list[m.AnyCommand]) -> BatchInput:
         """A batch input, as the shell makes it."""
         self.serial += len(commands)
         return BatchInput(
@@ -68,14 +68,16 @@ class Worker:
             commands_offset=self.serial,
             locations_offset=self.offset,
             heard_ms=self.now_ms,
-            epoch=None if self.city.epoch else Epoch("0" * 16, "birth"),
+            epoch_to_begin=None if self.city.epoch else EpochToBegin("0" * 16, "birth"),
         )
 
     def run(self, commands: list[m.AnyCommand], after_ms: int = INTERVAL_MS) -> list[m.AnyEvent]:
         """Decide a batch without measuring it."""
         self.now_ms += after_ms
-        cut = self.cut(read_fixes(self.fixes()).fixes, commands)
-        return [one.event for one in decide(self.city, self.newest, cut, self.roads, self.decision_config)]
+        batch_input = self.batch_input(read_fixes(self.fixes()).fixes, commands)
+        return [
+            one.event for one in decide(self.city, self.newest, batch_input, self.roads, self.decision_config)
+        ]
 
     def request(self) -> m.RequestRide:
         """A new ride."""
@@ -141,19 +143,19 @@ def measure(worker: Worker, costs: dict[str, list[float]]) -> None:
     fixes = worker.fixes()
     found: list[FixColumns] = []
     costs["read"].append(cpu_ms(lambda: found.append(read_fixes(fixes).fixes)))
-    cut = worker.cut(joined(found), [worker.request() for _ in range(4)])
+    batch_input = worker.batch_input(joined(found), [worker.request() for _ in range(4)])
     decided: list[Any] = []
     costs["decide"].append(
         cpu_ms(
             lambda: decided.extend(
-                decide(worker.city, worker.newest, cut, worker.roads, worker.decision_config)
+                decide(worker.city, worker.newest, batch_input, worker.roads, worker.decision_config)
             )
         )
     )
     costs["write"].append(cpu_ms(lambda: [(codec.encode(d.event), d.trace.headers()) for d in decided]))
     worker.now_ms += 100
     answers = worker.answers()[:1]
-    early = worker.cut(NO_FIXES, answers)
+    early = worker.batch_input(NO_FIXES, answers)
     costs["early"].append(
         cpu_ms(lambda: decide(worker.city, worker.newest, early, worker.roads, worker.decision_config))
     )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from aiokafka.record.util import calc_crc32c
 
-from dispatcher.batch_input import BatchInput, Epoch, ReadCommand
+from dispatcher.batch_input import BatchInput, EpochToBegin, ReadCommand
 from dispatcher.core import DecisionConfig, decide
 from dispatcher.partition_worker import record_of
 from dispatcher.policies.joint import solve
@@ -137,7 +137,7 @@ def whole_batch(streets: Streets) -> Callable[[], None]:
     decide(
         online,
         NewestFixes(),
-        _cut(on, NO_FIXES, T0 - 2_000, Epoch("0" * 16, "birth")),
+        _batch_input(on, NO_FIXES, T0 - 2_000, EpochToBegin("0" * 16, "birth")),
         roads,
         decision_config,
     )
@@ -147,8 +147,10 @@ def whole_batch(streets: Streets) -> Callable[[], None]:
     def work() -> None:
         newest, city = NewestFixes(), states.pop()
         records = InHand(fetched.pop(), None, 0, committed=True).take(2 * DRIVERS)
-        cut = _cut(asks, read_fixes(records).fixes, T0, None)
-        events = [record_of(one, "manhattan") for one in decide(city, newest, cut, roads, decision_config)]
+        batch_input = _batch_input(asks, read_fixes(records).fixes, T0, None)
+        events = [
+            record_of(one, "manhattan") for one in decide(city, newest, batch_input, roads, decision_config)
+        ]
         build(events, 0, Identity(1, 1), 0, transactional=True, codec=0)
         assert len(newest.drivers) == DRIVERS
         assert len(events) > REQUESTS
@@ -188,14 +190,16 @@ def log_of(records: list[Outgoing], offset: int) -> bytes:
     return log
 
 
-def _cut(said: list[m.AnyCommand], read: FixColumns, heard_ms: int, epoch: Epoch | None) -> BatchInput:
+def _batch_input(
+    said: list[m.AnyCommand], read: FixColumns, heard_ms: int, epoch_to_begin: EpochToBegin | None
+) -> BatchInput:
     return BatchInput(
         commands=tuple(ReadCommand(command, heard_ms, tracing.root(command.command_id)) for command in said),
         fixes=read,
         commands_offset=len(said),
         locations_offset=len(read.driver),
         heard_ms=heard_ms,
-        epoch=epoch,
+        epoch_to_begin=epoch_to_begin,
     )
 
 

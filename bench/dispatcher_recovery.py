@@ -62,7 +62,7 @@ async def measured(settings: Settings, drivers: int, seconds: int) -> dict[str, 
         found = await recover(bus, 0, lambda: "0" * 16, lambda topic: bus.offsets(topic, 0))
         wall_s.append(round(time.perf_counter() - began_s, 2))
         cpu_s.append(round(time.process_time() - began_cpu_s, 2))
-        assert found.epoch is None
+        assert found.epoch_to_begin is None
         assert len(found.newest.drivers) == drivers
         assert found.city.batch == 1 + seconds // BATCH_S
     await bus.close()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Matches ride requests to drivers: decides from a cut of the log, publishes in transactions."""
+"""Matches ride requests to drivers: decides from batches of input, publishes in transactions."""

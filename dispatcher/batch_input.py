@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a batch is decided from: the input between two cuts of the log."""
+"""What a batch is decided from: its part of both inputs, and the offsets where it ends."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -10,7 +10,7 @@ from taxi.positions.columns import NO_FIXES, FixColumns
 from taxi.runtime.tracing import Trace
 from taxi.state import LOCATIONS_RECREATED
 
-__all__ = ["LOCATIONS_RECREATED", "BatchInput", "Epoch", "ReadCommand", "Skipped", "digest"]
+__all__ = ["LOCATIONS_RECREATED", "BatchInput", "EpochToBegin", "ReadCommand", "Skipped", "digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
-    """A new epoch to begin, and why."""
+class EpochToBegin:
+    """The epoch of the city's history that a batch begins, and why. Not the epoch of a producer."""
 
     epoch: str
     reason: str
@@ -57,10 +57,10 @@ class BatchInput:
     """No position has come for a while: commands alone move log time."""
     behind: bool = False
     """Commands were left unread: time limits of rides are judged as of the last one that was read."""
-    epoch: Epoch | None = None
+    epoch_to_begin: EpochToBegin | None = None
     skipped: tuple[Skipped, ...] = ()
-    previous_producer: int | None = None
-    """See `BatchClosed`."""
+    replaced_producer_id: int | None = None
+    """The producer id of the batches before, if this is the first one of another producer id; else None."""
 
 
 def digest(record: Record) -> str:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides a batch: a pure function of the city's state and a cut of the log. No await, clock or chance.
+"""Decides a batch: a pure function of the city's state and a batch input. No await, clock or chance.
 
-Order within a batch: fixes up to the cut, timers, commands in offset order, then the policy. Timers and
+Order within a batch: fixes, timers, commands in offset order, then the policy. Timers and
 policy wait until log time passes their next multiple; a batch before that only answers. Every event
 is folded into the state as it is decided; whoever can't commit the batch must drop that state and read
-the log again. Deciding the same cut from the same state gives the same events, byte for byte.
+the log again. Deciding the same input from the same state gives the same events, byte for byte.
 """
 
 from dataclasses import dataclass, field, replace
@@ -51,28 +51,32 @@ class DecisionConfig:
 
 
 def decide(
-    city: CityState, newest: NewestFixes, cut: BatchInput, roads: RoadNetwork, decision_config: DecisionConfig
+    city: CityState,
+    newest: NewestFixes,
+    batch_input: BatchInput,
+    roads: RoadNetwork,
+    decision_config: DecisionConfig,
 ) -> list[Decided]:
     """The events of the next batch, `BatchClosed` last. Folds them into `city`, the fixes into `newest`."""
     before_ms = city.now_ms
-    if cut.epoch is not None and cut.epoch.reason in LOCATIONS_RECREATED:
+    if batch_input.epoch_to_begin is not None and batch_input.epoch_to_begin.reason in LOCATIONS_RECREATED:
         newest.forget_all()
-    newest.fold(cut.fixes)
-    now_ms = log_time(before_ms, newest, cut, city.shift_ms)
+    newest.fold(batch_input.fixes)
+    now_ms = log_time(before_ms, newest, batch_input, city.shift_ms)
     shifts_ms = (0, *(shift_ms for _, shift_ms in city.shifts), *_new_shifts_ms(city, newest))
-    cut = replace(cut, commands=in_log_time(cut.commands, shifts_ms, now_ms))
+    batch_input = replace(batch_input, commands=in_log_time(batch_input.commands, shifts_ms, now_ms))
     batch = BatchInProgress(city, newest, roads, decision_config.limits, now_ms)
-    _begin(batch, cut, decision_config)
+    _begin(batch, batch_input, decision_config)
     interval_ms = decision_config.limits.policy_interval_ms
     is_due = now_ms // interval_ms > before_ms // interval_ms
     if is_due:
-        run_timers(batch, cut)
-    prepare(batch, cut.commands)
-    for command in cut.commands:
+        run_timers(batch, batch_input)
+    prepare(batch, batch_input.commands)
+    for command in batch_input.commands:
         run_command(batch, command)
     if is_due:
         _match(batch, decision_config, before_ms)
-    _close(batch, cut)
+    _close(batch, batch_input)
     return batch.events
 
 
@@ -86,13 +90,18 @@ def _new_shifts_ms(city: CityState, newest: NewestFixes) -> list[int]:
     return [*found, newest.clock.shift_ms]
 
 
-def _begin(batch: BatchInProgress, cut: BatchInput, decision_config: DecisionConfig) -> None:
+def _begin(batch: BatchInProgress, batch_input: BatchInput, decision_config: DecisionConfig) -> None:
     """What must be known before anything is decided."""
-    if cut.epoch is not None:
+    if batch_input.epoch_to_begin is not None:
         city = batch.roads.city.name
-        batch.emit(m.EpochStarted, epoch=cut.epoch.epoch, city=city, reason=cut.epoch.reason)
-    _set_back(batch, cut)
-    for skipped in cut.skipped:
+        batch.emit(
+            m.EpochStarted,
+            epoch=batch_input.epoch_to_begin.epoch,
+            city=city,
+            reason=batch_input.epoch_to_begin.reason,
+        )
+    _set_back(batch, batch_input)
+    for skipped in batch_input.skipped:
         batch.emit(m.InputSkipped, topic=skipped.topic, first=skipped.first, next=skipped.next)
     if not decision_config.is_active(batch.city.policy):
         batch.emit(
@@ -105,13 +114,13 @@ def _begin(batch: BatchInProgress, cut: BatchInput, decision_config: DecisionCon
         )
 
 
-def _set_back(batch: BatchInProgress, cut: BatchInput) -> None:
+def _set_back(batch: BatchInProgress, batch_input: BatchInput) -> None:
     """Where the broker's clock was found set back, as far as the log does not say so yet."""
     known = batch.city.shifts[-1][0] if batch.city.shifts else 0
     for set_back in batch.newest.take_set_backs():
         if set_back.offset > known:
             batch.emit(m.ClockSetBack, locations_from=set_back.offset, shift_ms=set_back.shift_ms)
-    lost = cut.epoch is not None and cut.epoch.reason == EVENTS_LOST
+    lost = batch_input.epoch_to_begin is not None and batch_input.epoch_to_begin.reason == EVENTS_LOST
     if lost and (shift_ms := batch.newest.clock.shift_ms):  # whoever begins to read here must know
         batch.emit(m.ClockSetBack, locations_from=batch.city.locations_offset, shift_ms=shift_ms)
 
@@ -170,17 +179,17 @@ def _send_ahead(batch: BatchInProgress, drive: Drive, tuning: Tuning) -> None:
     )
 
 
-def _close(batch: BatchInProgress, cut: BatchInput) -> None:
+def _close(batch: BatchInProgress, batch_input: BatchInput) -> None:
     city = batch.city
     batch.emit(
         m.BatchClosed,
         count=len(batch.events) + 1,
-        commands_offset=cut.commands_offset,
-        locations_offset=cut.locations_offset,
-        commands_digest=cut.commands_digest or city.commands_digest,
-        locations_digest=cut.locations_digest or city.locations_digest,
-        previous_producer=cut.previous_producer,
-        behind=cut.behind,
-        commands_alone=cut.commands_alone,
+        commands_offset=batch_input.commands_offset,
+        locations_offset=batch_input.locations_offset,
+        commands_digest=batch_input.commands_digest or city.commands_digest,
+        locations_digest=batch_input.locations_digest or city.locations_digest,
+        previous_producer=batch_input.replaced_producer_id,
+        behind=batch_input.behind,
+        commands_alone=batch_input.commands_alone,
         shift_ms=batch.newest.clock.shift_ms,
     )

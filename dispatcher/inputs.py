@@ -4,7 +4,7 @@
 import asyncio
 from typing import Final, Self
 
-from dispatcher.batch_input import BatchInput, Epoch, ReadCommand, Skipped, digest
+from dispatcher.batch_input import BatchInput, EpochToBegin, ReadCommand, Skipped, digest
 from dispatcher.recovery import Recovered
 from dispatcher.settings import Settings
 from taxi.bus import RECORDS_AT_ONCE, Bus, Damaged, Reader, Record
@@ -65,9 +65,9 @@ class Inputs:
             await bus.reader(COMMANDS, partition, found.commands_offset),
             await bus.reader(LOCATIONS, partition, found.locations_offset),
         )
-        if found.locations.last is not None:
-            inputs._last[LOCATIONS] = found.locations.last
-        inputs._unreadable += [*found.unreadable, *found.locations.unreadable]
+        if found.unbatched.last is not None:
+            inputs._last[LOCATIONS] = found.unbatched.last
+        inputs._unreadable += [*found.unreadable, *found.unbatched.unreadable]
         return inputs
 
     @property
@@ -119,13 +119,13 @@ class Inputs:
     def take_batch_input(
         self,
         *,
-        epoch: Epoch | None,
+        epoch_to_begin: EpochToBegin | None,
         skipped: tuple[Skipped, ...],
-        previous_producer: int | None = None,
+        replaced_producer_id: int | None = None,
     ) -> BatchInput:
         """What was gathered, as the input of a batch. The next call begins with what was left over."""
         end = self._commands_reader.end
-        cut = BatchInput(
+        batch_input = BatchInput(
             commands=tuple(self._commands),
             fixes=joined(self._fixes),
             commands_offset=self._commands_offset,
@@ -135,13 +135,13 @@ class Inputs:
             heard_ms=self._heard_ms,
             commands_alone=self._are_alone,
             behind=end is None or self._commands_offset < end,
-            epoch=epoch,
+            epoch_to_begin=epoch_to_begin,
             skipped=skipped,
-            previous_producer=previous_producer,
+            replaced_producer_id=replaced_producer_id,
         )
         self._commands, self._fixes = [], []
         self._taken = self._taken_bytes = self._heard_ms = 0
-        return cut
+        return batch_input
 
     @property
     def _are_alone(self) -> bool:

@@ -14,8 +14,8 @@ COMMANDS_MS_MAX: Final = 5_000
 batch lies further ahead, none of them moves log time."""
 
 
-def log_time(before_ms: int, newest: NewestFixes, cut: BatchInput, shift_ms: int) -> int:
-    """The time of the batch that reads `cut`.
+def log_time(before_ms: int, newest: NewestFixes, batch_input: BatchInput, shift_ms: int) -> int:
+    """The time of the batch that reads `batch_input`.
 
     Commands count, so that an event never has an earlier time than the command it answers; but one with a
     wrong time must not move the city. While no position comes, they alone move it. In the batch that finds
@@ -23,14 +23,16 @@ def log_time(before_ms: int, newest: NewestFixes, cut: BatchInput, shift_ms: int
 
     Args:
         before_ms: The time of the last batch.
-        newest: Includes the positions of `cut`.
+        newest: Includes the positions of `batch_input`.
         cut: What the batch reads.
         shift_ms: What was added to append times before this batch.
     """
     positions_ms = newest.heard_ms
     is_set_back = newest.clock.shift_ms != shift_ms
-    commands_ms = cut.heard_ms + newest.clock.shift_ms if cut.heard_ms and not is_set_back else 0
-    if positions_ms and not cut.commands_alone and commands_ms > positions_ms + COMMANDS_MS_MAX:
+    commands_ms = (
+        batch_input.heard_ms + newest.clock.shift_ms if batch_input.heard_ms and not is_set_back else 0
+    )
+    if positions_ms and not batch_input.commands_alone and commands_ms > positions_ms + COMMANDS_MS_MAX:
         commands_ms = 0  # a wrong time, or from before the clock was set back
     return max(before_ms, positions_ms, commands_ms)
 

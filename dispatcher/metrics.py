@@ -13,7 +13,7 @@ from taxi.runtime.env import Env
 from taxi.state import CityState, Ride
 
 METRICS: Final = {
-    "dispatcher_batch_seconds": "From the cut of a batch to its commit.",
+    "dispatcher_batch_seconds": "From the end of a batch's input to its commit.",
     "dispatcher_events_total": "Events committed, by type.",
     "dispatcher_rejections_total": "Commands refused, by reason.",
     "dispatcher_eta_error_seconds": "How much later or earlier than promised a driver arrived, either way.",

@@ -56,9 +56,9 @@ class PartitionWorker:
         self._producer = producer
         self._city = found.city
         self._newest = found.newest
-        self._epoch = found.epoch
+        self._epoch_to_begin = found.epoch_to_begin
         self._skipped = found.skipped
-        self._previous_producer = found.previous_producer
+        self._replaced_producer_id = found.replaced_producer_id
         self._inputs = inputs
         self._letters = letters
         self._progress = progress
@@ -90,38 +90,41 @@ class PartitionWorker:
             self._env.metrics.observe("dispatcher_batch_seconds", loop.time() - closed_s)
 
     async def _close_batch(self) -> None:
-        cut = self._inputs.take_batch_input(
-            epoch=self._epoch, skipped=self._skipped, previous_producer=self._previous_producer
+        batch_input = self._inputs.take_batch_input(
+            epoch_to_begin=self._epoch_to_begin,
+            skipped=self._skipped,
+            replaced_producer_id=self._replaced_producer_id,
         )
         await self._put_aside()
-        if self._moves(cut):
-            await self.commit(cut)
+        if self._moves(batch_input):
+            await self.commit(batch_input)
         self._env.health.ready()
 
-    def _moves(self, cut: BatchInput) -> bool:
-        """Whether the cut goes past the last batch: if nothing at all was read, nothing can have changed."""
+    def _moves(self, batch_input: BatchInput) -> bool:
+        """Whether the input goes past the last batch: if nothing was read, nothing can have changed."""
         city = self._city
         return (
-            cut.epoch is not None
-            or cut.previous_producer is not None
-            or bool(cut.skipped)
-            or (cut.commands_offset, cut.locations_offset) != (city.commands_offset, city.locations_offset)
+            batch_input.epoch_to_begin is not None
+            or batch_input.replaced_producer_id is not None
+            or bool(batch_input.skipped)
+            or (batch_input.commands_offset, batch_input.locations_offset)
+            != (city.commands_offset, city.locations_offset)
             or not self._decision_config.is_active(city.policy)
         )
 
-    async def commit(self, cut: BatchInput) -> None:
+    async def commit(self, batch_input: BatchInput) -> None:
         """Decide the next batch from its input, and write it in one transaction."""
         self._put_the_snapshot_off()
-        decided, writes = await self._off_the_loop(partial(self._decide, cut))
+        decided, writes = await self._off_the_loop(partial(self._decide, batch_input))
         offsets = await self._producer.transact(writes)
         if self._snapshot_offset is not None:
             self._report_snapshot()
-        self._epoch, self._skipped, self._snapshot_offset = None, (), None
-        self._previous_producer = None
+        self._epoch_to_begin, self._skipped, self._snapshot_offset = None, (), None
+        self._replaced_producer_id = None
         note(self._env, self._city, decided)
         self._plan_snapshot(offsets[len(decided) - 1] + 1)
 
-    def _decide(self, cut: BatchInput) -> tuple[list[Decided], list[Write]]:
+    def _decide(self, batch_input: BatchInput) -> tuple[list[Decided], list[Write]]:
         """The next batch, and what is written with it. May run in a thread: nothing else uses the state."""
         parts: list[Outgoing] = []
         if self._snapshot_offset is not None:
@@ -130,7 +133,7 @@ class PartitionWorker:
                 self._snapshot_error = None
             except snapshots.SnapshotTooLargeError as error:
                 self._snapshot_error = error
-        decided = decide(self._city, self._newest, cut, self._roads, self._decision_config)
+        decided = decide(self._city, self._newest, batch_input, self._roads, self._decision_config)
         writes = [Write(EVENTS, self._partition, record_of(one, self._city.city)) for one in decided]
         writes += [Write(SNAPSHOTS, self._partition, part) for part in parts]
         return decided, writes
@@ -233,7 +236,7 @@ async def run_city(env: Env[Settings], claim: Claim, city_context: CityContext) 
             city=city_context.city,
             batch=found.city.batch,
             drivers=len(found.city.drivers),
-            epoch=found.epoch.reason if found.epoch is not None else "goes on",
+            epoch=found.epoch_to_begin.reason if found.epoch_to_begin is not None else "goes on",
         )
         inputs = await Inputs.open(env.bus, partition, found)
         stack.push_async_callback(inputs.close)

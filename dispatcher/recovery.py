@@ -7,19 +7,19 @@
    transaction of another producer; from a prefix of the events it would decide the same batches again.
 3. **Start** from the newest snapshot that belongs to this log, or from the first event.
 4. **Fold** the batches behind it, up to the end. If the facts are not all there, the city begins empty, in a
-   new epoch, and only batch number, log time and input positions go on.
-5. **Find the position in each input**, commands and positions of drivers: where the last batch stopped,
+   new epoch, and only batch number, log time and input offsets go on.
+5. **Find the offset in each input**, commands and positions of drivers: where the last batch stopped,
    unless retention has deleted that or the topic was created again.
 6. **Read the positions of drivers** that earlier batches knew, then those since, up to now.
 
-Steps 2 to 4 make a `History`, step 5 an `InputPosition` for each input, and all together a `Recovered`.
+Steps 2 to 4 make a `History`, step 5 an `InputOffset` for each input, and all together a `Recovered`.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from dispatcher.batch_input import LOCATIONS_RECREATED, Epoch, Skipped, digest
+from dispatcher.batch_input import LOCATIONS_RECREATED, EpochToBegin, Skipped, digest
 from taxi.bus import Bus, Offsets, Record
 from taxi.bus.ranges import read_range, read_record
 from taxi.messages import BatchClosed, EpochStarted
@@ -33,8 +33,8 @@ from taxi.topics import COMMANDS, EVENTS, LOCATIONS, SNAPSHOTS
 
 
 @dataclass
-class Backlog:
-    """Positions since the last batch. They are folded already: there may be an hour of them."""
+class UnbatchedPositions:
+    """Positions of drivers since the last batch. They are folded already: there may be an hour of them."""
 
     last: Record | None = None
     unreadable: list[DecodeError] = field(default_factory=list)
@@ -50,8 +50,8 @@ class Recovered:
     """The next command to read."""
     locations_offset: int
     """The next position to read: all before it are in `newest`."""
-    locations: Backlog = field(default_factory=Backlog)
-    epoch: Epoch | None = None
+    unbatched: UnbatchedPositions = field(default_factory=UnbatchedPositions)
+    epoch_to_begin: EpochToBegin | None = None
     """The epoch that the first batch begins; None if the last one goes on."""
     skipped: tuple[Skipped, ...] = ()
     """Input that no batch will read, because retention deleted it."""
@@ -59,8 +59,8 @@ class Recovered:
     """What cannot be read or does not count among the events, and among the snapshots that were looked at."""
     events_offset: int = 0
     """The next event to read."""
-    previous_producer: int | None = None
-    """The city's producer so far, if this dispatcher has another producer id: its first batch must say so."""
+    replaced_producer_id: int | None = None
+    """The producer id of the city so far, if this dispatcher has another one: its first batch must say so."""
 
 
 UntilStable = Callable[[str], Awaitable[Offsets]]
@@ -92,20 +92,20 @@ async def recover(
     unreadable: list[DecodeError] = []
     snapshot = await _newest_snapshot(bus, partition, events, until_stable, unreadable)
     history = await _read_history(bus, partition, events, snapshot, unreadable, producer_id)
-    commands = await _input_position(bus, partition, COMMANDS, history.city)
-    locations = await _input_position(bus, partition, LOCATIONS, history.city)
-    locations, backlog = await _read_positions(bus, partition, history, locations)
+    commands = await _input_offset(bus, partition, COMMANDS, history.city)
+    locations = await _input_offset(bus, partition, LOCATIONS, history.city)
+    locations, unbatched = await _read_positions(bus, partition, history, locations)
     return Recovered(
         city=history.city,
         newest=history.newest,
         commands_offset=commands.offset,
         locations_offset=locations.offset,
-        locations=backlog,
-        epoch=_epoch_to_begin(history, commands, locations, new_id),
+        unbatched=unbatched,
+        epoch_to_begin=_epoch_to_begin(history, commands, locations, new_id),
         skipped=tuple(each.skipped for each in (commands, locations) if each.skipped is not None),
         unreadable=tuple(history.unreadable),
         events_offset=history.events_offset,
-        previous_producer=_previous_producer(history.batches, producer_id),
+        replaced_producer_id=_replaced_producer_id(history.batches, producer_id),
     )
 
 
@@ -175,7 +175,7 @@ class History:
     def lost(cls, batches: WholeBatches, events_offset: int, unreadable: list[DecodeError]) -> Self:
         """The city begins empty.
 
-        Invariant: batch number, log time and input positions go on where the last `BatchClosed` of the city's
+        Invariant: batch number, log time and input offsets go on where the last `BatchClosed` of the city's
         producer left them, so no number is used twice and no command is decided twice.
         """
         city, newest = CityState(), NewestFixes()
@@ -304,20 +304,20 @@ async def _survey_closed(bus: Bus, partition: int, events: Offsets, producer_id:
         async for records in chunks:
             for writer, event in closing_events(records):
                 closed.setdefault(writer, []).append(event)
-        position = chunks.position
+        events_offset = chunks.position
     if not closed:
-        return ClosedSurvey(batches=WholeBatches(), events_offset=position)
+        return ClosedSurvey(batches=WholeBatches(), events_offset=events_offset)
     main = producer_id if producer_id in closed else max(closed, key=lambda each: len(closed[each]))
     batches = WholeBatches(closed[main][-1].batch, main)
     batches.last_closed = closed[main][-1]
-    return ClosedSurvey(batches=batches, events_offset=position, is_own=main == producer_id)
+    return ClosedSurvey(batches=batches, events_offset=events_offset, is_own=main == producer_id)
 
 
-# --- step 5: the position in each input -------------------------------------------------------------
+# --- step 5: the offset in each input ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class InputPosition:
+class InputOffset:
     """Where to go on reading one input."""
 
     offset: int
@@ -328,7 +328,7 @@ class InputPosition:
     """The topic is not the one that the last batch read: it was deleted and created again."""
 
 
-async def _input_position(bus: Bus, partition: int, topic: str, city: CityState) -> InputPosition:
+async def _input_offset(bus: Bus, partition: int, topic: str, city: CityState) -> InputOffset:
     """Where to go on reading an input.
 
     Invariant: no record of the topic is read twice, and each that will never be read is in `skipped`.
@@ -340,10 +340,10 @@ async def _input_position(bus: Bus, partition: int, topic: str, city: CityState)
     bounds = await bus.offsets(topic, partition)
     if read_to > bounds.end or not await is_same_topic(bus, partition, topic, bounds, read_to, last_digest):
         skipped = Skipped(topic, 0, bounds.start) if bounds.start > 0 else None
-        return InputPosition(bounds.start, skipped, is_recreated=True)
+        return InputOffset(bounds.start, skipped, is_recreated=True)
     if read_to < bounds.start:
-        return InputPosition(bounds.start, Skipped(topic, read_to, bounds.start))
-    return InputPosition(read_to)
+        return InputOffset(bounds.start, Skipped(topic, read_to, bounds.start))
+    return InputOffset(read_to)
 
 
 async def is_same_topic(
@@ -358,23 +358,23 @@ async def is_same_topic(
 
 
 def _epoch_to_begin(
-    history: History, commands: InputPosition, locations: InputPosition, new_id: Callable[[], str]
-) -> Epoch | None:
+    history: History, commands: InputOffset, locations: InputOffset, new_id: Callable[[], str]
+) -> EpochToBegin | None:
     """The epoch that the first batch begins; None if the last one goes on. One epoch tells of everything."""
     if history.is_lost:
-        return Epoch(new_id(), EVENTS_LOST)
+        return EpochToBegin(new_id(), EVENTS_LOST)
     if not history.city.epoch:
-        return Epoch(new_id(), "birth")
+        return EpochToBegin(new_id(), "birth")
     if commands.is_recreated and locations.is_recreated:
-        return Epoch(new_id(), "inputs_recreated")
+        return EpochToBegin(new_id(), "inputs_recreated")
     if commands.is_recreated:
-        return Epoch(new_id(), "commands_recreated")
+        return EpochToBegin(new_id(), "commands_recreated")
     if locations.is_recreated:
-        return Epoch(new_id(), "locations_recreated")
+        return EpochToBegin(new_id(), "locations_recreated")
     return None
 
 
-def _previous_producer(batches: WholeBatches, producer_id: int | None) -> int | None:
+def _replaced_producer_id(batches: WholeBatches, producer_id: int | None) -> int | None:
     """The producer id that a successor with this id must name. None: it is the same, or there is none."""
     known = batches.producer_id
     return None if producer_id is None or known == producer_id else known
@@ -384,8 +384,8 @@ def _previous_producer(batches: WholeBatches, producer_id: int | None) -> int | 
 
 
 async def _read_positions(
-    bus: Bus, partition: int, history: History, locations: InputPosition
-) -> tuple[InputPosition, Backlog]:
+    bus: Bus, partition: int, history: History, locations: InputOffset
+) -> tuple[InputOffset, UnbatchedPositions]:
     """Fold all positions up to now, so that the first batch is not behind.
 
     What an open transaction holds back comes later, as new positions do.
@@ -395,21 +395,21 @@ async def _read_positions(
     """
     if not history.is_lost:
         if locations.is_recreated:  # the first batch forgets all positions
-            return locations, Backlog()
+            return locations, UnbatchedPositions()
         locations = await restore_positions(bus, partition, history, locations)
     end = (await bus.offsets(LOCATIONS, partition)).stable
     if end <= locations.offset:
-        return locations, Backlog()
-    backlog = await _fold_positions(bus, partition, history.newest, locations.offset, end)
-    return replace(locations, offset=end), backlog
+        return locations, UnbatchedPositions()
+    unbatched = await _fold_positions(bus, partition, history.newest, locations.offset, end)
+    return replace(locations, offset=end), unbatched
 
 
 async def restore_positions(
-    bus: Bus, partition: int, history: History, locations: InputPosition
-) -> InputPosition:
+    bus: Bus, partition: int, history: History, locations: InputOffset
+) -> InputOffset:
     """Fold the positions that earlier batches read since the snapshot.
 
-    Invariant: `newest` is what it was when the last batch was decided; or `skipped` of the returned position
+    Invariant: `newest` is what it was when the last batch was decided; or `skipped` of the returned offset
     says that some are missing. Then the decisions of this dispatcher can't be repeated from the log until the
     next snapshot, and no driver counts as lost because of it: the time without news begins again, as after a
     silence.
@@ -425,12 +425,14 @@ async def restore_positions(
     return locations
 
 
-async def _fold_positions(bus: Bus, partition: int, newest: NewestFixes, start: int, end: int) -> Backlog:
-    backlog = Backlog()
+async def _fold_positions(
+    bus: Bus, partition: int, newest: NewestFixes, start: int, end: int
+) -> UnbatchedPositions:
+    unbatched = UnbatchedPositions()
     async with read_range(bus, LOCATIONS, partition, start, end) as chunks:
         async for records in chunks:
             read = read_fixes(records)
             newest.fold(read.fixes)
-            backlog.last = records[-1]
-            backlog.unreadable += read.unreadable
-    return backlog
+            unbatched.last = records[-1]
+            unbatched.unreadable += read.unreadable
+    return unbatched

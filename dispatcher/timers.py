@@ -20,11 +20,11 @@ class _Due(NamedTuple):
     ride: Ride
 
 
-def run_timers(batch: BatchInProgress, cut: BatchInput) -> None:
+def run_timers(batch: BatchInProgress, batch_input: BatchInput) -> None:
     """All that is due at the batch's time, up to a bound: first drivers, then rides, each by id.
 
     A ride's time limit never overtakes a command about the ride that was appended before it: neither one in
-    this cut nor one that is still unread. Such a ride is looked at again by the next batch that looks.
+    this input nor one that is still unread. The next batch that judges timers judges such a ride again.
     """
     drivers = batch.city.drivers
     unheard = sorted(_unheard(batch))
@@ -35,9 +35,9 @@ def run_timers(batch: BatchInProgress, cut: BatchInput) -> None:
         _watch(batch, number, drivers[number])
     nobody_lost = not any(drivers[number].lost_ms for number in unheard)
     judged_ms = batch.now_ms
-    if cut.behind:
-        judged_ms = min(judged_ms, cut.commands[-1].append_ms) if cut.commands else 0
-    limits = _Limits(batch, judged_ms, _said_ms(cut))
+    if batch_input.behind:
+        judged_ms = min(judged_ms, batch_input.commands[-1].append_ms) if batch_input.commands else 0
+    limits = _Limits(batch, judged_ms, _said_ms(batch_input))
     for _, _, ride in sorted(_due(limits, nobody_lost=nobody_lost), key=_by_name):
         _age(limits, ride)
 
@@ -56,14 +56,14 @@ def _unheard(batch: BatchInProgress) -> list[int]:
     ]
 
 
-def _said_ms(cut: BatchInput) -> dict[str, int]:
-    """Ride → the earliest log time of a command about it in this cut.
+def _said_ms(batch_input: BatchInput) -> dict[str, int]:
+    """Ride → the earliest log time of a command about it in this input.
 
     That need not be the first one's: if the clock was set back twice since the last batch, which shift
     applies to a command is not certain, and log times may go back from one command to the next.
     """
     said_ms: dict[str, int] = {}
-    for read in cut.commands:
+    for read in batch_input.commands:
         ride = getattr(read.command, "ride", "")
         said_ms[ride] = min(said_ms.get(ride, read.append_ms), read.append_ms)
     return said_ms

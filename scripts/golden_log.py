@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from dispatcher.batch_input import Epoch, Skipped
+from dispatcher.batch_input import EpochToBegin, Skipped
 from dispatcher.core import DecisionConfig
 from dispatcher.policies.tuning import Tuning
 from scripts import asyncapi
@@ -49,8 +49,8 @@ def eventful_core() -> CoreHarness:
     core.step(*(offline(driver) for driver in (1, 2, 3, 4, 5)), online(0))
     core.step(request("expired"))
     core.wait(600_000)
-    core.decide(core.cut(skipped=(Skipped("taxi.commands", 70, 72),)))
-    core.decide(core.cut(epoch=Epoch("f" * 16, "locations_recreated")))
+    core.decide(core.batch_input(skipped=(Skipped("taxi.commands", 70, 72),)))
+    core.decide(core.batch_input(epoch_to_begin=EpochToBegin("f" * 16, "locations_recreated")))
     core.drivers(d6=1)
     core.on_trip("under-way")
     core.step(offline(6))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from dispatcher.batch import Decided
-from dispatcher.batch_input import BatchInput, Epoch, ReadCommand, Skipped
+from dispatcher.batch_input import BatchInput, EpochToBegin, ReadCommand, Skipped
 from dispatcher.core import DecisionConfig, decide
 from dispatcher.limits import DecisionLimits
 from dispatcher.policies.tuning import Tuning
@@ -46,17 +46,17 @@ class CoreHarness:
         """By how much the broker's clock was set back."""
         self.where: dict[int, int] = {}
         """Drivers who send fixes → their corner."""
-        self.cuts: list[BatchInput] = []
+        self.batch_inputs: list[BatchInput] = []
         self.log: list[Decided] = []
         self._offsets = {"commands": 0, "locations": 0}
-        self.decide(self.cut(epoch=Epoch("0123456789abcdef", "birth")))
+        self.decide(self.batch_input(epoch_to_begin=EpochToBegin("0123456789abcdef", "birth")))
 
     # --- time passes --------------------------------------------------------------------------------
 
     def step(self, *commands: m.AnyCommand, after_ms: int = STEP_MS) -> list[m.AnyEvent]:
         """Move the clock, send positions of the drivers in `where` and these commands. Returns the events."""
         self.now_ms += after_ms
-        return self.decide(self.cut(*commands))
+        return self.decide(self.batch_input(*commands))
 
     def wait(self, wait_ms: int) -> list[m.AnyEvent]:
         """Let time pass, a batch every two seconds."""
@@ -65,10 +65,10 @@ class CoreHarness:
             events += self.step()
         return events
 
-    def cut(
+    def batch_input(
         self,
         *commands: m.AnyCommand,
-        epoch: Epoch | None = None,
+        epoch_to_begin: EpochToBegin | None = None,
         skipped: tuple[Skipped, ...] = (),
         behind: bool = False,
     ) -> BatchInput:
@@ -88,7 +88,7 @@ class CoreHarness:
             heard_ms=self.now_ms - self.back_ms,
             commands_alone=True,
             behind=behind,
-            epoch=epoch,
+            epoch_to_begin=epoch_to_begin,
             skipped=skipped,
         )
 
@@ -96,10 +96,10 @@ class CoreHarness:
         lng, lat = corner(self.where[driver])
         return m.Fix(driver=driver, at_ms=self.now_ms - self.back_ms, lng=lng, lat=lat)
 
-    def decide(self, cut: BatchInput) -> list[m.AnyEvent]:
+    def decide(self, batch_input: BatchInput) -> list[m.AnyEvent]:
         """Decide a batch. Returns its events without the `BatchClosed`, which is checked."""
-        decided = decide(self.city, self.newest, cut, GRID, self.decision_config)
-        self.cuts.append(cut)
+        decided = decide(self.city, self.newest, batch_input, GRID, self.decision_config)
+        self.batch_inputs.append(batch_input)
         self.log += decided
         *events, closed = [one.event for one in decided]
         assert isinstance(closed, m.BatchClosed)
@@ -200,9 +200,11 @@ def kinds(events: list[m.AnyEvent]) -> list[str]:
     return [m.tag_of(event) for event in events]
 
 
-def late(cut: BatchInput, append_ms: int) -> BatchInput:
-    """The same cut, whose commands were appended at another time."""
-    return replace(cut, commands=tuple(replace(read, append_ms=append_ms) for read in cut.commands))
+def late(batch_input: BatchInput, append_ms: int) -> BatchInput:
+    """The same input, whose commands were appended at another time."""
+    return replace(
+        batch_input, commands=tuple(replace(read, append_ms=append_ms) for read in batch_input.commands)
+    )
 
 
 def _fields(command: m.RequestRide) -> dict[str, Any]:

@@ -66,13 +66,13 @@ Headers = tuple[tuple[str, bytes], ...]
 class Writer(NamedTuple):
     """The producer id and epoch of a transactional producer (KIP-98).
 
-    Every successor under one transactional id has the same producer id and a greater epoch. The broker
-    assigns another producer id only if the transactional id was unused for a week
+    Every successor under one transactional id has the same producer id and a greater producer epoch. The
+    broker assigns another producer id only if the transactional id was unused for a week
     (`transactional.id.expiration.ms`).
     """
 
     producer_id: int
-    epoch: int
+    producer_epoch: int
 
 
 class Record(Struct, frozen=True, gc=False):

@@ -7,8 +7,9 @@ broker says who wrote a record (`Record.writer`); a successor of another produce
 (`BatchClosed.previous_producer`). Everything else is passed over. Reasons and limits are in
 docs/decisions/foreign-batches.md.
 
-*Producer* means a producer id here. All dispatchers under one transactional id are one producer, so an
-ordinary takeover by another process does not show in the events at all.
+A producer is known by its producer id only. All dispatchers under one transactional id have the same one, and
+a successor only raises the producer epoch, so an ordinary takeover by another process does not show in the
+events at all.
 
 A fetch may end inside a transaction. Also, a batch may be half there: another producer may write half of one,
 and the disk may damage the other half. So `BatchClosed.count`, not the number alone, says which events belong
@@ -97,7 +98,7 @@ class WholeBatches:
         self.number = number
         """Of the last batch that counted."""
         self.producer_id: int | None = None
-        """The city's producer; NO_PRODUCER outside of transactions. None: no batch has counted yet."""
+        """The city's producer id; NO_PRODUCER outside of transactions. None: no batch has counted yet."""
         self.gap: str | None = None
         """Why the city's own batches do not continue; None if they do. Until an epoch that begins from
         nothing no further batch counts."""
@@ -111,9 +112,10 @@ class WholeBatches:
         """Records that are no event that this version knows. They stop nothing. The caller clears it."""
         self.passed_over: list[DecodeError] = []
         """Well-formed events that do not count, each with the reason. The caller clears it."""
-        self.successors: frozenset[int] = frozenset()
-        """Producers that are known from elsewhere to have had the city. If the disk has damaged records, one
-        of them is followed although no batch names it, because that batch may be among the damaged ones."""
+        self.successor_ids: frozenset[int] = frozenset()
+        """Producer ids that are known from elsewhere to have had the city. If the disk has damaged records,
+        one of them is followed although no batch names it, because that batch may be among the damaged
+        ones."""
         self._passes_gaps = passes_gaps
         self.is_damaged = False
         """The disk has damaged records since the last batch that counted."""
@@ -226,7 +228,7 @@ class WholeBatches:
             return self._begin(run, closed)
         batch = _whole(run, closed)
         succeeds = closed.previous_producer == self.producer_id or (
-            self.is_damaged and self._current_id in self.successors
+            self.is_damaged and self._current_id in self.successor_ids
         )
         if batch is None or not succeeds:
             self._pass_over(run, ANOTHER_PRODUCER)

@@ -27,7 +27,7 @@ from dispatcher.batch import BatchInProgress as DecidedBatch
 from dispatcher.batch_input import BatchInput
 from dispatcher.city_context import CityContext
 from dispatcher.policies.market import Chain
-from dispatcher.recovery import History, InputPosition, Recovered, UntilStable
+from dispatcher.recovery import History, InputOffset, Recovered, UntilStable
 from simulator.sender_clock import SenderClock
 from taxi import messages as m
 from taxi.bus import Bus, Claim, Fenced, Unknown, Write
@@ -201,7 +201,7 @@ def a_gap_in_the_fixes_not_told() -> Iterator[None]:
     """Recovery goes on with the fixes that retention left, as if there had been no others."""
     restore = dispatcher.recovery.restore_positions
 
-    async def quietly(bus: Bus, partition: int, history: History, found: InputPosition) -> InputPosition:
+    async def quietly(bus: Bus, partition: int, history: History, found: InputOffset) -> InputOffset:
         told = await restore(bus, partition, history, found)
         return replace(told, skipped=found.skipped)
 
@@ -225,9 +225,9 @@ def commands_in_set_order() -> Iterator[None]:
     """A batch's commands pass through a set: their order is an accident of hashing."""
     commit = dispatcher.partition_worker.PartitionWorker.commit
 
-    async def shuffled(self: dispatcher.partition_worker.PartitionWorker, cut: BatchInput) -> None:
-        by_id = {read.command.command_id: read for read in cut.commands}
-        await commit(self, replace(cut, commands=tuple(by_id[name] for name in set(by_id))))
+    async def shuffled(self: dispatcher.partition_worker.PartitionWorker, batch_input: BatchInput) -> None:
+        by_id = {read.command.command_id: read for read in batch_input.commands}
+        await commit(self, replace(batch_input, commands=tuple(by_id[name] for name in set(by_id))))
 
     with patch.object(dispatcher.partition_worker.PartitionWorker, "commit", shuffled):
         yield
@@ -266,8 +266,8 @@ def wall_clock_decides() -> Iterator[None]:
     """Time limits by the process's clock instead of the log's."""
     commit = dispatcher.partition_worker.PartitionWorker.commit
 
-    async def by_clock(self: dispatcher.partition_worker.PartitionWorker, cut: BatchInput) -> None:
-        await commit(self, replace(cut, heard_ms=self._env.now_ms()))
+    async def by_clock(self: dispatcher.partition_worker.PartitionWorker, batch_input: BatchInput) -> None:
+        await commit(self, replace(batch_input, heard_ms=self._env.now_ms()))
 
     with patch.object(dispatcher.partition_worker.PartitionWorker, "commit", by_clock):
         yield
@@ -314,8 +314,8 @@ def limits_overtake_commands() -> Iterator[None]:
     """A dispatcher with unread commands ends rides whose drivers reported in time."""
     run_timers = dispatcher.timers.run_timers
 
-    def at_once(batch: DecidedBatch, cut: BatchInput) -> None:
-        run_timers(batch, replace(cut, behind=False, commands=()))
+    def at_once(batch: DecidedBatch, batch_input: BatchInput) -> None:
+        run_timers(batch, replace(batch_input, behind=False, commands=()))
 
     with patch.object(dispatcher.core, "run_timers", at_once):
         yield

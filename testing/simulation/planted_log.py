@@ -66,4 +66,4 @@ def foreign_events_get_no_letter() -> Iterator[None]:
 
 def a_new_producer_id_is_not_told() -> AbstractContextManager[None]:
     """A dispatcher under another producer id begins without naming the one before."""
-    return recovered(lambda found: replace(found, previous_producer=None))
+    return recovered(lambda found: replace(found, replaced_producer_id=None))

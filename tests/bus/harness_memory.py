@@ -46,8 +46,8 @@ class MemoryHarness:
         self._write(topic, transactional_id, values)
 
     async def abort(self, topic: str, transactional_id: str, values: list[bytes]) -> None:
-        epoch = self._write(topic, transactional_id, values)
-        self.broker.end(transactional_id, epoch, Fate.ABORTED)
+        producer_epoch = self._write(topic, transactional_id, values)
+        self.broker.end(transactional_id, producer_epoch, Fate.ABORTED)
         place = self.broker.partition(topic, 0)
         marked, end = asyncio.Event(), place.end
         place.when_it_grows(marked.set)
@@ -55,10 +55,12 @@ class MemoryHarness:
         assert place.end > end
 
     def _write(self, topic: str, transactional_id: str, values: list[bytes]) -> int:
-        epoch = self.broker.start_writer(transactional_id, 60.0)
+        producer_epoch = self.broker.start_writer(transactional_id, 60.0)
         for sequence, record in enumerate(outgoing(*values)):
-            self.broker.produce_in_transaction(transactional_id, epoch, sequence, (topic, 0), [record])
-        return epoch
+            self.broker.produce_in_transaction(
+                transactional_id, producer_epoch, sequence, (topic, 0), [record]
+            )
+        return producer_epoch
 
     async def delete_before(self, topic: str, offset: int) -> None:
         self.broker.partition(topic, 0).delete_before(offset)

@@ -116,13 +116,13 @@ async def test_a_transaction_that_stays_open_is_aborted_and_its_producer_fenced(
 ) -> None:
     topic, bus = await harness.topic(), await harness.bus()
     place = harness.broker.partition(topic, 0)
-    epoch = harness.broker.start_writer("t", 1.0)
-    harness.broker.produce_in_transaction("t", epoch, 1, (topic, 0), outgoing(b"x"))
+    producer_epoch = harness.broker.start_writer("t", 1.0)
+    harness.broker.produce_in_transaction("t", producer_epoch, 1, (topic, 0), outgoing(b"x"))
     aborted = asyncio.Event()
     place.when_it_grows(aborted.set)
     await aborted.wait()
     with pytest.raises(Fenced):
-        harness.broker.produce_in_transaction("t", epoch, 2, (topic, 0), outgoing(b"y"))
+        harness.broker.produce_in_transaction("t", producer_epoch, 2, (topic, 0), outgoing(b"y"))
     assert values(await read_until(await bus.reader(topic, 0, 0), 2)) == []
 
 

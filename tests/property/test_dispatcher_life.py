@@ -156,10 +156,10 @@ class Life(RuleBasedStateMachine):
         self.said = []
 
     def decide_again(self, city: bytes, newest: bytes) -> None:
-        """From the bytes of the state before, the same cut gives the same events byte for byte."""
+        """From the bytes of the state before, the same input gives the same events byte for byte."""
         known = msgspec.json.decode(newest, type=NewestFixes)
-        cut = self.core.cuts[-1]
-        again = decide(CityState.from_bytes(city), known, cut, GRID, self.core.decision_config)
+        batch_input = self.core.batch_inputs[-1]
+        again = decide(CityState.from_bytes(city), known, batch_input, GRID, self.core.decision_config)
         made = self.core.log[-len(again) :]
         assert [codec.encode(one.event) for one in again] == [codec.encode(one.event) for one in made]
         assert [one.trace for one in again] == [one.trace for one in made]
@@ -207,8 +207,8 @@ class Life(RuleBasedStateMachine):
         city, newest = CityState(), NewestFixes()
         again = [
             codec.encode(one.event)
-            for cut in self.core.cuts
-            for one in decide(city, newest, cut, GRID, self.core.decision_config)
+            for batch_input in self.core.batch_inputs
+            for one in decide(city, newest, batch_input, GRID, self.core.decision_config)
         ]
         assert again == [codec.encode(one.event) for one in self.core.log]
         folded = CityState()

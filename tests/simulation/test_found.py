@@ -36,12 +36,14 @@ def test_a_command_between_two_times_that_the_clock_was_set_back_is_not_too_old(
     core.where = dict.fromkeys(range(1, 16), 0)
     core.step()
     core.now_ms += 2_000
-    cut = core.cut(cancel())
+    batch_input = core.batch_input(cancel())
     back_ms = np.repeat([0, HOUR_MS, 2 * HOUR_MS], 5)
-    at_ms, append_ms = cut.fixes.at_ms - back_ms, cut.fixes.append_ms - back_ms
-    commands = tuple(replace(read, append_ms=read.append_ms - HOUR_MS) for read in cut.commands)
-    fixes = cut.fixes._replace(at_ms=at_ms, append_ms=append_ms)
-    events = core.decide(replace(cut, fixes=fixes, commands=commands, heard_ms=core.now_ms - 2 * HOUR_MS))
+    at_ms, append_ms = batch_input.fixes.at_ms - back_ms, batch_input.fixes.append_ms - back_ms
+    commands = tuple(replace(read, append_ms=read.append_ms - HOUR_MS) for read in batch_input.commands)
+    fixes = batch_input.fixes._replace(at_ms=at_ms, append_ms=append_ms)
+    events = core.decide(
+        replace(batch_input, fixes=fixes, commands=commands, heard_ms=core.now_ms - 2 * HOUR_MS)
+    )
     assert kinds(events) == ["ClockSetBack", "ClockSetBack", "RideCancelled"]
 
 
@@ -54,7 +56,9 @@ def test_a_limit_does_not_overtake_a_command_that_has_an_earlier_log_time_than_t
     core.step(request())
     due_ms = core.ride().requested_ms + DecisionLimits().patience_ms
     core.now_ms = due_ms + 1_000
-    cut = core.cut(request(), cancel())
+    batch_input = core.batch_input(request(), cancel())
     times_ms = (due_ms + 500, due_ms - 1)
-    commands = (replace(read, append_ms=at_ms) for read, at_ms in zip(cut.commands, times_ms, strict=True))
-    assert kinds(core.decide(replace(cut, commands=tuple(commands)))) == ["RideCancelled"]
+    commands = (
+        replace(read, append_ms=at_ms) for read, at_ms in zip(batch_input.commands, times_ms, strict=True)
+    )
+    assert kinds(core.decide(replace(batch_input, commands=tuple(commands)))) == ["RideCancelled"]

@@ -131,7 +131,7 @@ def test_a_known_successor_is_followed_if_the_disk_took_the_batch_that_named_it(
     batches = WholeBatches(passes_gaps=True)
     assert numbers(batches.feed(log.records)) == [1]
     batches = WholeBatches(passes_gaps=True)
-    batches.successors = frozenset({OTHER.producer_id})
+    batches.successor_ids = frozenset({OTHER.producer_id})
     gaps = []
     for _ in batches.feed(log.records):
         gaps.append(batches.gap)
@@ -143,7 +143,7 @@ def test_a_known_successor_is_not_followed_without_damage(log: Log) -> None:
     log.birth()
     log.batch(OTHER, 2, online(2))
     batches = WholeBatches(passes_gaps=True)
-    batches.successors = frozenset({OTHER.producer_id})
+    batches.successor_ids = frozenset({OTHER.producer_id})
     assert numbers(batches.feed(log.records)) == [1]
 
 

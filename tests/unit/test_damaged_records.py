@@ -107,7 +107,7 @@ def test_a_restart_behind_it_takes_the_topic_for_the_same_one(harness: Dispatche
         await harness.until(lambda: end in {harness.city().commands_offset, harness.city().locations_offset})
         harness.loop.kill(harness.dispatchers[0][0])
         found = await read_back(harness)
-        assert found.epoch is None
+        assert found.epoch_to_begin is None
 
     harness.run(scenario)
 
@@ -124,7 +124,7 @@ def test_a_restart_behind_what_the_disk_damaged_takes_the_topic_for_the_same_one
         harness.loop.kill(harness.dispatchers[0][0])
         place.corrupt(place.end - 1, place.end)
         found = await read_back(harness)
-        assert found.epoch is None
+        assert found.epoch_to_begin is None
 
     harness.run(scenario)
 

@@ -56,7 +56,7 @@ class Shelf:
             return
         epoch = self.broker.start_writer(writer, 60.0)
         transaction = self.broker._opened_by(writer, self.broker._writers[writer])
-        assert transaction.writer.epoch == epoch
+        assert transaction.writer.producer_epoch == epoch
         transaction.fate = Fate.COMMITTED
         place.append(list(records), T0, transaction)
         del place._open[transaction]

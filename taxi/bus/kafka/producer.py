@@ -22,7 +22,7 @@ class Identity(NamedTuple):
     """Producer id and epoch. (-1, -1): a producer that is not idempotent."""
 
     producer_id: int = -1
-    epoch: int = -1
+    producer_epoch: int = -1
 
 
 class ProduceBatch(NamedTuple):
@@ -46,7 +46,7 @@ def build(
         codec: aiokafka's number of the compression codec.
     """
     builder = DefaultRecordBatchBuilder(
-        2, codec, int(transactional), who.producer_id, who.epoch, sequence, _BATCH_BYTES
+        2, codec, int(transactional), who.producer_id, who.producer_epoch, sequence, _BATCH_BYTES
     )
     count = 0
     for record in records[first:]:

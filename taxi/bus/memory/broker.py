@@ -35,7 +35,7 @@ class TransactionState:
     """The coordinator's state of one transactional id."""
 
     producer_id: int
-    epoch: int = -1
+    producer_epoch: int = -1
     timeout_s: float = 0.0
     transaction: Transaction | None = None
     ended: Fate | None = None
@@ -124,15 +124,15 @@ class MemoryBroker:
         writer = self._writers[transactional_id]
         if writer.transaction is not None:
             self.counts["started over an open transaction"] += 1
-            writer.epoch += 1
+            writer.producer_epoch += 1
             self._finish(writer, Fate.ABORTED)
         if writer.markers_to_write:
             raise Busy
-        writer.epoch += 1
+        writer.producer_epoch += 1
         writer.timeout_s = timeout_s
         writer.ended = None
         writer.sequences = {}
-        return writer.epoch
+        return writer.producer_epoch
 
     def forget_writer(self, transactional_id: str) -> None:
         """Forget a transactional id, as a broker does after a week without use: it gets another producer id.
@@ -141,14 +141,21 @@ class MemoryBroker:
         """
         writer = self._writers.get(transactional_id)
         if writer is not None and writer.transaction is None and not writer.markers_to_write:
-            self._writers[transactional_id] = TransactionState(self.new_producer_id(), writer.epoch + 1)
+            self._writers[transactional_id] = TransactionState(
+                self.new_producer_id(), writer.producer_epoch + 1
+            )
 
     def producer_id_of(self, transactional_id: str) -> int:
         """The producer id of a transactional id. It changes only by `forget_writer`."""
         return self._writers[transactional_id].producer_id
 
     def produce_in_transaction(
-        self, transactional_id: str, epoch: int, sequence: int, place: Place, records: Sequence[Outgoing]
+        self,
+        transactional_id: str,
+        producer_epoch: int,
+        sequence: int,
+        place: Place,
+        records: Sequence[Outgoing],
     ) -> int:
         """Append records to the open transaction, or open one, and return their base offset.
 
@@ -156,7 +163,7 @@ class MemoryBroker:
             Fenced: A successor has started.
             Busy: The markers of the previous transaction are not all written.
         """
-        writer = self._writer(transactional_id, epoch)
+        writer = self._writer(transactional_id, producer_epoch)
         newest, base = writer.sequences.get(place, (-1, -1))
         if sequence <= newest:
             return base
@@ -177,11 +184,11 @@ class MemoryBroker:
             began_ms=self._now_ms(),
             transactional_id=transactional_id,
             producer_id=writer.producer_id,
-            producer_epoch=writer.epoch,
+            producer_epoch=writer.producer_epoch,
             timeout_s=writer.timeout_s,
         )
 
-    def end(self, transactional_id: str, epoch: int, fate: Fate) -> None:
+    def end(self, transactional_id: str, producer_epoch: int, fate: Fate) -> None:
         """EndTxn: end whatever transaction is open under this epoch.
 
         Raises:
@@ -191,12 +198,12 @@ class MemoryBroker:
         """
         late = self.harshness.late_ends
         if late and self._random.random() < late:
-            self._late_ends.append((transactional_id, epoch, fate))
+            self._late_ends.append((transactional_id, producer_epoch, fate))
             raise Timeout
-        self._end(transactional_id, epoch, fate)
+        self._end(transactional_id, producer_epoch, fate)
 
-    def _end(self, transactional_id: str, epoch: int, fate: Fate) -> None:
-        writer = self._writer(transactional_id, epoch)
+    def _end(self, transactional_id: str, producer_epoch: int, fate: Fate) -> None:
+        writer = self._writer(transactional_id, producer_epoch)
         if writer.transaction is None:
             if writer.ended is fate:
                 return
@@ -210,15 +217,15 @@ class MemoryBroker:
         for end in late:
             self._world.in_world(self._marker_delay_s(), self._end_late, *end)
 
-    def _end_late(self, transactional_id: str, epoch: int, fate: Fate) -> None:
+    def _end_late(self, transactional_id: str, producer_epoch: int, fate: Fate) -> None:
         """Process a delayed EndTxn. Its answer is discarded."""
         self.counts["a late EndTxn"] += 1
         with suppress(BusError):
-            self._end(transactional_id, epoch, fate)
+            self._end(transactional_id, producer_epoch, fate)
 
-    def _writer(self, transactional_id: str, epoch: int) -> TransactionState:
+    def _writer(self, transactional_id: str, producer_epoch: int) -> TransactionState:
         writer = self._writers[transactional_id]
-        if writer.epoch != epoch:
+        if writer.producer_epoch != producer_epoch:
             self.counts["fenced"] += 1
             raise Fenced(transactional_id)
         return writer
@@ -265,5 +272,5 @@ class MemoryBroker:
         transaction = writer.transaction
         if transaction is not None and self._now_s() - transaction.began_s > writer.timeout_s:
             self.counts["transaction timed out"] += 1
-            writer.epoch += 1
+            writer.producer_epoch += 1
             self._finish(writer, Fate.ABORTED)

@@ -256,8 +256,8 @@ class MemoryTransactionalProducer:
                 await claim.confirm()
             now_s = asyncio.get_running_loop().time()
             stamp = claim.member.stamp(now_s) if isinstance(claim, MemoryClaim) else None
-            epoch = await self._link.once(lambda: broker.start_writer(self._id, timeout_s, stamp))
-            return int(epoch)
+            producer_epoch = await self._link.once(lambda: broker.start_writer(self._id, timeout_s, stamp))
+            return int(producer_epoch)
 
         self._epoch = await self._link.repeat(f"start producer {self._id}", attempt)
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from dispatcher.batch_input import BatchInput, Epoch, ReadCommand
+from dispatcher.batch_input import BatchInput, EpochToBegin, ReadCommand
 from dispatcher.core import DecisionConfig, decide
 from dispatcher.inputs import URGENT
 from dispatcher.limits import DecisionLimits
@@ -117,16 +117,16 @@ class VirtualCity:
         if is_due:
             self._see(second, now_ms)
         self._commands += len(said)
-        cut = BatchInput(
+        batch_input = BatchInput(
             commands=tuple(ReadCommand(command, now_ms, _TRACE) for command in said),
             commands_offset=self._commands,
             locations_offset=self._locations,
             heard_ms=now_ms,
-            epoch=None if self.city.epoch else Epoch("0" * 16, "birth"),
+            epoch_to_begin=None if self.city.epoch else EpochToBegin("0" * 16, "birth"),
         )
         is_timed = is_due and second % _TIMED_EVERY_S == 0  # reading the clock is slow on some systems
         began_s = time.thread_time() if is_timed else 0.0
-        decided = decide(self.city, self.newest, cut, self.roads, self.decision_config)
+        decided = decide(self.city, self.newest, batch_input, self.roads, self.decision_config)
         cpu_ms = (time.thread_time() - began_s) * 1000 if is_timed else None
         events = [one.event for one in decided]
         self.world.react(events, [driver for event in events for driver in _drivers(event)], now_ms)

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dispatcher.batch_input import LOCATIONS_RECREATED, BatchInput, Epoch, ReadCommand, Skipped, digest
+from dispatcher.batch_input import LOCATIONS_RECREATED, BatchInput, EpochToBegin, ReadCommand, Skipped, digest
 from dispatcher.core import decide
 from dispatcher.decision_config import decision_config_on_log
 from dispatcher.partition_worker import record_of
@@ -94,8 +94,8 @@ class ReplayedCity:
         assert policy is not None  # every log begins with one
         self._begin_empty(recorded)
         read = self._read(fixes)
-        cut = _cut(recorded, commands, fixes, read)
-        decided = decide(self.city, self._newest, cut, self._roads, decision_config_on_log(policy))
+        batch_input = _batch_input(recorded, commands, fixes, read)
+        decided = decide(self.city, self._newest, batch_input, self._roads, decision_config_on_log(policy))
         again = [record_of(one, self.city.city) for one in decided]
         return _compare(recorded, again)
 
@@ -105,10 +105,13 @@ class ReplayedCity:
         Raises IllegalTransitionError, KeyError.
         """
         self._begin_empty(recorded)
-        cut = _cut(recorded, (), fixes, self._read(fixes))
-        if cut.epoch is not None and cut.epoch.reason in LOCATIONS_RECREATED:
+        batch_input = _batch_input(recorded, (), fixes, self._read(fixes))
+        if (
+            batch_input.epoch_to_begin is not None
+            and batch_input.epoch_to_begin.reason in LOCATIONS_RECREATED
+        ):
             self._newest.forget_all()
-        self._newest.fold(cut.fixes)
+        self._newest.fold(batch_input.fixes)
         self._newest.take_set_backs()
         for at in recorded.batch.events:
             self.city.apply(at.event)
@@ -142,7 +145,7 @@ class ReplayedCity:
         return OffsetRange(max([0 if is_new else before, *skipped]), after, is_new)
 
 
-def _cut(
+def _batch_input(
     recorded: Recorded, commands: Sequence[Record], fixes: Sequence[Record], read: FixColumns
 ) -> BatchInput:
     begun = recorded.of(m.EpochStarted)
@@ -156,9 +159,9 @@ def _cut(
         behind=recorded.closed.behind,
         heard_ms=max((record.timestamp_ms for record in commands), default=0),
         commands_alone=recorded.closed.commands_alone,
-        epoch=Epoch(begun[0].epoch, begun[0].reason) if begun else None,
+        epoch_to_begin=EpochToBegin(begun[0].epoch, begun[0].reason) if begun else None,
         skipped=tuple(Skipped(e.topic, e.first, e.next) for e in recorded.of(m.InputSkipped)),
-        previous_producer=recorded.closed.previous_producer,
+        replaced_producer_id=recorded.closed.previous_producer,
     )
 
 

@@ -108,7 +108,7 @@ async def verify(
         whole = WholeBatches(passes_gaps=True)
     else:
         whole = WholeBatches.joining(surveyed.producer_id, passes_gaps=True)
-    whole.successors = replay.producers
+    whole.successor_ids = replay.producers
     try:
         recording = recorded_batches(bus, partition, bounds.start, bounds.stable, whole)
         async with aclosing(recording) as batches:

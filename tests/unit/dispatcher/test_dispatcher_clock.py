@@ -28,17 +28,19 @@ def step(
 ) -> list[m.AnyEvent]:
     """Positions flow; the last command, or the last position, has a time that is wrong by so much."""
     core.now_ms += STEP_MS
-    cut = replace(core.cut(*commands), commands_alone=False)
+    batch_input = replace(core.batch_input(*commands), commands_alone=False)
     if command_ms:
-        *others, last = cut.commands
+        *others, last = batch_input.commands
         wrong = replace(last, append_ms=last.append_ms + command_ms)
-        cut = replace(cut, commands=(*others, wrong), heard_ms=max(cut.heard_ms, wrong.append_ms))
+        batch_input = replace(
+            batch_input, commands=(*others, wrong), heard_ms=max(batch_input.heard_ms, wrong.append_ms)
+        )
     if fix_ms:
-        wrong_ms = np.zeros(len(cut.fixes.driver), np.int64)
+        wrong_ms = np.zeros(len(batch_input.fixes.driver), np.int64)
         wrong_ms[-1] = fix_ms
-        at_ms, append_ms = cut.fixes.at_ms + wrong_ms, cut.fixes.append_ms + wrong_ms
-        cut = replace(cut, fixes=cut.fixes._replace(at_ms=at_ms, append_ms=append_ms))
-    return core.decide(cut)
+        at_ms, append_ms = batch_input.fixes.at_ms + wrong_ms, batch_input.fixes.append_ms + wrong_ms
+        batch_input = replace(batch_input, fixes=batch_input.fixes._replace(at_ms=at_ms, append_ms=append_ms))
+    return core.decide(batch_input)
 
 
 def kinds(events: list[m.AnyEvent]) -> set[str]:
@@ -77,7 +79,7 @@ def test_while_no_position_comes_commands_alone_move_log_time() -> None:
     core.where.clear()
     for ride in ("one", "two"):
         core.now_ms += 60_000
-        core.decide(core.cut(request(ride)))
+        core.decide(core.batch_input(request(ride)))
         assert core.city.now_ms == core.now_ms
 
 

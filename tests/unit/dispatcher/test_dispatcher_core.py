@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes a batch trustworthy: it is a function of state and cut, and the log alone rebuilds the state."""
+"""What makes a batch trustworthy: it is a function of state and input, and the log rebuilds the state."""
 
 import pytest
 
-from dispatcher.batch_input import Epoch, Skipped
+from dispatcher.batch_input import EpochToBegin, Skipped
 from dispatcher.core import DecisionConfig, decide
 from dispatcher.limits import DecisionLimits
 from taxi import messages as m
@@ -33,7 +33,11 @@ def busy_core() -> CoreHarness:
 def test_the_same_cuts_give_the_same_bytes() -> None:
     core = busy_core()
     city, newest = CityState(), NewestFixes()
-    again = [one for cut in core.cuts for one in decide(city, newest, cut, GRID, core.decision_config)]
+    again = [
+        one
+        for batch_input in core.batch_inputs
+        for one in decide(city, newest, batch_input, GRID, core.decision_config)
+    ]
     assert [codec.encode(one.event) for one in again] == [codec.encode(one.event) for one in core.log]
     assert [one.trace.headers() for one in again] == [one.trace.headers() for one in core.log]
 
@@ -110,7 +114,7 @@ def test_log_time_never_goes_back() -> None:
 
 def test_input_that_retention_took_is_said() -> None:
     core = CoreHarness()
-    events = core.decide(core.cut(skipped=(Skipped("taxi.commands", 3, 9),)))
+    events = core.decide(core.batch_input(skipped=(Skipped("taxi.commands", 3, 9),)))
     assert kinds(events) == ["InputSkipped"]
 
 
@@ -118,7 +122,7 @@ def test_locations_made_anew_begin_an_epoch_in_which_old_fixes_count_for_nothing
     core = CoreHarness()
     core.drivers(d1=0)
     core.where.clear()
-    events = core.decide(core.cut(epoch=Epoch("f" * 16, "locations_recreated")))
+    events = core.decide(core.batch_input(epoch_to_begin=EpochToBegin("f" * 16, "locations_recreated")))
     assert kinds(events) == ["EpochStarted"]
     assert core.city.epoch == "f" * 16
     assert not core.newest.drivers
@@ -128,7 +132,7 @@ def test_locations_made_anew_begin_an_epoch_in_which_old_fixes_count_for_nothing
 def test_lost_events_begin_an_epoch_with_an_empty_city() -> None:
     core = busy_core()
     batch = core.city.batch
-    events = core.decide(core.cut(epoch=Epoch("e" * 16, "events_lost")))
+    events = core.decide(core.batch_input(epoch_to_begin=EpochToBegin("e" * 16, "events_lost")))
     assert kinds(events)[0] == "EpochStarted"
     assert (core.city.drivers, core.city.rides, core.city.commands) == ({}, {}, {})
     assert core.city.batch == batch + 1

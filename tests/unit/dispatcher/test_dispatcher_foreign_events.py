@@ -246,7 +246,7 @@ def test_a_snapshot_behind_the_damage_keeps_every_fact(harness: DispatcherHarnes
         await restart(harness)
         bus = harness.bus("reader")
         found = await recover(bus, 0, lambda: "0" * 16, lambda topic: bus.offsets(topic, 0))
-        assert found.epoch is None
+        assert found.epoch_to_begin is None
         assert found.city.drivers[1].on_shift
 
     harness.run(scenario)

@@ -119,18 +119,18 @@ def test_a_request_that_lay_unread_for_as_long_as_a_rider_waits_is_not_served_bu
     patience_ms = core.decision_config.limits.patience_ms
     asked_ms = core.now_ms
     core.now_ms += patience_ms
-    [event] = core.decide(late(core.cut(request()), asked_ms))
+    [event] = core.decide(late(core.batch_input(request()), asked_ms))
     assert isinstance(event, m.CommandRejected)
     assert event.reason == "patience_over"
     core.now_ms += 1_000
-    assert kinds(core.decide(late(core.cut(request()), asked_ms + 1_001)))[:1] == ["RideRequested"]
+    assert kinds(core.decide(late(core.batch_input(request()), asked_ms + 1_001)))[:1] == ["RideRequested"]
 
 
 def test_a_request_that_lay_unread_for_an_hour_may_be_repeated() -> None:
     core = CoreHarness()
     asked_ms = core.now_ms
     core.now_ms += 3_600_000
-    [event] = core.decide(late(core.cut(request()), asked_ms))
+    [event] = core.decide(late(core.batch_input(request()), asked_ms))
     assert isinstance(event, m.CommandRejected)
     assert event.reason == "too_old"
     assert kinds(core.step(request()))[:1] == ["RideRequested"]

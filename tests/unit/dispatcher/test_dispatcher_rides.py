@@ -209,7 +209,7 @@ def test_every_command_is_answered_by_its_id_and_a_repeat_by_nothing(core: CoreH
 
 def test_a_command_that_lay_about_for_an_hour_is_too_old(core: CoreHarness) -> None:
     core.now_ms += 4_000_000
-    events = core.decide(late(core.cut(request()), START_MS))
+    events = core.decide(late(core.batch_input(request()), START_MS))
     assert reasons(events) == ["too_old"]
 
 
@@ -239,6 +239,6 @@ def test_between_remembered_and_too_old_there_is_no_gap_for_clocks_within_a_minu
 
 def test_a_rejection_repeats_no_more_than_forty_characters_of_a_ride_id(core: CoreHarness) -> None:
     core.now_ms += 4_000_000
-    [event] = core.decide(late(core.cut(request("x" * 5000)), START_MS))
+    [event] = core.decide(late(core.batch_input(request("x" * 5000)), START_MS))
     assert isinstance(event, m.CommandRejected)
     assert event.subject == "x" * 40

@@ -333,7 +333,7 @@ def test_a_snapshot_of_another_log_is_not_believed(harness: DispatcherHarness) -
         harness.broker.partition(topics.SNAPSHOTS, 0).append(parts, harness.now_ms())
         found = await read_back(harness)
         assert found.city.to_bytes() == before.to_bytes()
-        assert found.epoch is None
+        assert found.epoch_to_begin is None
 
     harness.run(scenario)
 
@@ -416,7 +416,7 @@ def test_fixes_in_a_snapshot_from_before_their_topic_was_made_anew_count_for_not
         await harness.until(lambda: spy.is_ready and harness.city().locations_offset > 3)
         harness.loop.kill(node)
         found = await read_back(harness)
-        assert found.epoch is None
+        assert found.epoch_to_begin is None
         assert sorted(found.newest.drivers) == [2]
         assert found.newest.drivers[2].offset == found.locations_offset - 1
 

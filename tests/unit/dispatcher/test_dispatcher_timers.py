@@ -60,7 +60,7 @@ def test_what_was_said_before_the_time_was_over_counts(
     """The dispatcher was away for long, and finds the command and the limit in one batch."""
     due_ms, command = stage(core)  # type: ignore[operator]
     core.now_ms = due_ms + 1_000
-    events = core.decide(late(core.cut(command), due_ms - left_ms))
+    events = core.decide(late(core.batch_input(command), due_ms - left_ms))
     in_time, by_itself = STAGES[stage]  # type: ignore[index]
     assert (in_time in kinds(events), by_itself in kinds(events)) == (left_ms > 0, left_ms == 0)
 
@@ -69,14 +69,14 @@ def test_a_rider_who_cancels_in_time_has_cancelled() -> None:
     core = CoreHarness()
     due_ms, command = wanted(core)
     core.now_ms = due_ms + 1_000
-    assert kinds(core.decide(late(core.cut(command), due_ms - 1))) == ["RideCancelled"]
+    assert kinds(core.decide(late(core.batch_input(command), due_ms - 1))) == ["RideCancelled"]
 
 
 def test_a_command_that_changes_nothing_holds_a_limit_up_for_one_batch_only(core: CoreHarness) -> None:
     due_ms, _ = waited_for(core)
     nonsense = report(core.log_offer(), "dropped_off")
     core.now_ms = due_ms + 1_000
-    assert kinds(core.decide(late(core.cut(nonsense), due_ms - 1))) == ["CommandRejected"]
+    assert kinds(core.decide(late(core.batch_input(nonsense), due_ms - 1))) == ["CommandRejected"]
     assert kinds(core.step()) == ["RideNoShow"]
 
 
@@ -86,17 +86,17 @@ def test_while_commands_are_unread_limits_are_judged_as_of_the_last_one_read(
 ) -> None:
     due_ms, _ = waited_for(core)
     core.now_ms = due_ms + 60_000
-    cut = late(core.cut(online(2), behind=behind), due_ms - 1)
-    assert ("RideNoShow" in kinds(core.decide(cut))) is not behind
+    batch_input = late(core.batch_input(online(2), behind=behind), due_ms - 1)
+    assert ("RideNoShow" in kinds(core.decide(batch_input))) is not behind
     core.now_ms += 2_000
-    later = late(core.cut(online(3), behind=True), due_ms)
+    later = late(core.batch_input(online(3), behind=True), due_ms)
     assert ("RideNoShow" in kinds(core.decide(later))) is behind
 
 
 def test_whoever_has_read_no_command_at_all_ends_nothing(core: CoreHarness) -> None:
     due_ms, _ = waited_for(core)
     core.now_ms = due_ms + 60_000
-    assert kinds(core.decide(core.cut(behind=True))) == []
+    assert kinds(core.decide(core.batch_input(behind=True))) == []
 
 
 def test_what_is_overdue_longest_ends_first_and_the_rest_in_the_next_batches() -> None:
@@ -127,7 +127,7 @@ def test_a_rider_who_cancels_after_the_offer_lapsed_and_in_time_has_cancelled(le
     due_ms = core.ride().requested_ms + 20_000
     assert offer.expires_ms < due_ms
     core.now_ms = due_ms + 1_000
-    said = kinds(core.decide(late(core.cut(cancel()), due_ms - left_ms)))
+    said = kinds(core.decide(late(core.batch_input(cancel()), due_ms - left_ms)))
     assert said == [
         "OfferExpired",
         "RideCancelled" if left_ms else "RideExpired",
