@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One city in one dispatcher's hands: gather, decide, commit, and again. Ends only by an error."""
+"""Decides for one city that was taken over: gather, decide, commit, and again. Ends only by an error."""
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final, TypeVar
 
@@ -12,19 +11,18 @@ from dispatcher.batch_input import BatchInput
 from dispatcher.city_context import CityContext
 from dispatcher.core import decide
 from dispatcher.dead_letters import DeadLetters
-from dispatcher.events_tail import EventsTail
-from dispatcher.inputs import HELD_BACK, Inputs
-from dispatcher.metrics import count_dropped, forget, note
+from dispatcher.foreign_events_watch import ForeignEventsWatch
+from dispatcher.inputs import Inputs
+from dispatcher.metrics import note
 from dispatcher.progress import Progress
-from dispatcher.recovery import Recovered, UntilStable, recover
+from dispatcher.recovery import Recovered
 from dispatcher.settings import Settings
 from taxi import messages as m
-from taxi.bus import Claim, Offsets, Outgoing, TransactionalProducer, Write
+from taxi.bus import Outgoing, TransactionalProducer, Write
 from taxi.messages import codec
 from taxi.positions.dropped import UNREADABLE
 from taxi.runtime.dropped import DroppedPositions
 from taxi.runtime.env import Env
-from taxi.runtime.held_back import check_held_back, wait_until_stable
 from taxi.state import snapshots
 from taxi.topics import EVENTS, LOCATIONS, SNAPSHOTS
 
@@ -49,7 +47,7 @@ class PartitionWorker:
         letters: DeadLetters,
         progress: Progress,
         dropped: DroppedPositions,
-        tail: EventsTail,
+        events_watch: ForeignEventsWatch,
     ) -> None:
         self._env = env
         self._partition, self._roads, self._decision_config = city_context
@@ -63,7 +61,7 @@ class PartitionWorker:
         self._letters = letters
         self._progress = progress
         self._dropped = dropped
-        self._tail = tail
+        self._events_watch = events_watch
         self._newest.dropped.take()  # what recovery read is history
         self._snapshot_offset: int | None = None
         """A snapshot of the state at hand is due, and this is the offset after its batch."""
@@ -151,16 +149,16 @@ class PartitionWorker:
             faults.clear("deciding_slow", about=city)
 
     def _put_the_snapshot_off(self) -> None:
-        """Until the tail has read what it covers: no recovery looks there again for what needs a letter."""
-        if self._snapshot_offset is not None and self._tail.position < self._snapshot_offset:
+        """Until the watch has read what it covers: no recovery looks there again for what needs a letter."""
+        if self._snapshot_offset is not None and self._events_watch.position < self._snapshot_offset:
             self._snapshot_offset = None
             self._snapshot_minute = -1
 
     def _plan_snapshot(self, events_offset: int) -> None:
         """Once a minute, the state as it is committed now; it goes out with the next batch."""
         minute = self._city.now_ms // snapshots.MINUTE_MS
-        if minute > self._snapshot_minute or self._tail.wants_snapshot:
-            self._tail.wants_snapshot = False
+        if minute > self._snapshot_minute or self._events_watch.wants_snapshot:
+            self._events_watch.wants_snapshot = False
             self._snapshot_minute = minute
             self._snapshot_offset = events_offset
 
@@ -200,61 +198,3 @@ def subject(event: m.Event) -> str:
     """The ride or driver that an event is about: its key. Empty: the city."""
     named = getattr(event, "ride", None) or getattr(event, "driver", None) or getattr(event, "subject", "")
     return str(named)
-
-
-def stable_end_waiter(env: Env[Settings], city_context: CityContext) -> UntilStable:
-    """What recovery waits with. Facts behind an open transaction must be read before any is decided."""
-
-    async def wait(topic: str) -> Offsets:
-        return await wait_until_stable(
-            env,
-            topic,
-            city_context.partition,
-            code=HELD_BACK[topic],
-            waiting=f"The dispatcher decides nothing for {city_context.city} until all of it can be read",
-            about=city_context.city,
-        )
-
-    return wait
-
-
-async def run_city(env: Env[Settings], claim: Claim, city_context: CityContext) -> None:
-    """Take a city over: fence the predecessor first, then read, then decide until an error ends it.
-
-    Raises Fenced also where the claim is no more: whoever slept between its assignment and here must not
-    fence the one who has the city now.
-    """
-    partition = city_context.partition
-    async with AsyncExitStack() as stack:
-        producer = await env.bus.transactional_producer(f"taxi.dispatcher.{partition}", claim)
-        stack.push_async_callback(producer.close)
-        stack.callback(forget, env, city_context.city)
-        until_stable = stable_end_waiter(env, city_context)
-        found = await recover(env.bus, partition, env.new_id, until_stable, producer.producer_id)
-        env.log.info(
-            "city recovered",
-            city=city_context.city,
-            batch=found.city.batch,
-            drivers=len(found.city.drivers),
-            epoch=found.epoch_to_begin.reason if found.epoch_to_begin is not None else "goes on",
-        )
-        inputs = await Inputs.open(env.bus, partition, found)
-        stack.push_async_callback(inputs.close)
-        stack.callback(
-            asyncio.create_task(check_held_back(*inputs.held_back(env, partition, city_context.city))).cancel
-        )
-        letters = DeadLetters(env.bus, partition, env.settings.name or "dispatcher")
-        stack.push_async_callback(letters.close)
-        letters_of_events = DeadLetters(env.bus, partition, env.settings.name or "dispatcher")
-        stack.push_async_callback(letters_of_events.close)
-        progress = Progress(env, city_context.city)
-        stack.callback(progress.forget)
-        dropped = DroppedPositions(env, partial(count_dropped, env, city_context.city), city_context.city)
-        stack.callback(dropped.forget)
-        tail = EventsTail(
-            env, city_context.city, partition, producer.producer_id, letters_of_events, found.events_offset
-        )
-        worker = PartitionWorker(env, city_context, producer, found, inputs, letters, progress, dropped, tail)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(tail.run())
-            tasks.create_task(worker.run())

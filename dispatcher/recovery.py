@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rebuilds a city from the log, so that the next batch can be decided.
 
-1. **Fence.** The caller has started the producer of the city (`run_city`), so no other dispatcher can add a
-   batch from here on. Everything below relies on it.
+1. **Fence.** The caller has started the producer of the city (`dispatcher.takeover`), so no other dispatcher
+   can add a batch from here on. Everything below relies on it.
 2. **Wait** until all events can be read. What the predecessor has committed may lie behind an open
    transaction of another producer; from a prefix of the events it would decide the same batches again.
 3. **Start** from the newest snapshot that belongs to this log, or from the first event.

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from dispatcher.city_context import CityContext, city_contexts
 from dispatcher.metrics import METRICS
-from dispatcher.partition_worker import run_city
 from dispatcher.readiness import Together
 from dispatcher.settings import Settings
+from dispatcher.takeover import take_over
 from taxi.bus import Assignment, BusError, Claim, ClaimLost, Fenced, Membership, Unavailable
 from taxi.runtime.env import Env
 from taxi.topics import COMMANDS
@@ -117,6 +117,16 @@ def _decide_for(
     together = Together(env.health, [city.partition for city in mine])
     for city in mine:
         yield run_city(replace(env, health=together.of(city.partition)), claim, city)
+
+
+async def run_city(env: Env[Settings], claim: Claim, city_context: CityContext) -> None:
+    """Take a city over, then decide for it until an error ends it.
+
+    Raises what `take_over`, `PartitionWorker.run` and `ForeignEventsWatch.run` raise.
+    """
+    async with take_over(env, claim, city_context) as (worker, events_watch), asyncio.TaskGroup() as tasks:
+        tasks.create_task(events_watch.run())
+        tasks.create_task(worker.run())
 
 
 def _note(env: Env[Settings], assignment: Assignment, mine: list[CityContext]) -> None:

@@ -75,7 +75,7 @@ class ClientAdmission:
             wait_s = self._messages.take(client.address, now_s)
         return SessionRefusal(Close.TOO_MANY, "too many messages", int(wait_s * 1000) + 1) if wait_s else None
 
-    def watch(self, client: Client, expires_ms: int) -> None:
+    def expect_expiry(self, client: Client, expires_ms: int) -> None:
         """Return the client from `expired` when its token ends, at `expires_ms` of the wall clock."""
         if len(self._deadlines) > 2 * self._connections.total + _DEADLINES_SPARE:
             self._deadlines = [entry for entry in self._deadlines if not entry[2].is_closed]

@@ -110,7 +110,7 @@ class SessionHandler:
         client.session.greet(hello.cursor, area, grant, self._now_s())
         self._publisher.add(client)
         if grant.expires_ms is not None:
-            self._admission.watch(client, grant.expires_ms)
+            self._admission.expect_expiry(client, grant.expires_ms)
             self.close_expired()
         if client.session.phase is SessionPhase.PENDING:
             self._publisher.try_to_serve(client)

@@ -19,6 +19,7 @@ import dispatcher.market
 import dispatcher.partition_worker
 import dispatcher.recovery
 import dispatcher.shell
+import dispatcher.takeover
 import dispatcher.timers
 import taxi.state.city
 import taxi.state.folds
@@ -107,7 +108,7 @@ def transactional_id_of_the_instance() -> Iterator[None]:
 @contextmanager
 def producer_rebuilt_on_the_spot() -> Iterator[None]:
     """A fenced dispatcher fences back."""
-    run_city = dispatcher.partition_worker.run_city
+    run_city = dispatcher.shell.run_city
 
     async def for_ever(*args: Any) -> None:
         while True:
@@ -127,7 +128,7 @@ def recovered(change: Callable[[Recovered], Recovered]) -> Iterator[None]:
     async def changed(bus: Bus, *args: Any) -> Recovered:
         return change(await recover(bus, *args))
 
-    with patch.object(dispatcher.partition_worker, "recover", changed):
+    with patch.object(dispatcher.takeover, "recover", changed):
         yield
 
 
@@ -166,7 +167,7 @@ def recovery_before_fencing() -> Iterator[None]:
 
     with (
         patch.object(MemoryBus, "transactional_producer", read_first),
-        patch.object(dispatcher.partition_worker, "recover", what_was_read),
+        patch.object(dispatcher.takeover, "recover", what_was_read),
     ):
         yield
 
@@ -178,7 +179,7 @@ def recovery_from_a_prefix() -> Iterator[None]:
     def at_once(env: Env[Any], city_context: CityContext) -> UntilStable:
         return lambda topic: env.bus.offsets(topic, city_context.partition)
 
-    with patch.object(dispatcher.partition_worker, "stable_end_waiter", at_once):
+    with patch.object(dispatcher.takeover, "stable_end_waiter", at_once):
         yield
 
 

@@ -65,7 +65,7 @@ def test_a_token_must_be_valid_and_for_this_city() -> None:
 def test_a_client_is_returned_once_when_its_token_ends_before_the_next_cut() -> None:
     limits, first, second, gone = admission(), client(), client(), client()
     for one, at_ms in ((second, 900), (first, 500), (gone, 400)):
-        limits.watch(one, NOW_MS + at_ms)
+        limits.expect_expiry(one, NOW_MS + at_ms)
     gone.session.close(0.0)
     assert list(limits.expired(NOW_MS + 399)) == []
     assert list(limits.expired(NOW_MS + 400)) == [first]

@@ -106,7 +106,7 @@ class Scenario:
 
     def wait(self, seconds: float) -> None:
         self.loop.now += seconds
-        self.client.watch(self.loop.now)
+        self.client.check(self.loop.now)
 
 
 def played(scenario: Callable[[Scenario], None]) -> Scenario:

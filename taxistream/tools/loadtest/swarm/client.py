@@ -137,7 +137,7 @@ class LoadClient:
         """Whether it gets updates and its rows are complete."""
         return self.link.state in SERVING and self.cursor is not None and not self._image_due
 
-    def watch(self, now_s: float) -> None:
+    def check(self, now_s: float) -> None:
         """Report what is overdue. Call it a few times a second."""
         late_s = self.world.tolerance_s()
         if self._asked_s and now_s - self._asked_s > ANSWER_S + late_s:

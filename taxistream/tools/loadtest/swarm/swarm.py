@@ -147,7 +147,7 @@ class Swarm:
             now_s = loop.time()
             self.lags_ms.append(max(0.0, (now_s - due_s) * 1000))
             for client in self.clients:
-                client.watch(now_s)
+                client.check(now_s)
             self.behavior.remember(now_s, self.clients[0].cursor)
             if not self._calm:
                 self.behavior.act(self.clients, now_s, now_s - before_s)

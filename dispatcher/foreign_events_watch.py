@@ -27,7 +27,7 @@ class ClaimedByAnotherError(Unavailable):
     """Another producer has named itself the successor of ours, though ours was not fenced."""
 
 
-class EventsTail:
+class ForeignEventsWatch:
     """Puts foreign and damaged events of one city aside.
 
     It does not notice that this dispatcher was fenced, as a successor has the same producer id. That shows at
