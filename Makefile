@@ -34,11 +34,12 @@ demo: ## the city, live: http://127.0.0.1:8000 (options: ARGS="--drivers 5000 --
 	@$(FIND_PYTHON) && "$$python" -m scripts.install run
 	@exec $(BIN)/taxi demo $(ARGS)
 
-check: setup ## format, lint, types, import rules, for Python and TypeScript
+check: setup ## format, lint, types, import rules, names, for Python and TypeScript
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m scripts.vocabulary --check
+	$(BIN)/python -m scripts.doc_names --check
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.front_end check
 

@@ -42,13 +42,16 @@ class Source:
         return str(Path(self.name).parent)
 
 
+def tracked() -> list[str]:
+    """The names of all tracked files that are there."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+
+
 def sources(*endings: str) -> list[Source]:
     """All tracked files with these endings."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    names = [name for name in listed.stdout.splitlines() if name.endswith(endings)]
-    return [
-        Source(name, (ROOT / name).read_text(encoding="utf-8")) for name in names if (ROOT / name).exists()
-    ]
+    names = [name for name in tracked() if name.endswith(endings)]
+    return [Source(name, (ROOT / name).read_text(encoding="utf-8")) for name in names]
 
 
 def retired_words() -> dict[str, str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs the requests that `Entry` refuses, with what to change: each kind at most once a minute."""
+"""Logs the requests that `RequestEntry` refuses, with what to change: each kind at most once a minute."""
 
 import asyncio
 from typing import Any, Final

@@ -232,7 +232,7 @@ def _config(app: ASGIApp, bounds: Bounds) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # `Entry` handles them
+        proxy_headers=False,  # `RequestEntry` handles them
         backlog=_BACKLOG,
         timeout_keep_alive=int(bounds.http.idle_s),
         timeout_graceful_shutdown=2,
