@@ -108,10 +108,10 @@ def sending(kind: str, program: Path | None, size: int, clients: int) -> dict[st
     """What it takes to send one frame to so many clients, ten times a second."""
     port = first_free(31480)
     figures = (str(port), str(size), str(HZ), str(PEER_SECONDS), str(clients))
-    ours = (sys.executable, "-m", "bench.swarm.hub_alone", *figures)
+    ours = (sys.executable, "-m", "bench.clients.hub_alone", *figures)
     with running(*(ours if kind == "taxi" else (str(program), *figures))) as sender:
         until_open(port)
-        with python("bench.swarm.receiver", str(port), str(clients), kind):
+        with python("bench.clients.receiver", str(port), str(clients), kind):
             took: dict[str, float] = json.loads(line(sender))
             return took
 
@@ -226,7 +226,7 @@ def with_a_gateway(options: argparse.Namespace, environ: dict[str, str], *, idle
             time.sleep(options.seconds)
             alone = window.close()
             figures["idle_core"] = round(alone["cpu_s"] / alone["seconds"], 4)
-        with python("bench.swarm.receiver", str(port), str(options.clients), "taxi") as receiver:
+        with python("bench.clients.receiver", str(port), str(options.clients), "taxi") as receiver:
             if line(receiver) != "ready\n":
                 raise RuntimeError("the clients could not come in")
             assert receiver.stdin is not None
@@ -303,7 +303,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         if "gateway" in parts:
             with (
                 broker(scratch / "alone") as environ,
-                python("bench.swarm.publisher", str(options.drivers), **environ),
+                python("bench.clients.publisher", str(options.drivers), **environ),
             ):
                 figures["gateway"] = with_a_gateway(options, environ, idle=True)
         if "city" in parts:

@@ -28,12 +28,12 @@ from typing import Any, Final
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.swarm.load import city, repeated, watched  # noqa: E402 - after the path
+from bench.clients.load import city, repeated, watched  # noqa: E402 - after the path
 from taxi.runtime import parts  # noqa: E402
 from taxi.runtime.parts import State  # noqa: E402
+from taxistream.tools.loadtest.clients.load_clients import LoadClients  # noqa: E402
 from taxistream.tools.loadtest.kills import Killer  # noqa: E402
 from taxistream.tools.loadtest.latency import quantiles  # noqa: E402
-from taxistream.tools.loadtest.swarm.swarm import Swarm  # noqa: E402
 
 STEADY_S: Final = 8.0
 """A gateway that lived shorter may be restarted with a pause, as one that crashes for its start."""
@@ -58,41 +58,45 @@ class Witness:
         self._seen_s: dict[int, float] = {}
         """Process id → since when it is ready (loop time)."""
 
-    async def kill(self, swarm: Swarm, killer: Killer) -> None:
+    async def kill(self, load_clients: LoadClients, killer: Killer) -> None:
         """One kill, and everything after it."""
-        await self._end(swarm, killer.kill)
+        await self._end(load_clients, killer.kill)
 
-    async def freeze(self, swarm: Swarm, killer: Killer) -> None:
+    async def freeze(self, load_clients: LoadClients, killer: Killer) -> None:
         """One SIGSTOP, and everything after it."""
-        await self._end(swarm, killer.freeze)
+        await self._end(load_clients, killer.freeze)
 
-    async def _end(self, swarm: Swarm, end: Callable[[], None]) -> None:
-        await self._all_well(swarm)
-        name, before = swarm.most_used(), len(swarm.recoveries_ms)
+    async def _end(self, load_clients: LoadClients, end: Callable[[], None]) -> None:
+        await self._all_well(load_clients)
+        name, before = load_clients.most_used(), len(load_clients.recoveries_ms)
         killed_ms, pid = time.time() * 1000, self._gateways()[name].pid
         self.loads.append(os.getloadavg()[0])
         end()
-        await self._all_well(swarm, but={name: pid})
-        self.all_live_ms.append(max(swarm.recoveries_ms[before:], default=0.0))
+        await self._all_well(load_clients, but={name: pid})
+        self.all_live_ms.append(max(load_clients.recoveries_ms[before:], default=0.0))
         self._note_stages(name, killed_ms)
 
-    async def restart(self, swarm: Swarm, killer: Killer) -> None:
+    async def restart(self, load_clients: LoadClients, killer: Killer) -> None:
         """Send one SIGTERM, and wait until all clients have another gateway."""
-        await self._all_well(swarm)
+        await self._all_well(load_clients)
         before = {name: part.pid for name, part in self._gateways().items()}
         killer.restart()
-        await self._all_well(swarm, but={killer.last: before[killer.last]})
+        await self._all_well(load_clients, but={killer.last: before[killer.last]})
 
     def _gateways(self) -> dict[str, parts.Part]:
         return {part.name: part for part in parts.look(self._data_dir) if part.name.startswith("gateway-")}
 
-    async def _all_well(self, swarm: Swarm, but: Mapping[str, int] = MappingProxyType({})) -> None:
+    async def _all_well(
+        self, load_clients: LoadClients, but: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         """Everyone follows the city; each gateway has been ready for a while, `but` with another pid."""
         deadline_s = time.monotonic() + WAIT_S
-        while not (self._steady(but) and swarm.all_recovered()):
+        while not (self._steady(but) and load_clients.all_recovered()):
             if time.monotonic() > deadline_s:
-                found = swarm.findings.examples or "no violation"
-                raise TimeoutError(f"{swarm.live()} of {len(swarm.clients)} live after {WAIT_S:g} s: {found}")
+                found = load_clients.findings.examples or "no violation"
+                raise TimeoutError(
+                    f"{load_clients.live()} of {len(load_clients.clients)} live after {WAIT_S:g} s: {found}"
+                )
             await asyncio.sleep(0.1)
 
     def _steady(self, but: Mapping[str, int]) -> bool:

@@ -31,9 +31,9 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.swarm.load import city, watched  # noqa: E402 - after the path
+from bench.clients.load import city, watched  # noqa: E402 - after the path
+from taxistream.tools.loadtest.clients.load_clients import LoadClients  # noqa: E402
 from taxistream.tools.loadtest.kills import Killer  # noqa: E402
-from taxistream.tools.loadtest.swarm.swarm import Swarm  # noqa: E402
 from testing.live_demo import TAXI, LiveDemo, until  # noqa: E402
 
 SLICE_S: Final = 10.0
@@ -102,26 +102,26 @@ class Alternation:
         self._demo, self._reader, self._rounds, self._stopped = demo, reader, rounds, stopped
         self._gateway = psutil.Process(demo.parts()["gateway-1"]["pid"])
 
-    async def act(self, swarm: Swarm, killer: Killer) -> None:
+    async def act(self, load_clients: LoadClients, killer: Killer) -> None:
         """Each round a slice with readers that read, and one with readers that don't."""
         del killer
         for _ in range(self._rounds):
             self._reader.resume()
-            await self._slice(swarm, "reading")
+            await self._slice(load_clients, "reading")
             before = self._gateway.memory_info().rss
             self._reader.suspend()
-            await self._slice(swarm, "stopped")
+            await self._slice(load_clients, "stopped")
             self.kernel += await asyncio.to_thread(kernel_bytes, self._demo, self._reader)
             held = await asyncio.to_thread(metric, self._demo, "gateway_backlog_bytes")
             self.backlog.append(held / self._stopped)
             self.grown.append((self._gateway.memory_info().rss - before) / self._stopped)
         self._reader.resume()
 
-    async def _slice(self, swarm: Swarm, name: str) -> None:
+    async def _slice(self, load_clients: LoadClients, name: str) -> None:
         await asyncio.sleep(SETTLE_S)
-        swarm.observations.begin()
+        load_clients.observations.begin()
         await asyncio.sleep(SLICE_S)
-        self.p99_ms[name].append(swarm.observations.latency.quantiles()["p99"])
+        self.p99_ms[name].append(load_clients.observations.latency.quantiles()["p99"])
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:

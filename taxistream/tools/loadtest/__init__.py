@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The load test: a swarm of clients that check every update against the log (docs/load-test.md)."""
+"""The load test: clients that check every update against the log (docs/load-test.md)."""

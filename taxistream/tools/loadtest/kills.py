@@ -10,13 +10,13 @@ from pathlib import Path
 from taxi.runtime import parts
 from taxi.runtime.machine_errors import LocalError
 from taxi.runtime.parts import State
-from taxistream.tools.loadtest.swarm.swarm import Swarm
+from taxistream.tools.loadtest.clients.load_clients import LoadClients
 
 
 class Killer:
     """Kills the gateway with the most clients."""
 
-    def __init__(self, data_dir: Path, swarm: Swarm) -> None:
+    def __init__(self, data_dir: Path, load_clients: LoadClients) -> None:
         self.kills = 0
         self.restarts = 0
         self.missed = 0
@@ -24,7 +24,7 @@ class Killer:
         self.clients_disconnected = 0
         """How many clients were connected to killed gateways."""
         self._data_dir = data_dir
-        self._swarm = swarm
+        self._load_clients = load_clients
         self.last = ""
         """The gateway that got the last SIGTERM."""
 
@@ -38,13 +38,13 @@ class Killer:
 
     def _end(self, end: Callable[[Path, str], object]) -> None:
         try:
-            end(self._data_dir, self._swarm.most_used())
+            end(self._data_dir, self._load_clients.most_used())
         except LocalError:
             self.missed += 1
             return
         self.kills += 1
-        self.clients_disconnected += self._swarm.record_kill(
-            self._swarm.most_used(), time.time_ns() // 1_000_000
+        self.clients_disconnected += self._load_clients.record_kill(
+            self._load_clients.most_used(), time.time_ns() // 1_000_000
         )
 
     def restart(self) -> None:

@@ -6,10 +6,10 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from taxistream.tools.loadtest.clients.load_clients import LoadClients
 from taxistream.tools.loadtest.kills import Killer
 from taxistream.tools.loadtest.latency import crowd, quantiles
 from taxistream.tools.loadtest.rules import RULES
-from taxistream.tools.loadtest.swarm.swarm import Swarm
 
 _BUSY_CORES: Final = 0.85
 _LATE_MS: Final = 50.0
@@ -29,7 +29,7 @@ class LoadReport:
     @classmethod
     def of(
         cls,
-        swarm: Swarm,
+        load_clients: LoadClients,
         killer: Killer | None,
         *,
         clients: int,
@@ -38,8 +38,8 @@ class LoadReport:
         live_at_end: int,
     ) -> Self:
         """Collect all figures of a test."""
-        totals, findings = swarm.observations.totals, swarm.findings
-        lag_p99_ms = float(np.percentile(swarm.lags_ms, 99)) if swarm.lags_ms else 0.0
+        totals, findings = load_clients.observations.totals, load_clients.findings
+        lag_p99_ms = float(np.percentile(load_clients.lags_ms, 99)) if load_clients.lags_ms else 0.0
         cores = cpu_s / seconds
         figures: dict[str, Any] = {
             "clients": clients,
@@ -47,21 +47,21 @@ class LoadReport:
             "cuts": totals.cuts,
             "updates_per_s": round(totals.updates / seconds),
             "bytes_per_s": round(totals.bytes / seconds),
-            "latency_ms": swarm.observations.latency.quantiles(),
-            "resumes": swarm.resumes,
-            "resets": swarm.resets.total(),
-            "resets_by_reason": dict(swarm.resets),
-            "images": swarm.images,
-            "closes": {str(code): count for code, count in sorted(swarm.closes.items())},
+            "latency_ms": load_clients.observations.latency.quantiles(),
+            "resumes": load_clients.resumes,
+            "resets": load_clients.resets.total(),
+            "resets_by_reason": dict(load_clients.resets),
+            "images": load_clients.images,
+            "closes": {str(code): count for code, count in sorted(load_clients.closes.items())},
             "judged": totals.judged,
-            "behavior": dict(sorted(swarm.behavior.done.items())),
+            "behavior": dict(sorted(load_clients.behavior.done.items())),
             "live_at_end": live_at_end,
             "load_test": {
                 "cpu_cores": round(cores, 3),
                 "lag_ms_p99": round(lag_p99_ms, 1),
                 "is_bottleneck": cores > _BUSY_CORES
                 or lag_p99_ms > _LATE_MS
-                or swarm.observations.waiting > 0,
+                or load_clients.observations.waiting > 0,
             },
             "violations": dict(sorted(findings.violations.items())),
             "violations_total": findings.violations.total(),
@@ -73,11 +73,11 @@ class LoadReport:
                 "restarts": killer.restarts,
                 "kills_missed": killer.missed,
                 "clients_disconnected": killer.clients_disconnected,
-                "recovery_ms": quantiles(swarm.recoveries_ms),
-                "handovers": len(swarm.gaps_ms),
-                "handover_gap_ms": quantiles(swarm.gaps_ms),
-                "handovers_in_100_ms_max": crowd(swarm.leavings_s, 0.1),
-                "handovers_in_1_s_max": crowd(swarm.leavings_s, 1.0),
+                "recovery_ms": quantiles(load_clients.recoveries_ms),
+                "handovers": len(load_clients.gaps_ms),
+                "handover_gap_ms": quantiles(load_clients.gaps_ms),
+                "handovers_in_100_ms_max": crowd(load_clients.leavings_s, 0.1),
+                "handovers_in_1_s_max": crowd(load_clients.leavings_s, 1.0),
             }
         return cls(figures)
 

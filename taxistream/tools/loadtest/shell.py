@@ -18,11 +18,11 @@ from websockets.typing import Subprotocol
 
 from taxi.bus import Bus
 from taxi.runtime.machine_errors import LocalError
+from taxistream.tools.loadtest.clients.load_clients import LoadClients
 from taxistream.tools.loadtest.kills import Killer
 from taxistream.tools.loadtest.reading import Reading
 from taxistream.tools.loadtest.report import LoadReport
 from taxistream.tools.loadtest.rules import RuleFindings
-from taxistream.tools.loadtest.swarm.swarm import Swarm
 from taxistream.tools.loadtest.view_kind import ViewKind
 from taxistream.tools.oracle.errors import BrokenLogError
 from taxistream.tools.oracle.grid import OracleGrid
@@ -49,7 +49,7 @@ class Plan:
     seed: int = 1
     behavior: bool = True
     """Whether clients also pan, disconnect, and reconnect with cursors of all kinds."""
-    act: Callable[[Swarm, Killer], Awaitable[None]] | None = None
+    act: Callable[[LoadClients, Killer], Awaitable[None]] | None = None
     """Runs instead of kills at fixed times; the test ends when it returns."""
     tell: Callable[[str], None] = field(default=lambda _: None)
     """Called with a line of progress about once a second."""
@@ -75,7 +75,7 @@ async def run(plan: Plan, bus: Bus) -> LoadReport:
         plan.tell("reading the log")
         reading = await _reading(plan, bus, stack)
         reading.city.grid = grid
-        swarm = Swarm(
+        load_clients = LoadClients(
             plan.url,
             clients=plan.clients,
             view=plan.view,
@@ -86,10 +86,10 @@ async def run(plan: Plan, bus: Bus) -> LoadReport:
             findings=findings,
             seed=plan.seed,
         )
-        killer = Killer(plan.data_dir, swarm) if plan.data_dir is not None else None
+        killer = Killer(plan.data_dir, load_clients) if plan.data_dir is not None else None
         gc.collect()
         gc.freeze()
-        return await _lived(plan, bus, reading, swarm, killer)
+        return await _lived(plan, bus, reading, load_clients, killer)
 
 
 async def _scout(plan: Plan) -> OracleGrid:
@@ -123,49 +123,53 @@ async def _reading(plan: Plan, bus: Bus, stack: AsyncExitStack) -> Reading:
     return reading
 
 
-async def _lived(plan: Plan, bus: Bus, reading: Reading, swarm: Swarm, killer: Killer | None) -> LoadReport:
+async def _lived(
+    plan: Plan, bus: Bus, reading: Reading, load_clients: LoadClients, killer: Killer | None
+) -> LoadReport:
     loop = asyncio.get_running_loop()
     following = asyncio.create_task(reading.follow())
-    progress = ProgressLine(plan, swarm, killer)
+    progress = ProgressLine(plan, load_clients, killer)
     work = [
         following,
-        asyncio.create_task(swarm.observations.run()),
-        asyncio.create_task(swarm.tick(progress.now_and_then)),
+        asyncio.create_task(load_clients.observations.run()),
+        asyncio.create_task(load_clients.tick(progress.now_and_then)),
     ]
     try:
-        await swarm.start()
-        if not await swarm.all_live(_START_S):
-            text = f"only {swarm.live()} of {plan.clients} clients follow the city after {_START_S:g} s"
-            raise LocalError(f"{text}: {swarm.findings.examples or 'no rule was broken'}.", do="")
-        swarm.observations.begin()
+        await load_clients.start()
+        if not await load_clients.all_live(_START_S):
+            text = (
+                f"only {load_clients.live()} of {plan.clients} clients follow the city after {_START_S:g} s"
+            )
+            raise LocalError(f"{text}: {load_clients.findings.examples or 'no rule was broken'}.", do="")
+        load_clients.observations.begin()
         if plan.behavior:
-            swarm.unrest()
+            load_clients.unrest()
         progress.began_s, cpu_s = loop.time(), time.process_time()
-        await _watched(_acting(plan, swarm, killer), following)
+        await _watched(_acting(plan, load_clients, killer), following)
         seconds, cpu_s = loop.time() - progress.began_s, time.process_time() - cpu_s
-        swarm.behavior_over()
+        load_clients.behavior_over()
         if killer is not None and (killer.kills or killer.restarts):
-            await swarm.all_live(_END_S)
-        live_at_end = swarm.live()
-        await swarm.stop()
+            await load_clients.all_live(_END_S)
+        live_at_end = load_clients.live()
+        await load_clients.stop()
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
         await reading.catch_up(bus)
-        swarm.observations.finish()
+        load_clients.observations.finish()
     finally:
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
     return LoadReport.of(
-        swarm, killer, clients=plan.clients, seconds=seconds, cpu_s=cpu_s, live_at_end=live_at_end
+        load_clients, killer, clients=plan.clients, seconds=seconds, cpu_s=cpu_s, live_at_end=live_at_end
     )
 
 
-async def _acting(plan: Plan, swarm: Swarm, killer: Killer | None) -> None:
+async def _acting(plan: Plan, load_clients: LoadClients, killer: Killer | None) -> None:
     """Wait for the length of the test, with kills and restarts at their times."""
     if plan.act is not None and killer is not None:
-        await plan.act(swarm, killer)
+        await plan.act(load_clients, killer)
         return
     loop = asyncio.get_running_loop()
     end_s = loop.time() + plan.seconds
@@ -200,10 +204,10 @@ async def _watched(acting: Coroutine[None, None, None], following: "asyncio.Task
 class ProgressLine:
     """Writes a line of progress about once a second."""
 
-    def __init__(self, plan: Plan, swarm: Swarm, killer: Killer | None) -> None:
+    def __init__(self, plan: Plan, load_clients: LoadClients, killer: Killer | None) -> None:
         self.began_s = 0.0
         self._plan = plan
-        self._swarm = swarm
+        self._load_clients = load_clients
         self._killer = killer
         self._written_s = 0.0
         self._cuts = 0
@@ -214,14 +218,14 @@ class ProgressLine:
         passed_s = now_s - self._written_s
         if passed_s < 1:
             return
-        swarm = self._swarm
-        cuts, waits = swarm.observations.totals.cuts, swarm.observations.latency.quantiles()
+        load_clients = self._load_clients
+        cuts, waits = load_clients.observations.totals.cuts, load_clients.observations.latency.quantiles()
         rate = (cuts - self._cuts) / passed_s
         self._written_s, self._cuts = now_s, cuts
         age = f"{now_s - self.began_s:3.0f} s" if self.began_s else "starting"
         kills = f" · {self._killer.kills} kills" if self._killer is not None and self._killer.kills else ""
         self._plan.tell(
-            f"{age} · {swarm.live():,} of {self._plan.clients:,} live · {rate:,.0f} cuts/s"
+            f"{age} · {load_clients.live():,} of {self._plan.clients:,} live · {rate:,.0f} cuts/s"
             f" · p50 {waits['p50']:.0f} p99 {waits['p99']:.0f} ms{kills}"
-            f" · {swarm.findings.violations.total()} violations"
+            f" · {load_clients.findings.violations.total()} violations"
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each client of the swarm checks by itself: every rule is broken once, and named."""
+"""What each client of the load test checks by itself: every rule is broken once, and named."""
 
 import json
 import random
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from taxi.client.protocol import LinkState
-from taxistream.tools.loadtest.swarm.client import LoadClient
-from taxistream.tools.loadtest.swarm.line import Line
-from taxistream.tools.loadtest.swarm.observations import Key
+from taxistream.tools.loadtest.clients.client import LoadClient
+from taxistream.tools.loadtest.clients.line import Line
+from taxistream.tools.loadtest.clients.observations import Key
 from testing.virtual_time import SimLoop
 
 GRID = {"west_e5": 0, "south_e5": 0, "shift": 10, "columns": 4, "rows": 4}
@@ -35,7 +35,7 @@ class FakeLine(Line):
 
 
 class World:
-    """The swarm, as one client knows it."""
+    """`LoadClients`, as one client knows it."""
 
     def __init__(self) -> None:
         self.lines: list[FakeLine] = []

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from taxi import messages as m
+from taxistream.tools.loadtest.clients.observations import Observations
 from taxistream.tools.loadtest.judge import ReceivedUpdate
 from taxistream.tools.loadtest.rules import RuleFindings
-from taxistream.tools.loadtest.swarm.observations import Observations
 from testing.gateway_log import EPOCH, SOMEWHERE, T0, Log, Oracle, booted
 from testing.loadtest_observations import city_of, sections, sight, with_header, with_sections
 

@@ -5,7 +5,7 @@ import random
 from collections import Counter, deque
 from typing import Final
 
-from taxistream.tools.loadtest.swarm.client import LoadClient
+from taxistream.tools.loadtest.clients.client import LoadClient
 from taxistream.tools.loadtest.view_kind import ViewKind
 from taxistream.tools.oracle.city import Cursor, OracleCity
 from taxistream.tools.oracle.grid import BBox, OracleGrid

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway's stream with a picture that costs nothing: what it takes to send one frame to everyone.
 
-    python -m bench.swarm.hub_alone PORT BYTES HZ SECONDS CLIENTS
+    python -m bench.clients.hub_alone PORT BYTES HZ SECONDS CLIENTS
 
 The real hub, sessions and transport; the frames are made of random bytes. Prints what bench/centrifuge does.
 """

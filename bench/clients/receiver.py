@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many WebSocket clients in one process with little CPU time: they read, and record arrival times.
 
-    python -m bench.swarm.receiver PORT CLIENTS MODE
+    python -m bench.clients.receiver PORT CLIENTS MODE
 
 MODE: `taxi` says hello and notes when each cut was complete; `centrifuge` connects to that. Writes a line
 when everyone has a first frame; then for each line `SECONDS` it reads, one JSON line of what came.
@@ -43,7 +43,7 @@ class Stream:
 
 
 @dataclass
-class Swarm:
+class Receivers:
     """All clients."""
 
     by_fd: dict[int, Stream] = field(default_factory=dict)
@@ -156,29 +156,34 @@ def connected(port: int, hello: bytes) -> socket.socket:
 def main() -> None:
     """Connect, then read for as long as each line says."""
     port, clients, mode = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    swarm = Swarm()
-    swarm.open(port, clients, mode)
-    while not all(stream.frames > 1 for stream in swarm.by_fd.values()):
-        swarm.read_until(time.monotonic() + 0.2)
+    receivers = Receivers()
+    receivers.open(port, clients, mode)
+    while not all(stream.frames > 1 for stream in receivers.by_fd.values()):
+        receivers.read_until(time.monotonic() + 0.2)
     print("ready", flush=True)
-    for line in iter(lambda: read_line(swarm), ""):
-        swarm.frames = swarm.bytes = 0
-        swarm.arrivals.clear()
-        swarm.read_until(time.monotonic() + float(line))
-        print(json.dumps(figures_of(swarm)), flush=True)
+    for line in iter(lambda: read_line(receivers), ""):
+        receivers.frames = receivers.bytes = 0
+        receivers.arrivals.clear()
+        receivers.read_until(time.monotonic() + float(line))
+        print(json.dumps(figures_of(receivers)), flush=True)
 
 
-def read_line(swarm: Swarm) -> str:
+def read_line(receivers: Receivers) -> str:
     """The next line of standard input; sockets are read meanwhile, or they would count as slow."""
     while not select.select([sys.stdin], [], [], 0)[0]:
-        swarm.read_until(time.monotonic() + 0.05)
+        receivers.read_until(time.monotonic() + 0.05)
     return sys.stdin.readline()
 
 
-def figures_of(swarm: Swarm) -> dict[str, Any]:
+def figures_of(receivers: Receivers) -> dict[str, Any]:
     """The arrivals as JSON."""
-    arrivals = [[*cut, sorted(at_ms.items())] for cut, at_ms in swarm.arrivals.items()]
-    return {"frames": swarm.frames, "bytes": swarm.bytes, "lost": swarm.lost, "arrivals": arrivals}
+    arrivals = [[*cut, sorted(at_ms.items())] for cut, at_ms in receivers.arrivals.items()]
+    return {
+        "frames": receivers.frames,
+        "bytes": receivers.bytes,
+        "lost": receivers.lost,
+        "arrivals": arrivals,
+    }
 
 
 if __name__ == "__main__":

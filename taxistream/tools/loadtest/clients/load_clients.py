@@ -7,11 +7,11 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from taxistream.tools.loadtest.clients.behavior import ClientBehavior
+from taxistream.tools.loadtest.clients.client import LoadClient
+from taxistream.tools.loadtest.clients.line import Line, open_line
+from taxistream.tools.loadtest.clients.observations import Key, Observations
 from taxistream.tools.loadtest.rules import RuleFindings
-from taxistream.tools.loadtest.swarm.behavior import ClientBehavior
-from taxistream.tools.loadtest.swarm.client import LoadClient
-from taxistream.tools.loadtest.swarm.line import Line, open_line
-from taxistream.tools.loadtest.swarm.observations import Key, Observations
 from taxistream.tools.loadtest.view_kind import ViewKind
 from taxistream.tools.oracle.city import OracleCity
 from taxistream.tools.oracle.grid import OracleGrid
@@ -24,7 +24,7 @@ _LAGS_KEPT: Final = 600
 _RECENT: Final = 50
 
 
-class Swarm:
+class LoadClients:
     """Clients of one gateway address."""
 
     def __init__(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One client of the swarm: follows docs/protocol.md and checks that its gateway does.
+"""One client of the load test: follows docs/protocol.md and checks that its gateway does.
 
 It has no rows. Whether an update is right is checked once for all clients in the same state.
 """
@@ -15,9 +15,9 @@ from typing import Any, Final, Protocol
 from taxi.client.link import Effect, Link, LinkEvent, step
 from taxi.client.protocol import SERVING, SILENCE_MS, EffectType, EventType, LinkState
 from taxi.client.viewport import ViewportRequests
+from taxistream.tools.loadtest.clients.line import Line
+from taxistream.tools.loadtest.clients.observations import Key
 from taxistream.tools.loadtest.frame import HEADER, IMAGE
-from taxistream.tools.loadtest.swarm.line import Line
-from taxistream.tools.loadtest.swarm.observations import Key
 from taxistream.tools.oracle.city import Cursor
 from taxistream.tools.oracle.grid import Area, BBox, OracleGrid
 
@@ -31,7 +31,7 @@ _MODES: Final = frozenset({"image", "resume"})
 
 
 class ClientEnvironment(Protocol):
-    """The part of the swarm that a client uses."""
+    """The part of `LoadClients` that a client uses."""
 
     def open(self, client: "LoadClient") -> Line: ...
     def blame(self, rule: str, *details: object) -> None: ...
@@ -103,7 +103,7 @@ class LoadClient:
         self._views = ViewportRequests(self.view)
         self._now_s = asyncio.get_running_loop().time
 
-    # --- what the swarm does with it --------------------------------------------------------------
+    # --- what `LoadClients` does with it -----------------------------------------------------------
 
     def start(self) -> None:
         """Connect now."""

@@ -12,12 +12,12 @@ import uvloop
 from taxi.bus.kafka.bus import KafkaBus
 from taxi.runtime.settings import Settings
 from taxistream.local.ports import first_free
+from taxistream.tools.loadtest.clients.load_clients import LoadClients
 from taxistream.tools.loadtest.kills import Killer
 from taxistream.tools.loadtest.shell import Plan, run, socket_url
-from taxistream.tools.loadtest.swarm.swarm import Swarm
 from testing.live_demo import LiveDemo, live_demo
 
-Act = Callable[[Swarm, Killer], Awaitable[None]]
+Act = Callable[[LoadClients, Killer], Awaitable[None]]
 
 
 @contextmanager
@@ -41,9 +41,9 @@ def watched(demo: LiveDemo, clients: int, act: Act) -> dict[str, Any]:
 def repeated(step: Act, times: int) -> Act:
     """One after the other."""
 
-    async def act(swarm: Swarm, killer: Killer) -> None:
+    async def act(load_clients: LoadClients, killer: Killer) -> None:
         for _ in range(times):
-            await step(swarm, killer)
+            await step(load_clients, killer)
 
     return act
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes positions only: taxis that drive on, turn sometimes, and send their position once a second.
 
-    python -m bench.swarm.publisher DRIVERS [BATCHES]      batches a second, 50 if not said
+    python -m bench.clients.publisher DRIVERS [BATCHES]      batches a second, 50 if not said
 
 Each batch is an append of its own, so fixes reach the log evenly spread. Begins a log if there is none.
 """
