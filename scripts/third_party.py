@@ -32,7 +32,7 @@ INTRODUCTION = """\
 # Third-party software
 
 Made by `make third-party`; not edited by hand. taxistream's own code is Apache-2.0 (`LICENSE`). The city data
-is ODbL-1.0 and has its own page: `taxi/cities/manhattan/LICENSE`.
+is ODbL-1.0: each city has its own page, such as `taxi/cities/manhattan/LICENSE`.
 
 The repository holds none of the programs below. `make setup` and the first `taxi demo` bring them to your
 machine from their usual places. A wheel or an image that you build holds the packages "built into the page".

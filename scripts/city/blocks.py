@@ -8,7 +8,7 @@ from shapely.ops import unary_union
 
 from scripts.city.outputs import Feature
 from scripts.city.planes import to_degrees, to_metres
-from scripts.city.shores import Boundaries, polygons
+from scripts.city.polygons import polygons
 from scripts.city.streets import Streets
 from taxi.roads.projection import Floats
 
@@ -20,16 +20,16 @@ _TOLERANCE_M = 0.8
 
 
 def blocks(
-    boundaries: Boundaries, parks: list[Feature], streets: Streets, shapes: list[Floats]
+    ground: BaseGeometry, parks: list[Feature], streets: Streets, shapes: list[Floats]
 ) -> list[Feature]:
-    """Land minus streets minus parks, slivers left out, from north to south."""
+    """Land minus streets minus parks, slivers left out, from north to south. `ground`: in degrees."""
     network = unary_union([LineString(shape) for shape in shapes])
-    land = to_metres(boundaries.boroughs["Manhattan"])
+    land = to_metres(ground, streets.plane)
     driven = unary_union([island for island in polygons(land) if island.intersects(network)])
-    green = unary_union([to_metres(area) for area, p in parks if p["kind"] == "park"])
+    green = unary_union([to_metres(area, streets.plane) for area, p in parks if p["kind"] == "park"])
     rest = driven.difference(_surfaces(streets, shapes)).difference(green.buffer(_PARK_EDGE_M))
     found = [simplify(block, _TOLERANCE_M) for block in polygons(rest) if block.area > _AREA_M2_MIN]
-    return [(to_degrees(block), {}) for block in sorted(found, key=_corner)]
+    return [(to_degrees(block, streets.plane), {}) for block in sorted(found, key=_corner)]
 
 
 def _surfaces(streets: Streets, shapes: list[Floats]) -> BaseGeometry:

@@ -12,7 +12,7 @@ from taxi.roads.network import CityInfo
 _MARGIN_DEG = 0.003
 """Some 300 m: as far as a point may lie from a junction."""
 
-_DRIVE_PERCENT = (
+DRIVE_PERCENT = (
     *(70, 66, 63, 62, 65, 72),  # night
     *(82, 92, 100, 102, 100, 100),
     *(100, 100, 100, 104, 110, 114),  # afternoon
@@ -22,7 +22,7 @@ _DRIVE_PERCENT = (
 
 
 def write_city(path: Path, streets: Streets) -> None:
-    """The service area is the network's box and a margin."""
+    """Manhattan's. The service area is the network's box and a margin."""
     (west, south), (east, north) = streets.nodes.min(axis=0).tolist(), streets.nodes.max(axis=0).tolist()
     info = CityInfo(
         name="manhattan",
@@ -39,7 +39,7 @@ def write_city(path: Path, streets: Streets) -> None:
         time_zone="America/New_York",
         travel_time_factor=1.839,
         utc_offset_h=-5,
-        drive_percent=_DRIVE_PERCENT,
+        drive_percent=DRIVE_PERCENT,
         attribution=(
             '© <a href="https://www.openstreetmap.org/copyright">OpenStreetMap contributors</a> · '
             '<a href="https://opendata.cityofnewyork.us/">NYC Open Data</a>'

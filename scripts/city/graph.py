@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.city.arrays import write_npz
-from scripts.city.streets import PLANE, Streets
+from scripts.city.streets import Streets
 from taxi.roads.projection import Floats
 
 
@@ -19,7 +19,7 @@ def write_graph(path: Path, streets: Streets, shapes: list[Floats]) -> None:
     class_index = {road_class: i for i, road_class in enumerate(classes)}
     name_index = {name: i for i, name in enumerate(names)}
     node_e7 = np.rint(streets.nodes * 1e7).astype(np.int32)
-    shape_e7 = np.rint(PLANE.degrees(np.concatenate(shapes)) * 1e7).astype(np.int32)
+    shape_e7 = np.rint(streets.plane.degrees(np.concatenate(shapes)) * 1e7).astype(np.int32)
     starts = np.cumsum([0, *map(len, shapes)]).astype(np.int32)
     for arc, (start, end) in zip(arcs, pairwise(starts), strict=True):
         shape_e7[[start, end - 1]] = node_e7[[arc.tail, arc.head]]

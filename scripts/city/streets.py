@@ -2,6 +2,7 @@
 """The drive network as the archive has it, repaired: reverse arcs restored, one connected whole kept."""
 
 import ast
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -49,6 +50,10 @@ class Arc:
     tunnel: bool
     reversible: bool
     """Two-way by its tags, so that the arc back belongs here too."""
+    limit_kmh: float = math.inf
+    """The posted speed limit, if it is known."""
+    junction_s: float = JUNCTION_S
+    """Lost at the crossing at its end, if its road has crossings."""
 
     def turned_round(self) -> "Arc":
         """The same street the other way."""
@@ -57,8 +62,9 @@ class Arc:
     @property
     def time_s(self) -> float:
         """Free flow, with the junction at its end."""
-        junction_s = 0.0 if self.road_class.startswith(("motorway", "trunk")) else JUNCTION_S
-        return self.length_m / (FREE_FLOW_KMH[self.road_class] / 3.6) + junction_s
+        junction_s = 0.0 if self.road_class.startswith(("motorway", "trunk")) else self.junction_s
+        speed_kmh = min(FREE_FLOW_KMH[self.road_class], self.limit_kmh)
+        return self.length_m / (speed_kmh / 3.6) + junction_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +75,13 @@ class Streets:
     arcs: list[Arc]
     restored: int
     """How many arcs back the archive lacked."""
+    plane: LocalPlane = PLANE
+    """The plane in metres that shapes and layers of this city are made on."""
 
     @property
     def metres(self) -> Floats:
-        """The junctions on PLANE."""
-        return PLANE.metres(self.nodes)
+        """The junctions on the plane."""
+        return self.plane.metres(self.nodes)
 
 
 def repaired(network: dict[str, Any]) -> Streets:
@@ -83,7 +91,7 @@ def repaired(network: dict[str, Any]) -> Streets:
     arcs = [_arc(link, index) for link in network["links"]]
     restored = list(_missing_reverse(arcs))
     arcs = sorted([*arcs, *restored], key=lambda arc: (arc.tail, arc.head, arc.length_m, arc.name))
-    kept, inside = _largest_part(len(nodes), arcs)
+    kept, inside = largest_part(len(nodes), arcs)
     return Streets(nodes[kept], inside, len(restored))
 
 
@@ -118,7 +126,7 @@ def _missing_reverse(arcs: list[Arc]) -> Iterator[Arc]:
             yield arc.turned_round()
 
 
-def _largest_part(n_nodes: int, arcs: list[Arc]) -> tuple[npt.NDArray[np.bool_], list[Arc]]:
+def largest_part(n_nodes: int, arcs: list[Arc]) -> tuple[npt.NDArray[np.bool_], list[Arc]]:
     """Which nodes are kept, and the arcs among them in the new numbers."""
     tails, heads = [arc.tail for arc in arcs], [arc.head for arc in arcs]
     graph = csr_array((np.ones(len(arcs)), (tails, heads)), shape=(n_nodes, n_nodes))

@@ -4,9 +4,10 @@
 import importlib.resources
 import math
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 _HOUR_MS = 3_600_000
 
@@ -15,7 +16,7 @@ class UnknownCityError(LookupError):
     """There is no such folder in `taxi/cities/`. The text lists the existing ones."""
 
 
-class CityInfo(Struct, frozen=True, kw_only=True):
+class CityInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of `city.json`. Places are (longitude, latitude), boxes (west, south, east, north)."""
 
     name: str
@@ -40,6 +41,11 @@ class CityInfo(Struct, frozen=True, kw_only=True):
     database."""
     drive_percent: tuple[int, ...] = ()
     """(24,) driving time at each hour of the day, in per cent of the tables' times. Empty: always 100."""
+    drivers: Annotated[int, Meta(ge=1, le=100_000)] = 2000
+    """How many taxis the simulator has in this city if no number is set."""
+    demand_factor: Annotated[float, Meta(gt=0, le=100)] = 1.0
+    """Ride requests for each driver at load 1.0 ÷ those in Manhattan: where trips are shorter, a driver does
+    more of them."""
 
     def drive_percent_at(self, now_ms: int) -> int:
         """Driving times at this epoch time, in per cent of the tables' times."""
@@ -53,10 +59,10 @@ class CityInfo(Struct, frozen=True, kw_only=True):
         return math.isfinite(lng) and math.isfinite(lat) and west <= lng <= east and south <= lat <= north
 
 
-def city_names() -> list[str]:
-    """The names of the cities that this package contains, sorted."""
-    folders = _cities_dir().iterdir()
-    return sorted(folder.name for folder in folders if (folder / "city.json").is_file())
+def city_names(own: Path | None = None) -> list[str]:
+    """The names of the cities that this package and the folder `own` contain, sorted."""
+    folders = [*_cities_dir().iterdir(), *(own.iterdir() if own is not None else ())]
+    return sorted({folder.name for folder in folders if (folder / "city.json").is_file()})
 
 
 def city_dir(city: str | Path) -> Path:

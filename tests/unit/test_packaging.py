@@ -66,15 +66,23 @@ def test_the_front_ends_lock_names_no_address() -> None:
 
 @pytest.mark.parametrize(("lock", "declared"), [("run", "dependencies"), ("dev", "dev"), ("build", "build")])
 def test_a_lock_holds_what_the_project_declares(lock: str, declared: str) -> None:
+    groups = PROJECT["dependency-groups"]
+    assert {"include-group": "city"} in groups["dev"]
+    development = groups["city"] + [each for each in groups["dev"] if isinstance(each, str)]
     wanted = {
         "dependencies": PROJECT["project"]["dependencies"],
-        "dev": PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"],
+        "dev": PROJECT["project"]["dependencies"] + development,
         "build": PROJECT["build-system"]["requires"],
     }[declared]
     locked = pins(ROOT / "requirements" / f"{lock}.txt")
     for requirement in map(Requirement, wanted):
         version = locked[canonicalize_name(requirement.name)].removeprefix("==")
         assert requirement.specifier.contains(version), f"{requirement} is locked at {version}"
+
+
+def test_the_group_of_the_city_builder_has_its_pins() -> None:
+    exact = set((ROOT / "requirements" / "city.in").read_text().split())
+    assert set(PROJECT["dependency-groups"]["city"]) <= exact
 
 
 def test_the_locks_agree_where_they_overlap() -> None:
@@ -223,6 +231,8 @@ def test_the_wheel_holds_every_package_with_its_city_page_and_jars(wheel: list[s
         r"(simulator|dispatcher|gateway)/__main__\.py",
         r"taxi/cities/manhattan/LICENSE",
         r"taxi/cities/manhattan/.*\.npz",
+        r"taxi/cities/helsinki/LICENSE",
+        r"taxi/cities/helsinki/.*\.npz",
         r"web/templates/.*\.html.*",
         r"web/static/manifest\.json",
         r"web/static/assets/.*\.js",
