@@ -3,6 +3,7 @@
 
 from hashlib import blake2b
 from importlib import resources
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -66,7 +67,7 @@ DECIDING: Final = (
 what was decided. A test holds the list against the imports."""
 
 
-def decision_config_of(settings: Settings, folder: str) -> DecisionConfig:
+def decision_config_of(settings: Settings, folder: str | Path) -> DecisionConfig:
     """Make the configuration that the settings name. Reads the sources and the graph of `folder` once."""
     return DecisionConfig(
         policy=settings.policy,
@@ -88,7 +89,7 @@ def decision_config_on_log(policy: PolicyActivated) -> DecisionConfig:
     )
 
 
-def data_digest(city: str) -> str:
+def data_digest(city: str | Path) -> str:
     """Over what decisions know of the city: hours, streets, zones."""
     sum_ = blake2b(digest_size=8)
     for name in ("city.json", "graph.npz", "zones.npz"):

@@ -33,12 +33,13 @@ async def recover(env: Env[Settings], streets: Streets, behavior: CityBehavior) 
     seen = await newest_fixes(env.bus, settings.own().partition, settings.drivers, env.metrics)
     snapshot, state, events = await fold_events(env)
     fixes = known_fixes(snapshot) | seen
+    rate_per_driver_s = behavior.requests_per_driver_s * streets.roads.city.demand_factor
     riders = Riders(
         streets.roads,
         streets.demand,
         behavior,
         seed=settings.seed,
-        rate_per_s=settings.load * behavior.requests_per_driver_s * settings.drivers,
+        rate_per_s=settings.load * rate_per_driver_s * settings.drivers,
     )
     homes = Fleet.home_spots(streets, settings.drivers, settings.seed)
     opening = Opening()

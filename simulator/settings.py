@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings of the simulator, and how the people in it behave."""
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Self
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
+from taxi.roads.city import load_city
 from taxi.runtime import settings
+from taxi.runtime.environment import Note
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -15,11 +18,22 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
     """The simulator's settings."""
 
     drivers: Annotated[int, Meta(ge=1, le=100_000)] = 2000
-    """How many drivers there are. Their numbers are 1 … `drivers`."""
+    """How many drivers there are. Their numbers are 1 … `drivers`. Not set: as many as suit the city."""
     seed: int = 7
     """Seed of the simulated world."""
     load: Annotated[float, Meta(ge=0, le=10)] = 0.8
     """Demand: at 1.0 some 86 % of the fleet has a rider, with the best policy."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], *, note: Callable[[Note], object] | None = None) -> Self:
+        """Read the settings. Without TAXI_DRIVERS, `drivers` is the city's own number (`CityInfo.drivers`).
+
+        Raises SettingsError.
+        """
+        read = super().from_env(environ, note=note)
+        if environ.get(settings.variable("drivers")):
+            return read
+        return structs.replace(read, drivers=load_city(read.own().folder).drivers)
 
 
 class CityBehavior(Struct, frozen=True, kw_only=True):
@@ -29,7 +43,8 @@ class CityBehavior(Struct, frozen=True, kw_only=True):
     """Each driver moves and reports once a second, in one of this many groups."""
 
     requests_per_driver_s: Annotated[float, Meta(ge=0)] = 0.884 / 1000
-    """Rides a second for each driver at load 1.0 (measured on Manhattan's streets and trips)."""
+    """Rides a second for each driver at load 1.0 (measured on Manhattan's streets and trips; elsewhere times
+    `CityInfo.demand_factor`)."""
     accept_share: Share = 0.9
     decline_share: Share = 0.05
     """The remaining drivers do not answer."""

@@ -43,7 +43,7 @@ HEADERS = {
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def routes(city: str, static: Path = STATIC) -> list[BaseRoute]:
+def routes(city: str | Path, static: Path = STATIC) -> list[BaseRoute]:
     """The page of a city. Files are read when first asked for, then kept.
 
     Raises taxi.roads.city.UnknownCityError. Where the scripts were never built, `/` says what to do.

@@ -19,6 +19,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar, get_args, get_origin
 
 import msgspec
@@ -26,7 +27,7 @@ from msgspec import Meta, Struct
 
 from taxi.bus.kafka.config import ConfigError
 from taxi.cities import CityPartition, parse
-from taxi.roads.city import city_names
+from taxi.roads.city import city_names, load_city
 from taxi.runtime import checks
 from taxi.runtime.environment import OTHERS, Note, UnknownVariableError, pick
 
@@ -60,6 +61,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cities: str = ""
     """All cities of the log, in the order of their partitions: `manhattan,uptown=manhattan` puts two cities
     on the same streets. Empty: TAXI_CITY alone."""
+    cities_dir: str = ""
+    """A folder with cities of the user's own, each a folder in it. Empty: none."""
     name: str = ""
     """The name of this process in logs, metrics and for clients. Empty: its kind."""
     admin_host: str = "127.0.0.1"
@@ -121,6 +124,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         yield from self._wrong_cities()
 
     def _wrong_cities(self) -> Iterator[tuple[str, str]]:
+        if why := checks.directory(self.cities_dir):
+            yield "cities_dir", why
+            return
         field = "cities" if self.cities else "city"
         if not self.cities and {",", "="} & set(self.city):
             yield field, "the name of one city is wanted; several belong in TAXI_CITIES"
@@ -132,14 +138,22 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return
         if self.city not in {city.name for city in cities}:
             yield "city", f"TAXI_CITIES holds {', '.join(city.name for city in cities)}"
-        known = city_names()
+        known = city_names(self._own_cities())
         for city in cities:
-            if city.folder not in known:
+            if isinstance(city.folder, Path):
+                try:
+                    load_city(city.folder)
+                except (OSError, msgspec.DecodeError) as error:
+                    yield "cities_dir", f"{city.folder.name}/city.json can't be read ({error})"
+            elif city.folder not in known:
                 yield field, f"no city {city.folder!r}; there are: {', '.join(known)}"
 
     def served(self) -> tuple[CityPartition, ...]:
         """All cities of the log, in the order of their partitions. Raises ValueError."""
-        return parse(self.cities or self.city)
+        return parse(self.cities or self.city, self._own_cities())
+
+    def _own_cities(self) -> Path | None:
+        return Path(self.cities_dir) if self.cities_dir else None
 
     def own(self) -> CityPartition:
         """The city `self.city`, for a process that has one. Raises ValueError if the log has no such city."""

@@ -17,6 +17,7 @@ from simulator.settings import Settings as SimulatorSettings
 from taxi.bus.kafka.config import ConfigError
 from taxi.bus.kafka.security import security
 from taxi.cities import CityPartition
+from taxi.roads.city import city_dir, load_city
 from taxi.runtime.environment import Note, edits, is_service_link
 from taxi.runtime.settings import KNOWN, Settings, SettingsError, defaults, read_or_exit, variable
 from taxistream.cli import app
@@ -59,8 +60,10 @@ BAD = [
     (Settings, "TAXI_NAME", "one\ntwo", "line break"),
     (Settings, "TAXI_NAME", "\udcff", "not UTF-8"),
     (Settings, "TAXI_PREFIX", "berlin/", "A-Z"),
-    (Settings, "TAXI_CITY", "atlantis", "there are: manhattan"),
+    (Settings, "TAXI_CITY", "atlantis", "there are: helsinki, manhattan"),
     (Settings, "TAXI_CITY", "../../etc", "A-Z"),
+    (Settings, "TAXI_CITIES_DIR", "/no/such/folder", "it can't be read"),
+    (Settings, "TAXI_CITIES_DIR", "/etc/passwd", "it is no directory"),
     (Settings, "TAXI_CITY", "manhattan,uptown=manhattan", "TAXI_CITIES"),
     (Settings, "KAFKA_SECURITY_PROTOCOL", "TLS", "one of PLAINTEXT"),
     (Settings, "KAFKA_SECURITY_PROTOCOL", "SASL_SSL", "KAFKA_SASL_USERNAME"),
@@ -329,3 +332,42 @@ def test_cities_are_the_partitions_in_their_order() -> None:
 def test_the_first_of_several_cities_is_the_one_of_who_names_none() -> None:
     environ = {"TAXI_CITIES": "downtown=manhattan,uptown=manhattan", "TAXI_CITY": ""}
     assert Settings.from_env(environ).own() == CityPartition("downtown", 0, "manhattan")
+
+
+def own_city(folder: Path, text: str = "") -> Path:
+    """A folder with one city, `oslo`."""
+    (folder / "oslo").mkdir(parents=True)
+    given = text.encode() or (city_dir("helsinki") / "city.json").read_bytes()
+    (folder / "oslo" / "city.json").write_bytes(given)
+    return folder
+
+
+def test_a_city_of_the_users_own_is_found_in_its_folder(tmp_path: Path) -> None:
+    cities = own_city(tmp_path / "cities")
+    environ = {"TAXI_CITIES": "manhattan,oslo,east=oslo", "TAXI_CITIES_DIR": str(cities)}
+    folders = [city.folder for city in Settings.from_env(environ).served()]
+    assert folders == ["manhattan", cities / "oslo", cities / "oslo"]
+
+
+def test_a_city_outside_of_the_folder_of_cities_is_not_read(tmp_path: Path) -> None:
+    own_city(tmp_path)
+    (tmp_path / "cities").mkdir()
+    environ = {"TAXI_CITIES": "x=../oslo", "TAXI_CITIES_DIR": str(tmp_path / "cities")}
+    with pytest.raises(SettingsError, match=r"no city '\.\./oslo'"):
+        Settings.from_env(environ)
+
+
+def test_a_damaged_city_is_refused_at_the_start(tmp_path: Path) -> None:
+    cities = own_city(tmp_path / "cities", '{"name": "oslo"}')
+    with pytest.raises(SettingsError, match=r"^TAXI_CITIES_DIR=.*oslo/city\.json can't be read"):
+        Settings.from_env({"TAXI_CITY": "oslo", "TAXI_CITIES_DIR": str(cities)})
+
+
+def test_the_number_of_taxis_is_the_citys_unless_it_is_set() -> None:
+    def drivers(**environ: str) -> int:
+        return SimulatorSettings.from_env(environ).drivers
+
+    assert drivers() == drivers(TAXI_CITY="manhattan") == 2000
+    assert drivers(TAXI_CITY="helsinki") == load_city("helsinki").drivers
+    assert drivers(TAXI_CITY="helsinki", TAXI_DRIVERS="") == load_city("helsinki").drivers
+    assert drivers(TAXI_CITY="helsinki", TAXI_DRIVERS="2000") == 2000
