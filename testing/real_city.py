@@ -128,6 +128,10 @@ class RealCity:
         self.parts[name] = RealPart(name, module, environ, self._folder)
         return self.parts[name]
 
+    def take_port(self) -> int:
+        """A free port for a part."""
+        return self._ports()
+
     def stop_all(self) -> None:
         for part in self.parts.values():
             if part.process.poll() is None:

@@ -14,7 +14,7 @@ from testing.live_demo import LiveDemo, until
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 WELL: Final = "hash equals the gateway’s"
-SIZES: Final = [(1600, 1000), (400, 850)]
+SIZES: Final = [(900, 640), (400, 600)]
 
 NO_STORAGE: Final = """for (const name of ["sessionStorage", "localStorage"])
     Object.defineProperty(window, name, {get() { throw new DOMException("denied", "SecurityError"); }});

@@ -87,7 +87,7 @@ def living(city: RealCity) -> tuple[RealPart, ...]:
     parts = (
         city.start("dispatcher"),
         city.start("simulator", "simulator", TAXI_DRIVERS=str(DRIVERS)),
-        city.start("gateway", "gateway", TAXI_PORT=str(city._ports()), TAXI_SKIP_WEB="1"),
+        city.start("gateway", "gateway", TAXI_PORT=str(city.take_port()), TAXI_SKIP_WEB="1"),
     )
     wait_for(lambda: all(part.is_ready() for part in parts), WITHIN_S, "the city lives")
     wait_for(lambda: parts[2].metric("gateway_drivers") >= DRIVERS, WITHIN_S, "all drivers are shown")
