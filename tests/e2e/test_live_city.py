@@ -32,11 +32,11 @@ def roads() -> RoadNetwork:
     return RoadNetwork.load("manhattan").prepare()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser: Browser, demo: LiveDemo) -> Iterator[Page]:
-    """The page, open and verified; fails at the end if the console showed an error."""
+    """One page for all tests, open and verified; fails at the end if the console showed an error."""
     errors: list[str] = []
-    opened = browser.new_page(viewport={"width": 1600, "height": 1000})
+    opened = browser.new_page(viewport={"width": 1200, "height": 800})
     opened.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(demo.url)

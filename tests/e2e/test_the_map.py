@@ -29,9 +29,9 @@ LOSE: Final = """canvas => {
 }"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser: Browser, memory_demo: LiveDemo) -> Iterator[Page]:
-    """The page with its map, close enough that taxis stand apart."""
+    """A page with its map, close enough that taxis are apart. Each test but the last leaves the map whole."""
     errors: list[str] = []
     opened = browser.new_page(viewport={"width": 1000, "height": 800})
     opened.on("pageerror", lambda error: errors.append(str(error)))
@@ -100,6 +100,14 @@ def test_a_lost_context_is_told_and_comes_back_where_the_map_was_taken_meanwhile
     until(lambda: is_right(page), 30, "taxis that follow the map")
 
 
+def test_a_context_that_is_lost_twice_comes_back_twice(page: Page) -> None:
+    for shift in (-80, 80):
+        lose(page, GROUND)
+        pan(page, shift, 40)
+        restore(page, GROUND)
+        assert_whole(page)
+
+
 def test_all_contexts_lost_at_once_as_by_a_driver_that_crashed_come_back(page: Page) -> None:
     for canvas in (GROUND, TAXIS, NAMES):
         page.evaluate(LOSE, canvas)
@@ -109,23 +117,6 @@ def test_all_contexts_lost_at_once_as_by_a_driver_that_crashed_come_back(page: P
         page.evaluate("canvas => window.lossOf[canvas].restoreContext()", canvas)
     until(lambda: snapshot(page)["mapTrouble"] is None, 20, "a map that is whole again")
     assert_whole(page)
-
-
-def test_a_context_that_is_lost_twice_comes_back_twice(page: Page) -> None:
-    for shift in (-80, 80):
-        lose(page, GROUND)
-        pan(page, shift, 40)
-        restore(page, GROUND)
-        assert_whole(page)
-
-
-def test_a_context_that_does_not_come_back_is_told_with_what_to_do(page: Page) -> None:
-    lose(page, GROUND)
-    until(lambda: snapshot(page)["mapTrouble"] == "gone", 30, "a page that gives up hope")
-    expect(page.get_by_text("reload the page").first).to_be_visible()
-    assert snapshot(page)["drivers"] > 500
-    before = snapshot(page)["cuts"]
-    until(lambda: snapshot(page)["cuts"] > before + 5, 10, "figures that stay live")
 
 
 def test_streets_that_cannot_be_loaded_are_told_and_come_later(
@@ -140,3 +131,12 @@ def test_streets_that_cannot_be_loaded_are_told_and_come_later(
     until(lambda: snapshot(page)["mapTrouble"] is None, 30, "streets")
     assert snapshot(page)["health"] == "fine"
     page.close()
+
+
+def test_a_context_that_does_not_come_back_is_told_with_what_to_do(page: Page) -> None:
+    lose(page, GROUND)
+    until(lambda: snapshot(page)["mapTrouble"] == "gone", 30, "a page that gives up hope")
+    expect(page.get_by_text("reload the page").first).to_be_visible()
+    assert snapshot(page)["drivers"] > 500
+    before = snapshot(page)["cuts"]
+    until(lambda: snapshot(page)["cuts"] > before + 5, 10, "figures that stay live")

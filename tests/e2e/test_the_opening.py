@@ -14,7 +14,7 @@ from testing.live_demo import LiveDemo, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-SIZES: Final = [(1600, 1000), (400, 850)]
+SIZES: Final = [(1300, 800), (400, 850)]
 OPENING_ZOOM: Final = 14.3
 WATCH_ZOOM: Final = 16.4
 SPAN_MS: Final = 10_000
@@ -91,7 +91,7 @@ def test_a_reader_who_prefers_less_motion_gets_the_same_district_without_a_fligh
     zooms = """() => { window.zooms = new Set(); const look = () => {
         const view = window.taxistream?.view(); if (view) window.zooms.add(view.zoom);
         requestAnimationFrame(look); }; look(); }"""
-    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page = browser.new_page(viewport={"width": 1300, "height": 800})
     page.emulate_media(reduced_motion="reduce")
     page.add_init_script(f"({zooms})()")
     page.goto(memory_demo.url)
