@@ -13,22 +13,13 @@ from typing import Any, Final
 
 from simulator.streets import Streets
 from taxi import messages as m
-from taxi.messages.states import RideState
 from taxi.roads.network import RoadNetwork, TripDemand
 from taxistream.tools.evaluate.city import VirtualCity
 from taxistream.tools.evaluate.scenario import CITY, Scenario
+from testing.fleet_phases import PHASES, phases
 
 EARLY_S: Final = (15, 30, 60, 120, 300)
 SETTLED_S: Final = 3_600
-PHASES: Final = ("vacant", "to pickup", "at pickup", "on trip")
-
-
-def phases(city: VirtualCity) -> Counter[str]:
-    """How many drivers on shift do what."""
-    rides, drivers = city.city.by_state, city.city.drivers.values()
-    busy = [len(rides[state]) for state in (RideState.ASSIGNED, RideState.ARRIVED, RideState.ON_TRIP)]
-    on_shift = sum(driver.on_shift for driver in drivers)
-    return Counter(dict(zip(PHASES, (on_shift - sum(busy), *busy), strict=True)))
 
 
 def run(streets: Streets, load: float, drivers: int, seed: int, hours: float) -> dict[str, Any]:

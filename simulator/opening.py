@@ -26,7 +26,8 @@ from taxi.roads.network import RoadNetwork
 from taxi.state import CityState
 
 _HOUR_MS: Final = 3_600_000
-_BUSY_MOST: Final = 0.95
+BUSY_SHARE_MAX: Final = 0.95
+"""The largest share of the drivers that have a ride when a city opens."""
 _VACANT_LEAST: Final = 0.03
 _ANSWERS_S: Final = 12.0
 _DRIVE_SHARE: Final = 1.64
@@ -149,7 +150,7 @@ def opening_of(
         )
         if before.gone_s < before.ends_s:
             rides.append(before)
-    latest = rides[-max(int(n * _BUSY_MOST), 1) :]
+    latest = rides[-max(int(n * BUSY_SHARE_MAX), 1) :]
     traffic = percent / 100
     return Opening(
         _fetching(streets, homes, int(row), before, traffic)

@@ -41,6 +41,8 @@ class KafkaProxy:
         self._broker_port = broker_port
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], asyncio.Event] = {}
+        self._answered = asyncio.Event()
+        """Set, and replaced, when an answer passes."""
 
     async def __aenter__(self) -> "KafkaProxy":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -62,6 +64,10 @@ class KafkaProxy:
         """The connections that are open stay so, take what is sent, and nothing comes back any more."""
         for stranded in self._open.values():
             stranded.set()
+
+    async def next_answer(self) -> None:
+        """Wait until the broker's next answer has passed to a client."""
+        await self._answered.wait()
 
     async def close(self) -> None:
         """Nothing answers at this address any more."""
@@ -112,6 +118,8 @@ class KafkaProxy:
             if not stranded.is_set():
                 with suppress(OSError):
                     writer.write(struct.pack(">i", len(frame)) + frame)
+                self._answered.set()
+                self._answered = asyncio.Event()
 
     @staticmethod
     def _place(port: int) -> bytes:

@@ -2,7 +2,7 @@
 """Reads the commands and positions of each batch from their topics."""
 
 import json
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -14,20 +14,8 @@ from taxistream.tools.audit.answers import Asked
 from taxistream.tools.audit.clock import LocationsClock
 from taxistream.tools.audit.findings import AuditFindings
 from taxistream.tools.audit.journal import Heard, InputRange
+from taxistream.tools.documented_fix import decode_fix
 
-
-class _Fix(msgspec.Struct, tag_field="type", tag="Fix", gc=False):
-    """A position, as docs/messages.md describes it."""
-
-    driver: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
-    at_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-    lng: Annotated[float, msgspec.Meta(ge=-180, le=180)]
-    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)]
-    heading: Annotated[int, msgspec.Meta(ge=0, le=360)] = 0
-    speed: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-
-
-_DECODE: Final = msgspec.json.Decoder(_Fix).decode
 _BACK_MS_MAX: Final = 5_000
 """A clock that goes back further was set back: `taxistream/tools/audit/clock.py` looks at that."""
 _OLD_MS: Final = 5_000
@@ -152,7 +140,7 @@ class LogInputs:
     def _why_dropped(self, record: Record) -> str | None:
         """Why a position does not count; None if it does. Written from docs/messages.md alone."""
         try:
-            at_ms = _DECODE(record.value or b"").at_ms
+            at_ms = decode_fix(record.value or b"").at_ms
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return "unreadable"
         if not self.clock.take(record.offset, record.timestamp_ms):

@@ -8,7 +8,7 @@ look good.
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from simulator.opening import spot_on_route
+from simulator.opening import BUSY_SHARE_MAX, spot_on_route
 from simulator.riders import Riders
 from simulator.streets import Spots
 from taxi import messages as m
@@ -18,7 +18,6 @@ from taxistream.tools.evaluate.scenario import START_MS
 _BEFORE_MS: Final = 3_600_000
 _NOT_YET_MS: Final = 10_000
 """Requests of the last seconds before the start are left to the simulator."""
-_BUSY_MOST: Final = 0.95
 
 
 class WarmStartTrip(NamedTuple):
@@ -42,7 +41,7 @@ def trips_under_way(roads: RoadNetwork, riders: Riders, drivers: int) -> list[Wa
         place = _place(roads, asked, (START_MS - began_ms) / 1000)
         if place is not None:
             found.append((asked, began_ms, *place))
-    latest = found[-max(int(drivers * _BUSY_MOST), 1) :]
+    latest = found[-max(int(drivers * BUSY_SHARE_MAX), 1) :]
     return [WarmStartTrip(row, *trip) for row, trip in enumerate(latest)]
 
 

@@ -2,13 +2,14 @@
 """The newest position of every driver before any offset of `taxi.locations`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from taxi.bus import Record
+from taxistream.tools.documented_fix import DocumentedFix, decode_fix
 from taxistream.tools.oracle.driver_index import DriverIndex, widened
 
 OLD_MS: Final = 5_000
@@ -27,19 +28,6 @@ _KEPT_MAX: Final = 4_000_000
 
 I64 = npt.NDArray[np.int64]
 
-
-class _Fix(msgspec.Struct, tag_field="type", tag="Fix", gc=False):
-    """A position, as docs/messages.md describes it."""
-
-    driver: Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
-    at_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-    lng: Annotated[float, msgspec.Meta(ge=-180, le=180)]
-    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)]
-    heading: Annotated[int, msgspec.Meta(ge=0, le=360)] = 0
-    speed: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-
-
-_DECODE: Final = msgspec.json.Decoder(_Fix).decode
 
 FIX: Final = np.dtype(
     [
@@ -65,7 +53,7 @@ class _Read(NamedTuple):
     """A record in log time."""
 
     record: Record
-    fix: _Fix | None
+    fix: DocumentedFix | None
     """None if it does not count."""
     fate: int
     append_ms: int
@@ -180,7 +168,7 @@ class Positions:
     def _time(self, record: Record, announced: Mapping[int, int] | None) -> _Read | None:
         """The record in log time; None if it must wait for an event."""
         try:
-            fix = _DECODE(record.value or b"")
+            fix = decode_fix(record.value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _Read(record, None, UNREADABLE, record.timestamp_ms + self._shift_ms, self._now_ms)
         appended = [*self._appended[-4:], record.timestamp_ms]

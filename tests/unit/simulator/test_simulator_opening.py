@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bench.city_opening import PHASES, phases
 from simulator.fleet import Fleet
 from simulator.opening import Opening, is_due, opening_of
 from simulator.riders import Riders
@@ -18,6 +17,7 @@ from taxi.messages.states import RideState
 from taxi.state import CityState
 from taxistream.tools.evaluate.city import VirtualCity
 from taxistream.tools.evaluate.scenario import Scenario
+from testing.fleet_phases import PHASES, phases
 from testing.simulator_worlds import START_MS
 
 DRIVERS = 800

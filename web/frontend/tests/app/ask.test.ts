@@ -37,13 +37,13 @@ describe("asking for a ride", () => {
   it("keeps what one gateway told when the next one knows less", () => {
     const riding = run(...chosen, { type: "send" }, { type: "accepted", id: "web-1" });
     const why = { driver: 7 } as Explanation;
-    const told = ask(riding, { type: "details", id: "web-1", why, fareCents: null });
-    expect(told).toMatchObject({ why, fareCents: null });
-    expect(ask(told, { type: "details", id: "web-1", why: null, fareCents: 900 })).toMatchObject({
+    const known = ask(riding, { type: "details", id: "web-1", why, fareCents: null });
+    expect(known).toMatchObject({ why, fareCents: null });
+    expect(ask(known, { type: "details", id: "web-1", why: null, fareCents: 900 })).toMatchObject({
       why,
       fareCents: 900,
     });
-    expect(ask(told, { type: "details", id: "r-9", why: null, fareCents: 900 })).toBe(told);
+    expect(ask(known, { type: "details", id: "r-9", why: null, fareCents: 900 })).toBe(known);
   });
 
   it("shows a ride that was found, but never in place of one's own", () => {

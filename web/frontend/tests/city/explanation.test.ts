@@ -82,29 +82,29 @@ describe("the steps of a ride", () => {
     started: 0,
     ended: 0,
   };
-  const told = (changes: object, why: Explanation | null, fareCents: number | null = null) =>
+  const stepsOf = (changes: object, why: Explanation | null, fareCents: number | null = null) =>
     past({ ...row, ...changes } as RideRecord, { own: true, why, fareCents }, (low) => low * 1000).map(
       ({ text, atMs }) => [text, atMs],
     );
 
   it("call accepted only what was offered", () => {
-    expect(told({}, OFFER)[1]).toEqual(["Accepted, on its way", 6_000]);
-    expect(told({}, null)[1]).toEqual(["On its way", 6_000]);
-    expect(told({ state: 2, assigned: 0 }, OFFER)[1]).toEqual(["Offered to t-0007", 5_000]);
-    expect(told({ state: 2, assigned: 0 }, null)[1]).toEqual(["Offered to t-0007", null]);
+    expect(stepsOf({}, OFFER)[1]).toEqual(["Accepted, on its way", 6_000]);
+    expect(stepsOf({}, null)[1]).toEqual(["On its way", 6_000]);
+    expect(stepsOf({ state: 2, assigned: 0 }, OFFER)[1]).toEqual(["Offered to t-0007", 5_000]);
+    expect(stepsOf({ state: 2, assigned: 0 }, null)[1]).toEqual(["Offered to t-0007", null]);
   });
 
   it("tell of the taxi that took over", () => {
-    expect(told({}, ORDER).slice(1)).toEqual([
+    expect(stepsOf({}, ORDER).slice(1)).toEqual([
       ["On its way", 6_000],
       ["t-0009 takes over", 9_000],
     ]);
-    expect(told({}, { ...ORDER, from_driver: null })).toHaveLength(2);
+    expect(stepsOf({}, { ...ORDER, from_driver: null })).toHaveLength(2);
   });
 
   it("end with the fare, where it is known", () => {
     const ended = { state: 6, arrived: 7, started: 8, ended: 9 };
-    expect(told(ended, OFFER, 1240).at(-1)).toEqual(["Completed · $12.40", 9_000]);
-    expect(told(ended, OFFER).at(-1)).toEqual(["Completed", 9_000]);
+    expect(stepsOf(ended, OFFER, 1240).at(-1)).toEqual(["Completed · $12.40", 9_000]);
+    expect(stepsOf(ended, OFFER).at(-1)).toEqual(["Completed", 9_000]);
   });
 });
