@@ -7,11 +7,12 @@ import { errorWords } from "./app/error_words";
 import { reportErrorsTo, showFatal } from "./app/fatal";
 import { listenToKeys } from "./app/keys";
 import { namedPlace } from "./app/place_link";
-import { attempt, followWidth } from "./app/safely";
+import { attempt } from "./app/safely";
 import { Session } from "./app/session";
 import { Store } from "./app/store";
 import { followAddress } from "./app/token";
 import { expose } from "./app/window";
+import { followWindowSize } from "./app/window_size";
 import { type Config, readConfig } from "./config";
 import type { MapTrouble } from "./map/health";
 import { Scene } from "./map/scene";
@@ -22,9 +23,14 @@ import "./styles/layout.css";
 import "./styles/panels.css";
 import "./styles/small.css";
 
-const SMALL_PX = 720;
 const LOOK_AROUND_MS = 1_000;
-const SHEET_PADDING = { top: 88, bottom: 288, left: 0, right: 0 };
+/** What the panels cover, so that a selection is never under one. */
+const PADDING = {
+  wide: { top: 80, bottom: 32, left: 0, right: 0 },
+  open: { top: 80, bottom: 32, left: 0, right: 352 },
+  sheet: { top: 88, bottom: 288, left: 0, right: 0 },
+  low: { top: 88, bottom: 24, left: 0, right: 352 },
+};
 
 const store = new Store();
 
@@ -45,9 +51,7 @@ function start(config: Config): void {
   const panels = document.createElement("main");
   panels.className = "panels";
   app.replaceChildren(panels, box);
-  followWidth(SMALL_PX, (narrow) => {
-    store.small.value = narrow;
-  });
+  followWindowSize(store);
 
   const scene = draw(box, config);
   const session = new Session(config, store, scene);
@@ -68,13 +72,16 @@ function start(config: Config): void {
 
 function followMap(session: Session, scene: Scene): void {
   scene.map.onClick((place) => session.pick(place));
-  effect(() =>
-    scene.map.setPadding(store.small.value ? SHEET_PADDING : { top: 0, bottom: 0, left: 0, right: 0 }),
-  );
+  effect(() => scene.map.setPadding(PADDING[paddingNow()]));
   setInterval(() => {
     const elsewhere = (store.held.value?.drivers ?? 0) > 0 || store.view.value !== null;
     store.emptyView.value = elsewhere && scene.within(scene.map.view().bounds) === 0;
   }, LOOK_AROUND_MS);
+}
+
+function paddingNow(): keyof typeof PADDING {
+  if (store.small.value) return store.low.value ? "low" : "sheet";
+  return store.ask.value.step === "off" ? "wide" : "open";
 }
 
 function canDraw(): boolean {

@@ -27,17 +27,17 @@ function storage(place: Place): Storage {
   return place === "session" ? sessionStorage : localStorage;
 }
 
-/** Whether the window is at most so wide, now and whenever that changes. */
-export function followWidth(maxPx: number, then: (narrow: boolean) => void): void {
+/** Whether the window matches a media query, now and whenever that changes. `otherwise`: without media queries. */
+export function followMedia(query: string, otherwise: () => boolean, then: (matches: boolean) => void): void {
   const followed = attempt(() => {
-    const media = matchMedia(`(max-width: ${maxPx}px)`);
+    const media = matchMedia(query);
     media.addEventListener("change", () => then(media.matches));
     then(media.matches);
     return true;
   }, false);
   if (followed) return;
-  then(window.innerWidth <= maxPx);
-  window.addEventListener("resize", () => then(window.innerWidth <= maxPx));
+  then(otherwise());
+  window.addEventListener("resize", () => then(otherwise()));
 }
 
 export function matchesMedia(query: string): boolean {

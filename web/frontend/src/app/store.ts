@@ -82,7 +82,10 @@ export class Store {
   /** An error of this page's own code, in words. */
   readonly pageError = signal<string | null>(null);
   readonly emptyView = signal(false);
+  /** One sheet instead of panels around the map. */
   readonly small = signal(false);
+  /** The sheet is a column beside the map, and is always whole. */
+  readonly low = signal(false);
 
   /** Each change of health with the time it came, for `window.taxistream`. */
   readonly healths: { readonly health: Health; readonly at: number }[] = [];

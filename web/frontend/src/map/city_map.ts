@@ -17,7 +17,7 @@ import type { NamedPlace } from "../app/place_link";
 import { followSize, matchesMedia } from "../app/safely";
 import type { Config } from "../config";
 import { mercatorX, mercatorY } from "./mercator";
-import { groundStyle, nameStyle, STREET_LAYERS } from "./style";
+import { beyond, EDGE_SOURCE, groundStyle, LAND_SOURCE, nameStyle, STREET_LAYERS } from "./style";
 
 export type Place = readonly [lng: number, lat: number];
 
@@ -60,6 +60,9 @@ export class CityMap {
   isTouched = false;
   /** Device pixels per CSS pixel of the taxi canvas. */
   scale = 1;
+  private hasEdge = false;
+  private hasOpened = false;
+  private padding: PaddingOptions = { top: 0, bottom: 0, left: 0, right: 0 };
   private readonly ground: MapLibreMap;
   private readonly names: MapLibreMap;
   private readonly markers = new Map<string, Marker>();
@@ -114,7 +117,9 @@ export class CityMap {
     map.on("webglcontextrestored", () => this.events.restored(canvas));
     map.on("data", (event) => {
       const { sourceId, isSourceLoaded } = event as { sourceId?: string; isSourceLoaded?: boolean };
-      if (sourceId && isSourceLoaded) this.events.loaded(`${canvas} ${sourceId}`, true);
+      if (!sourceId || !isSourceLoaded) return;
+      this.events.loaded(`${canvas} ${sourceId}`, true);
+      if (canvas === "ground" && sourceId === LAND_SOURCE) void this.fadeEdge();
     });
     map.on("error", (event) => {
       const { error, sourceId } = event as { error: { message: string }; sourceId?: string };
@@ -123,6 +128,16 @@ export class CityMap {
       this.events.loaded(`${canvas} ${sourceId}`, false);
       setTimeout(() => this.reload(map, sourceId), RELOAD_MS);
     });
+  }
+
+  /** Let the map fade where its data ends, which is known when they are loaded. */
+  private async fadeEdge(): Promise<void> {
+    const land = this.ground.getSource<GeoJSONSource>(LAND_SOURCE);
+    if (!land || this.hasEdge) return;
+    this.hasEdge = true;
+    const b = await land.getBounds();
+    const box = [b.getWest(), b.getSouth(), b.getEast(), b.getNorth()] as const;
+    this.ground.getSource<GeoJSONSource>(EDGE_SOURCE)?.setData(beyond(box));
   }
 
   private reload(map: MapLibreMap, sourceId: string): void {
@@ -152,12 +167,13 @@ export class CityMap {
 
   wholeCity(): void {
     this.isTouched = true;
-    this.ground.fitBounds(this.config.bbox, { padding: 24, duration: FLIGHT_MS });
+    this.ground.setPadding(this.padding);
+    this.ground.fitBounds(this.config.bbox, { padding: 8, duration: FLIGHT_MS });
   }
 
   fly(center: Place, zoom: number): void {
     this.isTouched = true;
-    this.ground.flyTo({ center: [...center], zoom, duration: FLIGHT_MS });
+    this.ground.flyTo({ center: [...center], zoom, padding: this.padding, duration: FLIGHT_MS });
   }
 
   get isMoving(): boolean {
@@ -166,12 +182,14 @@ export class CityMap {
 
   /** The page's own first movement. MapLibre jumps if the reader prefers reduced motion. */
   open(center: Place, zoom: number, flightMs: number): void {
-    this.ground.easeTo({ center: [...center], zoom, duration: flightMs });
+    this.hasOpened = true;
+    this.ground.easeTo({ center: [...center], zoom, padding: this.padding, duration: flightMs });
   }
 
-  /** Space that panels take: the middle of what is left is the middle of the map. */
+  /** Space that panels take: from its next flight on, the middle of what is left is the middle of the map. */
   setPadding(padding: PaddingOptions): void {
-    this.ground.setPadding(padding);
+    this.padding = padding;
+    if (!this.isTouched && !this.hasOpened) this.ground.setPadding(padding);
   }
 
   view(): { center: Place; zoom: number; bounds: [number, number, number, number] } {

@@ -206,6 +206,41 @@ const NAMES: LayerSpecification[] = [
 const geojson = (base: string, name: string, more: object = {}) =>
   ({ type: "geojson", data: `${base}/${name}.geojson`, ...more }) as const;
 
+/** The map's data ends somewhere: there it fades, instead of being cut off. */
+const EDGE: LayerSpecification[] = [
+  {
+    id: "edge",
+    type: "line",
+    source: "edge",
+    paint: {
+      "line-color": COLOUR.water,
+      "line-width": zoomed(10, 110, 13, 700),
+      "line-blur": zoomed(10, 80, 13, 500),
+    },
+  },
+  { id: "beyond", type: "fill", source: "edge", paint: { "fill-color": COLOUR.water } },
+];
+export const EDGE_SOURCE = "edge";
+export const LAND_SOURCE = "land";
+/** Degrees around the data that a window can show at the smallest zoom. */
+const BEYOND = 2;
+
+/** Everything outside a box, as a polygon with a hole. */
+export function beyond([west, south, east, north]: readonly [number, number, number, number]) {
+  const ring = (by: number) => [
+    [west - by, south - by],
+    [east + by, south - by],
+    [east + by, north + by],
+    [west - by, north + by],
+    [west - by, south - by],
+  ];
+  return {
+    type: "Feature",
+    properties: {},
+    geometry: { type: "Polygon", coordinates: [ring(BEYOND), ring(0).reverse()] },
+  } as const;
+}
+
 /** Everything below the taxis. */
 export function groundStyle(base: string): StyleSpecification {
   const sources = {
@@ -213,8 +248,9 @@ export function groundStyle(base: string): StyleSpecification {
     parks: geojson(base, "parks"),
     blocks: geojson(base, "blocks", { tolerance: 0.2 }),
     roads: geojson(base, "roads", { tolerance: 0.2 }),
+    edge: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
   };
-  return { version: 8, name: "night", sources, layers: [...GROUND, ...STREETS] };
+  return { version: 8, name: "night", sources, layers: [...GROUND, ...STREETS, ...EDGE] };
 }
 
 /** Everything above them: names only, on nothing. */

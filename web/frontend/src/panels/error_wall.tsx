@@ -23,10 +23,14 @@ export class ErrorWall extends Component<Props, { error: unknown }> {
     const { error } = this.state;
     if (error === null) return this.props.children;
     return (
-      <div class="panel head banner" role="alert">
-        <div>
-          <h1>This page stopped because of an error in it</h1>
-          <p class="note">{errorWords(error)} · what the map shows may be wrong · reload the page</p>
+      <div class="layout">
+        <div class="top">
+          <div class="panel head banner" role="alert">
+            <div>
+              <h1>This page stopped because of an error in it</h1>
+              <p class="note">{errorWords(error)} · what the map shows may be wrong · reload the page</p>
+            </div>
+          </div>
         </div>
       </div>
     );

@@ -24,23 +24,46 @@ export function Page({ store, actions, attribution }: PanelProps & { attribution
   const hasMap = store.mapTrouble.value !== "missing";
   return (
     <ErrorWall store={store}>
-      <Headline {...panel} />
       {store.small.value ? (
-        <Sheet {...panel} attribution={attribution} />
+        <div class="layout">
+          <Headline {...panel} />
+          <InTheMiddle {...panel} />
+          <Sheet {...panel} attribution={attribution} />
+        </div>
       ) : (
-        <>
-          {hasMap && <Tools {...panel} />}
-          <PulsePanel {...panel} />
-          <RidePanel {...panel} />
-          <Events {...panel} />
-          {hasMap && <Tour {...panel} />}
-          {hasMap && <Zoom actions={actions} />}
-          <Credit html={attribution} />
-        </>
+        <Wide {...panel} attribution={attribution} hasMap={hasMap} />
       )}
-      <EmptyView {...panel} />
-      <MapTroubleLine store={store} />
       <Announcer store={store} />
     </ErrorWall>
   );
+}
+
+/** The order is that of the tab stops. */
+function Wide({ hasMap, attribution, ...panel }: PanelProps & { attribution: string; hasMap: boolean }) {
+  const open = panel.store.ask.value.step !== "off";
+  return (
+    <div class={open ? "layout open" : "layout"}>
+      <div class="top">
+        <Headline {...panel} />
+        {hasMap && <Tools {...panel} />}
+      </div>
+      <PulsePanel {...panel} />
+      <div class="side">{open ? <RidePanel {...panel} /> : <Events {...panel} />}</div>
+      {hasMap && (
+        <div class="centre">
+          <Zoom actions={panel.actions} />
+          <Tour {...panel} />
+        </div>
+      )}
+      <InTheMiddle {...panel} />
+      <Credit html={attribution} />
+    </div>
+  );
+}
+
+/** What the map itself has to say. */
+function InTheMiddle(panel: PanelProps) {
+  const trouble = panel.store.mapTrouble.value;
+  if (trouble !== null && trouble !== "unloaded") return <MapTroubleLine store={panel.store} />;
+  return <EmptyView {...panel} />;
 }

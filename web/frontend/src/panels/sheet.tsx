@@ -2,7 +2,7 @@
 /** Small screens: one sheet at the bottom, in three heights, holding what wide screens show around the map. */
 
 import { useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Store } from "../app/store";
 import { count, span } from "../city/format";
 import { DRIVER, STATUS_NAMES } from "../city/rides";
@@ -19,8 +19,13 @@ const DRAG_PX = 24;
 
 export function Sheet({ store, actions, attribution }: PanelProps & { attribution: string }) {
   const height = useSignal<0 | 1 | 2>(0);
+  const { step } = store.ask.value;
+  // With each step of a ride the sheet makes room for the map again, where the next thing happens.
+  useLayoutEffect(() => {
+    height.value = 0;
+  }, [step, height]);
   const dragFrom = useRef<number | null>(null);
-  const asking = store.ask.value.step !== "off";
+  const asking = step !== "off";
   const move = (by: number) => {
     height.value = Math.max(0, Math.min(2, height.value + by)) as 0 | 1 | 2;
   };
@@ -46,7 +51,7 @@ export function Sheet({ store, actions, attribution }: PanelProps & { attributio
       />
       <div class="sheet-body">
         {asking ? <RidePanel store={store} actions={actions} /> : <Peek store={store} actions={actions} />}
-        {height.value > 0 && !asking && <More store={store} actions={actions} />}
+        {(height.value > 0 || store.low.value) && !asking && <More store={store} actions={actions} />}
       </div>
       {!asking && height.value === 0 && <LastEvent store={store} onOpen={() => move(1)} />}
     </section>

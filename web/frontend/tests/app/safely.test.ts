@@ -5,8 +5,8 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import {
   decoded,
   dropFragment,
+  followMedia,
   followSize,
-  followWidth,
   keep,
   kept,
   matchesMedia,
@@ -83,7 +83,11 @@ describe("a browser that forbids or lacks", () => {
     vi.stubGlobal("matchMedia", matchMedia);
     vi.stubGlobal("window", window);
     const seen: boolean[] = [];
-    followWidth(720, (narrow) => seen.push(narrow));
+    followMedia(
+      "(max-width: 720px)",
+      () => window.innerWidth <= 720,
+      (narrow) => seen.push(narrow),
+    );
     window.innerWidth = 1600;
     listeners[0]!();
     expect(seen).toEqual([true, false]);

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No panel lies over another one, in any window, state or font.
+
+The panels are drawn by web/frontend/tests/layout without stream and map: one browser page, which is resized
+and put into each state.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from scripts.front_end import FrontEnd
+
+pytestmark = [pytest.mark.browser]
+
+ROOT: Final = Path(__file__).parents[2]
+BUILT: Final = ROOT / "web" / "frontend" / "test-results" / "layout" / "layout.html"
+SIZES: Final[list[tuple[int, int]]] = [
+    (1920, 1080),
+    (1600, 1000),
+    (1366, 768),
+    (1280, 720),
+    (1135, 800),
+    (1001, 700),
+    (768, 1024),
+    (721, 900),
+    # A phone on its side, and 1600 × 1000 and 1366 × 768 at 200 %.
+    (850, 400),
+    (800, 500),
+    (683, 384),
+    (400, 850),
+    (360, 640),
+]
+WIDE_FONT: Final = """
+    * { letter-spacing: 0.05em !important; animation: none !important; transition: none !important }
+    :root { --sans: "DejaVu Sans", Verdana, sans-serif !important }
+"""
+MAP_PX_MIN: Final = 180
+"""Of a phone's height, while nothing is open or places are chosen on the map."""
+
+Size: TypeAlias = tuple[int, int]
+Measured: TypeAlias = dict[tuple[Size, str], dict[str, Any]]
+MEASURE: Final = (Path(__file__).parent / "layout.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    FrontEnd(ROOT).run_script("layout")
+    opened = browser.new_page()
+    opened.goto(BUILT.as_uri())
+    opened.add_style_tag(content=WIDE_FONT)
+    yield opened
+    opened.close()
+
+
+def measure(page: Page, state: str) -> dict[str, Any]:
+    """Draw a state, and return what lies wrong in it and where things are."""
+    found: dict[str, Any] = page.evaluate(f"state => ({MEASURE})(state)", state)
+    return found
+
+
+@pytest.fixture(scope="module")
+def measured(page: Page) -> Measured:
+    """What was measured in each window and state, in one pass."""
+    found: Measured = {}
+    for size in SIZES:
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        seen = page.evaluate(f"window.states.map(state => [state, ({MEASURE})(state)])")
+        found.update({(size, state): measured for state, measured in seen})
+    return found
+
+
+def test_nothing_lies_over_anything_in_any_window_and_state(measured: Measured) -> None:
+    wrong = [
+        f"{size}, {state}: {fault}" for (size, state), seen in measured.items() for fault in seen["faults"]
+    ]
+    assert not wrong, "\n".join(wrong)
+    assert len(measured) >= 12 * 4
+
+
+def test_the_kill_button_stays_where_it_is_whatever_the_headline_says(measured: Measured) -> None:
+    for size in SIZES:
+        places = [measured[size, state]["kill"] for state in ("calm", "report of an outage", "report below")]
+        assert places[0] is not None
+        assert places[1:] == [places[0]] * 2, f"{size}: {places}"
+
+
+@pytest.mark.parametrize("size", [(400, 850), (360, 640)])
+def test_a_phone_leaves_room_for_the_map(measured: Measured, size: Size) -> None:
+    for state in ("calm", "report of an outage", "asking"):
+        assert measured[size, state]["mapHeight"] >= MAP_PX_MIN, state
+
+
+def faults(page: Page, state: str) -> list[str]:
+    found: list[str] = measure(page, state)["faults"]
+    return found
+
+
+def test_a_planted_overlap_is_found(page: Page) -> None:
+    page.set_viewport_size({"width": 1366, "height": 768})
+    assert faults(page, "calm") == []
+    planted = page.add_style_tag(content=".tools { position: fixed; left: 700px; top: 24px }")
+    found = faults(page, "report of an outage")
+    planted.evaluate("style => style.remove()")
+    assert any("head" in fault and "tools" in fault for fault in found), found
+    planted = page.add_style_tag(content=".left { width: 500px }")
+    found = faults(page, "calm")
+    planted.evaluate("style => style.remove()")
+    assert found
+    assert faults(page, "calm") == []
+
+
+def test_forced_colours_leave_every_drawing_visible(page: Page) -> None:
+    page.set_viewport_size({"width": 1600, "height": 1000})
+    page.emulate_media(forced_colors="active", color_scheme="light")
+    try:
+        for state in ("calm", "riding"):
+            assert measure(page, state)["unseen"] == []
+    finally:
+        page.emulate_media(forced_colors="none", color_scheme="dark")

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The page's panels with the real style sheets and without stream and map, put into states that are hard to lay out:
+ * `window.show(name)`. The browser test of the layout (tests/e2e/test_the_layout.py) measures where everything lies.
+ */
+
+import { render } from "preact";
+import type { Actions } from "../../src/app/actions";
+import { Store } from "../../src/app/store";
+import { followWindowSize } from "../../src/app/window_size";
+import { RIDE } from "../../src/city/rides";
+import { lines } from "../../src/city/words";
+import { Page } from "../../src/panels/page";
+import { atRest, type RideRecord } from "../../src/stream";
+import "../../src/styles/tokens.css";
+import "../../src/styles/base.css";
+import "../../src/styles/layout.css";
+import "../../src/styles/panels.css";
+import "../../src/styles/small.css";
+
+const CUT_MS = Date.UTC(2026, 0, 1, 20, 46, 31);
+const CREDIT = '© <a href="#">OpenStreetMap contributors</a> · <a href="#">NYC Open Data</a>';
+const PICKUP = {
+  place: [-73.99, 40.758],
+  street: "West 125th Street / Dr Martin Luther King Jr Blvd",
+} as const;
+const DROPOFF = { place: [-73.98, 40.762], street: "Saint Nicholas Ave" } as const;
+
+function calm(): Store {
+  const store = new Store();
+  store.now.value = 1_000_000;
+  store.link.value = { ...atRest(false), state: "live" };
+  const byStatus = [12, 4_812, 311, 2_204, 187, 12_474, 8];
+  store.held.value = { drivers: 20_008, byStatus, cutMs: CUT_MS, stale: false };
+  store.noteOutage({ type: "ready", gateway: "gateway-12", fresh: true });
+  store.verifiedAt.value = store.now.value - 900;
+  store.tourOver.value = false;
+  store.canKill.value = true;
+  store.figures.value = { waiting: 1_204, medianMs: 754_000, p90Ms: 1_421_000, served: 0.9994 };
+  store.rate.value = { lagMs: 1_812, updatesPerS: 9.7, kBPerS: 1_412 };
+  store.pulseHistory.value = Array.from({ length: 60 }, (_, i) => ({
+    atMs: CUT_MS + i * 15_000,
+    values: [i * 20, 4e5 + i, 1e6 + i, 0.99],
+  }));
+  store.fleetHistory.value = store.pulseHistory.value.map(({ atMs }, i) => ({
+    atMs,
+    values: byStatus.map((n) => n + i),
+  }));
+  store.feed.value = lines([
+    [1, CUT_MS, "RideRequested", { ride: "web-1qn8z7k0xyz1" }],
+    [2, CUT_MS, "DriverRepositioned", { driver: 19_871 }],
+    [3, CUT_MS, "TripCompleted", { ride: "web-1qn8z7k0xyz2" }],
+    [4, CUT_MS, "RideOffered", { ride: "r-482071", driver: 19_872 }],
+    [5, CUT_MS, "OfferExpired", { ride: "r-482072", driver: 19_873 }],
+    [6, CUT_MS, "RideCancelled", { ride: "r-482073", reason: "rider_cancelled" }],
+    [7, CUT_MS, "DriverArrived", { driver: 19_873 }],
+  ]).map((line, key) => {
+    const where = "Washington Heights → Stuyvesant Town and Peter Cooper Village";
+    return { key, line, more: 1_203, where, fareCents: 14_220, ride: null };
+  });
+  return store;
+}
+
+/** A gateway was killed so long ago, and the stream resumed. */
+function killed(agoMs: number): Store {
+  const store = calm();
+  const at = store.now.value - agoMs;
+  store.noteOutage({ type: "kill", gateway: "gateway-12" });
+  store.noteOutage({ type: "lost", lastUpdateAt: at - 12_200, tally: { missed: 0, repeated: 0 } });
+  store.noteOutage({ type: "ready", gateway: "gateway-11", fresh: false });
+  store.noteOutage({ type: "verified", at, tally: { missed: 1_200, repeated: 1_100 } });
+  return store;
+}
+
+function asking(): Store {
+  const store = calm();
+  const problem = "pickup is not within Manhattan, or too far from a street";
+  store.ask.value = { step: "choosing", pickup: PICKUP, dropoff: DROPOFF, problem };
+  return store;
+}
+
+function riding(store = calm()): Store {
+  const low = (ms: number) => (CUT_MS - ms) % 2 ** 32;
+  const row = {
+    id: "web-1qn8z7k0xyz1",
+    state: RIDE.onTrip,
+    attempt: 3,
+    driver: 19_872,
+    pickup: [-7_399_000, 4_075_800],
+    dropoff: [-7_398_000, 4_076_200],
+    requested: low(900_000),
+    assigned: low(800_000),
+    arrived: low(500_000),
+    started: low(400_000),
+    ended: 0,
+  } as unknown as RideRecord;
+  const candidates = [19_872, 19_871, 19_870, 19_869, 19_868].map((driver, i) => ({
+    driver,
+    eta_s: 812 + i * 90,
+    cost: 11_205 + i * 1_800,
+  }));
+  const why = {
+    type: "RideReassigned",
+    batch: 1_180_412,
+    at_ms: CUT_MS - 700_000,
+    driver: 19_872,
+    attempt: 3,
+    eta_s: 812,
+    from_driver: 19_871,
+    moves: 4,
+    saves_s: 312,
+    candidates,
+    runner_up: 19_871,
+    market_rides: 1_204,
+    market_drivers: 4_812,
+  } as const;
+  store.ask.value = {
+    step: "riding",
+    id: row.id,
+    row,
+    own: true,
+    pickup: PICKUP,
+    dropoff: DROPOFF,
+    why,
+    fareCents: null,
+  };
+  return store;
+}
+
+/** As many faults as a banner can have. */
+function troubled(store = calm()): Store {
+  const text = "the dispatcher has decided nothing for 128 s although riders wait: look at its log";
+  store.gatewayFaults.value = [
+    { code: "no_decisions", text },
+    { code: "disk_full", text: "the disk of the broker is full: make room, or the log stops" },
+    { code: "positions_ahead", text: "positions arrive but are 2 s in the future: set the clock" },
+    { code: "clock", text: "the clock is wrong: set it" },
+  ];
+  store.emptyView.value = true;
+  return store;
+}
+
+function reconnecting(): Store {
+  const store = riding();
+  store.now.value += 3_000;
+  store.emptyView.value = true;
+  const problem = { kind: "unreachable", text: "nothing answers at taxi.example.test:8000" } as const;
+  store.link.value = { ...store.link.value, problem, failures: 12 };
+  return store;
+}
+
+const STATES: Record<string, () => Store> = {
+  calm,
+  "report of an outage": () => killed(1_000),
+  "report below": () => killed(30_000),
+  asking,
+  riding: () => riding(),
+  "riding, after a kill": () => riding(killed(1_000)),
+  troubled: () => troubled(),
+  "troubled, riding": () => riding(troubled()),
+  reconnecting,
+};
+
+const nothing = new Proxy({} as Actions, { get: () => () => {} });
+const box = document.getElementById("panels")!;
+
+function show(name: string): void {
+  const store = STATES[name]!();
+  followWindowSize(store);
+  render(null, box);
+  render(<Page store={store} actions={nothing} attribution={CREDIT} />, box);
+}
+
+Object.assign(window, { show, states: Object.keys(STATES) });
