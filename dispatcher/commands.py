@@ -64,7 +64,7 @@ def _request(batch: BatchInProgress, command: m.RequestRide) -> None:
         batch.reject("bad_ride_id", _subject(command))
     elif command.ride in batch.city.rides:
         batch.reject("ride_exists", command.ride)
-    elif batch.append_ms <= batch.now_ms - batch.limits.patience_ms:
+    elif batch.append_ms <= batch.city.time.before(batch.now_ms, batch.limits.patience_ms):
         batch.reject("patience_over", command.ride)
     elif not (batch.roads.contains(*command.pickup) and batch.roads.contains(*command.dropoff)):
         batch.reject("outside_city", command.ride)
@@ -125,7 +125,7 @@ def _answer(batch: BatchInProgress, command: m.AnswerOffer) -> None:
 
 def refuse_order(batch: BatchInProgress, ride: Ride) -> None:
     """The driver won't take over: this ride alone waits again, whatever its chain became."""
-    if ride.driver_since_ms + batch.limits.refuse_ms < batch.now_ms:
+    if batch.city.time.after(ride.driver_since_ms, batch.limits.refuse_ms) < batch.now_ms:
         batch.reject("too_late", ride.ride)
     else:
         batch.emit(m.RideReleased, ride=ride.ride, driver=ride.driver, attempt=ride.attempt, reason="refused")
@@ -149,15 +149,15 @@ def _report(batch: BatchInProgress, command: m.ReportProgress) -> None:
             batch.emit(m.TripStarted, **who, attempt=ride.attempt)
         case "dropped_off":
             batch.emit(m.TripCompleted, **who, attempt=ride.attempt, **_trip(batch, ride))
-        case _ if ride.arrived_ms + batch.limits.no_show_ms <= batch.now_ms:
+        case _ if batch.city.time.after(ride.arrived_ms, batch.limits.no_show_ms) <= batch.now_ms:
             batch.emit(m.RideNoShow, **who)
         case _:
             batch.reject("too_early", ride.ride)
 
 
 def _trip(batch: BatchInProgress, ride: Ride) -> dict[str, int]:
-    """How long it took, how far it was, what it costs."""
-    trip_s = (batch.now_ms - ride.started_ms) // 1000
+    """How long it took (city time), how far it was, what it costs."""
+    trip_s = batch.city.time.between(ride.started_ms, batch.now_ms) // 1000
     trip_m = round(batch.roads.length_m(batch.roads.route(*_ends(batch, ride))))
     return {"trip_s": trip_s, "trip_m": trip_m, "fare_cents": fare_cents(trip_m, trip_s)}
 

@@ -37,6 +37,8 @@ class DecisionConfig:
     seed: int = 0
     data_digest: str = ""
     code_digest: str = ""
+    speed: int = 1
+    """How many times as fast as log time the people of the city live."""
 
     def parameters(self) -> dict[str, float | int | str | bool]:
         """As they stand in the event."""
@@ -45,8 +47,9 @@ class DecisionConfig:
     def is_active(self, policy: m.PolicyActivated | None) -> bool:
         """Whether the log already says so."""
         return policy is not None and (
-            (policy.policy, policy.parameters, policy.seed, policy.data_digest, policy.code_digest)
-            == (self.policy, self.parameters(), self.seed, self.data_digest, self.code_digest)
+            (policy.policy, policy.parameters, policy.seed, policy.speed)
+            == (self.policy, self.parameters(), self.seed, self.speed)
+            and (policy.data_digest, policy.code_digest) == (self.data_digest, self.code_digest)
         )
 
 
@@ -111,6 +114,7 @@ def _begin(batch: BatchInProgress, batch_input: BatchInput, decision_config: Dec
             seed=decision_config.seed,
             data_digest=decision_config.data_digest,
             code_digest=decision_config.code_digest,
+            speed=decision_config.speed,
         )
 
 
@@ -145,7 +149,7 @@ def _offer(batch: BatchInProgress, offer: Offer, market: Market) -> None:
         m.RideOffered,
         ride=offer.ride,
         attempt=batch.city.rides[offer.ride].attempt + 1,
-        expires_ms=batch.now_ms + batch.limits.offer_timeout_ms,
+        expires_ms=batch.city.time.after(batch.now_ms, batch.limits.offer_timeout_ms),
         market_rides=len(market.rides.names),
         market_drivers=len(market.numbers),
         **offer.choice.fields(),
@@ -174,7 +178,7 @@ def _send_ahead(batch: BatchInProgress, drive: Drive, tuning: Tuning) -> None:
         driver=drive.driver,
         to=batch.roads.place(drive.node),
         eta_s=drive.eta_s,
-        until_ms=batch.now_ms + drive.eta_s * 1000 + tuning.reposition_slack_ms,
+        until_ms=batch.city.time.after(batch.now_ms, drive.eta_s * 1000 + tuning.reposition_slack_ms),
         zone=drive.zone,
     )
 

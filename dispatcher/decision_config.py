@@ -56,6 +56,7 @@ DECIDING: Final = (
     "taxi.runtime.tracing",
     "taxi.state",
     "taxi.state.city",
+    "taxi.state.city_time",
     "taxi.state.data",
     "taxi.state.drivers",
     "taxi.state.folds",
@@ -74,6 +75,7 @@ def decision_config_of(settings: Settings, folder: str | Path) -> DecisionConfig
         limits=settings.limits(),
         data_digest=data_digest(folder),
         code_digest=code_digest(),
+        speed=settings.speed,
     )
 
 
@@ -86,6 +88,7 @@ def decision_config_on_log(policy: PolicyActivated) -> DecisionConfig:
         seed=policy.seed,
         data_digest=policy.data_digest,
         code_digest=policy.code_digest,
+        speed=policy.speed,
     )
 
 

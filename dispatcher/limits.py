@@ -7,10 +7,13 @@ from taxi.positions import fixes
 
 
 class DecisionLimits(Struct, frozen=True, kw_only=True):
-    """`*_ms`: milliseconds of log time."""
+    """`*_ms`: milliseconds. Of city time where people wait, of log time where machines do.
+
+    With a `speed` of 10, ten milliseconds of city time pass in one of log time (`taxi.state.city_time`).
+    """
 
     policy_interval_ms: int = 2_000
-    """Matching runs when log time passes a multiple of it."""
+    """Log time. Matching runs when log time passes a multiple of it."""
     offer_timeout_ms: int = 12_000
     refuse_ms: int = 5_000
     """For how long a driver may refuse a ride that was given by order."""
@@ -19,8 +22,9 @@ class DecisionLimits(Struct, frozen=True, kw_only=True):
     no_show_ms: int = 300_000
     """A driver waits this long at the pickup."""
     lost_ms: int = fixes.LOST_MS
+    """Log time. A driver without a position for this long is lost."""
     lost_on_trip_ms: int = 600_000
-    """A trip whose driver is lost for this long is over."""
+    """Log time. A trip whose driver is lost for this long is over."""
     pickup_ms_max: int = 1_800_000
     """A driver who took a ride and does not arrive within this loses it: every ride ends."""
     trip_ms_max: int = 10_800_000

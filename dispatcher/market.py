@@ -26,15 +26,15 @@ class OffMap(NamedTuple):
 
 
 def open_market(batch: BatchInProgress, before_ms: int, tuning: Tuning) -> Market:
-    """The market as of the batch's time.
+    """The market as of the batch's time. All times in it are city time.
 
     If very many rides wait, those that have waited longest take part; the others come up as these are given
     to drivers, or expire. So the cost of a batch does not grow with how many wait.
 
     Whoever has no patience left (an offer was declined in this very batch) is offered nothing more.
     """
-    city, now_ms = batch.city, batch.now_ms
-    since_ms = now_ms - batch.limits.patience_ms
+    city, time = batch.city, batch.city.time
+    since_ms = time.before(batch.now_ms, batch.limits.patience_ms)
     waiting = [ride for ride in city.by_state[RideState.REQUESTED].values() if ride.requested_ms > since_ms]
     if len(waiting) > tuning.waiting_max:
         waiting = sorted(waiting, key=_by_age)[: tuning.waiting_max]
@@ -47,8 +47,8 @@ def open_market(batch: BatchInProgress, before_ms: int, tuning: Tuning) -> Marke
         rides=_rides(batch, waiting),
         cars=cars,
         times=_times(batch),
-        now_ms=now_ms,
-        before_ms=before_ms,
+        now_ms=time.at(batch.now_ms),
+        before_ms=time.at(before_ms),
         pickup_m=lambda nodes: batch.roads.plane.metres(batch.roads.nodes[nodes]),
         tuning=tuning,
         zones=batch.roads.zones,
@@ -69,7 +69,7 @@ class TimesNow:
 
 
 def _percent(batch: BatchInProgress) -> int:
-    return batch.roads.city.drive_percent_at(batch.now_ms)
+    return batch.roads.city.drive_percent_at(batch.city.time.at(batch.now_ms))
 
 
 def _times(batch: BatchInProgress) -> Times:
@@ -79,9 +79,12 @@ def _times(batch: BatchInProgress) -> Times:
 
 def _rides(batch: BatchInProgress, rides: list[Ride]) -> Rides:
     rides.sort(key=_by_age)
+    time = batch.city.time
     return Rides(
         names=tuple(ride.ride for ride in rides),
-        waited_s=np.array([(batch.now_ms - ride.requested_ms) // 1000 for ride in rides], np.int32),
+        waited_s=np.array(
+            [time.between(ride.requested_ms, batch.now_ms) // 1000 for ride in rides], np.int32
+        ),
         pickup=_nodes(batch, (ride.pickup for ride in rides)),
         dropoff=_nodes(batch, (ride.dropoff for ride in rides)),
         refused=tuple(ride.refused for ride in rides),
@@ -142,7 +145,7 @@ def _fetching(batch: BatchInProgress) -> Fetching:
 
 def _riding(batch: BatchInProgress, within_ms: int) -> Riding:
     """By the time that the whole way takes. Not of who is lost or leaves then."""
-    drivers, now_ms = batch.city.drivers, batch.now_ms
+    drivers, now_ms = batch.city.drivers, batch.city.time.at(batch.now_ms)
     due = Trips.of(batch.city).due(batch.city, batch.roads, _percent(batch), now_ms + within_ms)
     trips = [
         (number, trip.dropoff, -((now_ms - trip.due_ms) // 1000))

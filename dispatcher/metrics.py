@@ -11,6 +11,7 @@ from taxi import messages as m
 from taxi.messages.states import RideState
 from taxi.runtime.env import Env
 from taxi.state import CityState, Ride
+from taxi.state.city_time import CityTime
 
 METRICS: Final = {
     "dispatcher_batch_seconds": "From the end of a batch's input to its commit.",
@@ -19,6 +20,7 @@ METRICS: Final = {
     "dispatcher_eta_error_seconds": "How much later or earlier than promised a driver arrived, either way.",
     "dispatcher_late_seconds_total": "By how much drivers were later than promised, summed.",
     "dispatcher_early_seconds_total": "By how much drivers were earlier than promised, summed.",
+    "dispatcher_speed": "How many times as fast as the clock the people of a city live.",
     "dispatcher_waiting_rides": "Rides that wait for a driver, by city.",
     "dispatcher_commands_behind": "Commands on the log that are not decided yet, by city.",
     "dispatcher_positions_behind": "Positions on the log that no batch has read yet, by city.",
@@ -44,11 +46,12 @@ def note(env: Env[Settings], city: CityState, decided: list[Decided]) -> None:
         if isinstance(event, m.ClockSetBack):
             env.log.warning("the broker's clock was set back", city=city.city, shift_s=event.shift_ms / 1000)
         if isinstance(event, m.DriverArrived):
-            _note_eta(env, city.rides[event.ride])
+            _note_eta(env, city.time, city.rides[event.ride])
         if event.command_id is not None:
             env.tracer.record(m.tag_of(event), trace, parent, event.at_ms, now_ms)
     waiting = len(city.by_state[RideState.REQUESTED])
     metrics.gauge("dispatcher_waiting_rides", waiting, city=city.city)
+    metrics.gauge("dispatcher_speed", city.time.speed, city=city.city)
     _note_off_map(env, city)
     metrics.gauge(
         "dispatcher_lag_seconds", max(0, now_ms + city.shift_ms - city.now_ms) / 1000, city=city.city
@@ -83,9 +86,9 @@ def _note_off_map(env: Env[Settings], city: CityState) -> None:
     env.faults.report("drivers_off_the_map", text, about=city.city)
 
 
-def _note_eta(env: Env[Settings], ride: Ride) -> None:
+def _note_eta(env: Env[Settings], time: CityTime, ride: Ride) -> None:
     """The promise was made when this driver took the ride."""
-    error_s = (ride.arrived_ms - ride.driver_since_ms) / 1000 - ride.eta_s
+    error_s = time.between(ride.driver_since_ms, ride.arrived_ms) / 1000 - ride.eta_s
     env.metrics.observe("dispatcher_eta_error_seconds", abs(error_s))
     name = "dispatcher_late_seconds_total" if error_s > 0 else "dispatcher_early_seconds_total"
     env.metrics.count(name, abs(error_s))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from dispatcher.limits import DecisionLimits
+from taxi.messages import SPEED_MAX
 from taxi.runtime import settings
 
 Milliseconds = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -13,10 +14,13 @@ _LIMITS = DecisionLimits()
 
 
 class Settings(settings.Settings, frozen=True, kw_only=True):
-    """The dispatcher's settings. Time limits are log time and go on the log."""
+    """The dispatcher's settings. Time limits and the speed go on the log."""
 
     policy: Literal["batched", "greedy", "fifo"] = "batched"
     """How rides and drivers are matched."""
+    speed: Annotated[int, Meta(ge=1, le=SPEED_MAX)] = 1
+    """How many times as fast as the clock people live: driving, waiting, demand. Positions, batches, sessions
+    and lost signals keep to the clock."""
     batch_interval_ms: Milliseconds = 2_000
     """How often matching runs; a batch closes at the latest after this time."""
     offer_timeout_ms: Milliseconds = _LIMITS.offer_timeout_ms

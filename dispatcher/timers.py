@@ -97,11 +97,11 @@ def _due(limits: _Limits, *, nobody_lost: bool) -> list[_Due]:
 
 def _maybe_due(batch: BatchInProgress, judged_ms: int, *, nobody_lost: bool) -> list[Ride]:
     """All whose time may have come: thousands are passed over at one look each."""
-    rides, limits = batch.city.by_state, batch.limits
-    requested_by_ms = judged_ms - limits.patience_ms
-    arrived_by_ms = judged_ms - limits.no_show_ms
-    assigned_by_ms = judged_ms - limits.pickup_ms_max
-    started_by_ms = judged_ms if not nobody_lost else judged_ms - limits.trip_ms_max
+    rides, limits, time = batch.city.by_state, batch.limits, batch.city.time
+    requested_by_ms = time.before(judged_ms, limits.patience_ms)
+    arrived_by_ms = time.before(judged_ms, limits.no_show_ms)
+    assigned_by_ms = time.before(judged_ms, limits.pickup_ms_max)
+    started_by_ms = judged_ms if not nobody_lost else time.before(judged_ms, limits.trip_ms_max)
     return [
         *(ride for ride in rides[RideState.OFFERED].values() if ride.expires_ms <= judged_ms),
         *(ride for ride in rides[RideState.REQUESTED].values() if ride.requested_ms <= requested_by_ms),
@@ -112,19 +112,19 @@ def _maybe_due(batch: BatchInProgress, judged_ms: int, *, nobody_lost: bool) -> 
 
 
 def _due_ms(batch: BatchInProgress, ride: Ride) -> int:
-    """When the time of the ride's present stage is over."""
-    limits = batch.limits
+    """When the time of the ride's present stage is over, in log time."""
+    limits, time = batch.limits, batch.city.time
     match ride.state:
         case RideState.OFFERED:
             return ride.expires_ms
         case RideState.REQUESTED:
-            return ride.requested_ms + limits.patience_ms
+            return time.after(ride.requested_ms, limits.patience_ms)
         case RideState.ARRIVED:
-            return ride.arrived_ms + limits.no_show_ms
+            return time.after(ride.arrived_ms, limits.no_show_ms)
         case RideState.ASSIGNED:
-            return ride.assigned_ms + limits.pickup_ms_max
+            return time.after(ride.assigned_ms, limits.pickup_ms_max)
     lost_ms = _lost_ms(batch, ride)
-    by_itself_ms = ride.started_ms + limits.trip_ms_max
+    by_itself_ms = time.after(ride.started_ms, limits.trip_ms_max)
     return min(by_itself_ms, lost_ms + limits.lost_on_trip_ms) if lost_ms else by_itself_ms
 
 
@@ -170,7 +170,8 @@ def _age(limits: _Limits, ride: Ride) -> None:
         case RideState.ASSIGNED:
             _give_back(batch, ride, "overdue")
         case RideState.ON_TRIP:
-            by_itself = ride.started_ms + batch.limits.trip_ms_max <= limits.judged_ms
+            over_ms = batch.city.time.after(ride.started_ms, batch.limits.trip_ms_max)
+            by_itself = over_ms <= limits.judged_ms
             reason = "overdue" if by_itself else "driver_lost"
             batch.emit(m.RideCancelled, ride=ride.ride, driver=ride.driver, reason=reason)
 

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Self
 from taxi.messages.states import RideState
 from taxi.roads.network import RoadNetwork
 from taxi.state import CityState, Ride
+from taxi.state.city_time import Period
 
 _ON_TRIP: Final = RideState.ON_TRIP
 
@@ -17,7 +18,7 @@ class PlannedTrip(NamedTuple):
     """A ride with its rider on board."""
 
     due_ms: int
-    """When its driver should be there, by the time that the whole way takes at this hour."""
+    """When its driver should be there (city time), by the time that the whole way takes at this hour."""
     dropoff: int
     """A node."""
     ride: Ride
@@ -37,6 +38,8 @@ class Trips:
         self._by_due: list[PlannedTrip] = []
         """Some may be over: who is looked at and is, is dropped."""
         self._percent = 100
+        self._periods: list[Period] = []
+        """The first one of city time: before it, city time is not exact."""
 
     @classmethod
     def of(cls, city: CityState) -> Self:
@@ -50,9 +53,13 @@ class Trips:
         return len(self._by_due)
 
     def due(self, city: CityState, roads: RoadNetwork, percent: int, until_ms: int) -> list[PlannedTrip]:
-        """All that should be over before `until_ms`, soonest first; `percent`: what driving takes now."""
-        if percent != self._percent:
-            self._known, self._by_due, self._percent = {}, [], percent
+        """All that should be over before `until_ms` (city time), soonest first.
+
+        `percent`: what driving takes now.
+        """
+        if percent != self._percent or city.periods[:1] != self._periods:
+            self._known, self._by_due = {}, []
+            self._percent, self._periods = percent, city.periods[:1]
         self._take_in(city, roads)
         looked_at = self._by_due[: bisect_left(self._by_due, until_ms, key=_due)]
         found = [trip for trip in looked_at if _is_under_way(city, trip.ride)]
@@ -67,7 +74,7 @@ class Trips:
         latest = reversed(city.by_state[_ON_TRIP].values())
         for ride in list(takewhile(lambda ride: known.get(ride.ride) is not ride, latest)):
             dropoff, time_s = roads.trip(ride.pickup, ride.dropoff)
-            due_ms = ride.started_ms + time_s * self._percent // 100 * 1000
+            due_ms = city.time.at(ride.started_ms) + time_s * self._percent // 100 * 1000
             insort(self._by_due, PlannedTrip(due_ms, dropoff, ride), key=_due)
             known[ride.ride] = ride
 

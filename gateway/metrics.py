@@ -6,6 +6,7 @@ from typing import Final
 METRICS: Final = {
     "gateway_clients": "Open connections",
     "gateway_drivers": "Driver rows of the last cut",
+    "gateway_speed": "How many times as fast as the clock the city lives, as the log says at the last cut",
     "gateway_cuts_total": "Cuts closed",
     "gateway_lag_seconds": "Difference between the clock and the log time of the last cut",
     "gateway_frames_total": "Updates handed to sockets",

@@ -8,6 +8,7 @@ only add to it.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def eventful_core() -> CoreHarness:
     core.step(offline(6))
     change_drivers(core)
     set_back(core)
+    live_faster(core)
     return core
 
 
@@ -83,6 +85,14 @@ def set_back(core: CoreHarness) -> None:
     core.back_ms += 3_600_000
     core.wait(4_000)
     core.on_trip("after-the-clock-was-set")
+
+
+def live_faster(core: CoreHarness) -> None:
+    """People live ten times as fast for a while; a rider waits across both changes."""
+    core.step(request("across"))
+    for speed in (10, 1):
+        core.decision_config = replace(core.decision_config, speed=speed)
+        core.wait(4_000)
 
 
 def schema() -> bytes:

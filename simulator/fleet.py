@@ -18,7 +18,8 @@ from simulator.streets import Bools, Ints, Spots, Streets
 Rows: TypeAlias = npt.NDArray[np.intp]
 
 STEP_S_MAX: Final = 2.0
-"""After a pause (a sleeping laptop, a broker away) the city goes on from where it was last seen."""
+"""In seconds of the clock. After a pause (a sleeping laptop, a broker away) the city goes on from where
+it was last seen."""
 _CRUISE_PACE: Final = 0.65
 _SIDEWAYS_MPS: Final = 1.5
 _NEVER: Final = 2.0
@@ -50,7 +51,7 @@ class FleetPositions(NamedTuple):
 
 
 class Fleet:
-    """The cars. Row i belongs to driver i + 1; nothing here knows of rides."""
+    """The cars. Row i belongs to driver i + 1; nothing here knows of rides. All times are city time."""
 
     def __init__(self, streets: Streets, behavior: CityBehavior, seed: int, spots: Spots) -> None:
         n = len(spots.arc)
@@ -66,6 +67,8 @@ class Fleet:
         self.target = np.full(n, -1, np.int32)
         self.until_ms = np.zeros(n, np.int64)
         self.stepped_ms = np.zeros(n, np.int64)
+        self.speed = 1
+        """How many seconds of city time pass in one of the clock."""
         self._traffic = 1.0
         """How fast one drives at this hour, of what the tables say."""
         self.pace = np.ones(n)
@@ -116,7 +119,7 @@ class Fleet:
 
     def step(self, rows: Rows, now_ms: int) -> Rows:
         """Move `rows` to `now_ms`; those that have reached their node in this step."""
-        passed_s = np.clip((now_ms - self.stepped_ms[rows]) / 1000, 0, STEP_S_MAX)
+        passed_s = np.clip((now_ms - self.stepped_ms[rows]) / 1000, 0, STEP_S_MAX * self.speed)
         self.stepped_ms[rows] = now_ms
         self._traffic = 100 / self._streets.roads.city.drive_percent_at(now_ms)
         self._leave_kerb(rows, now_ms)

@@ -119,7 +119,7 @@ def opening_of(
         behavior: How long people take to get in and out.
         homes: Where the drivers without a ride are.
         seed: That of the simulated world.
-        now_ms: The time of day decides how long drives take.
+        now_ms: City time. The time of day decides how long drives take.
     """
     n, roads = len(homes.arc), streets.roads
     percent = roads.city.drive_percent_at(now_ms)

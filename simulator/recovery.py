@@ -42,15 +42,16 @@ async def recover(env: Env[Settings], streets: Streets, behavior: CityBehavior) 
         rate_per_s=settings.load * rate_per_driver_s * settings.drivers,
     )
     homes = Fleet.home_spots(streets, settings.drivers, settings.seed)
-    opening = Opening()
-    if is_due(state, env.now_ms(), int(behavior.look_back_s * 1000)):
-        opening = opening_of(streets, riders, behavior, homes, seed=settings.seed, now_ms=env.now_ms())
+    opening, now_ms = Opening(), env.now_ms()
+    if is_due(state, now_ms, int(behavior.look_back_s * 1000)):
+        city_ms = state.time.at(now_ms)
+        opening = opening_of(streets, riders, behavior, homes, seed=settings.seed, now_ms=city_ms)
     spots = spots_of(streets, opening.spots(homes), fixes)
     fleet = Fleet(streets, behavior, settings.seed, spots)
-    fleet.stepped_ms[:] = env.now_ms()
+    fleet.stepped_ms[:] = state.time.at(now_ms)
     drivers = Drivers(behavior, settings.seed, len(fleet))
     world = World(state, streets.roads, fleet, drivers, riders, behavior, opening)
-    world.settle_all(env.now_ms())
+    world.settle_all(now_ms)
     env.log.info("recovered", batch=state.batch, rides=len(state.rides), drivers_seen=len(seen))
     return world, events
 

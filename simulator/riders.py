@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who wants to go where, and when: a Poisson stream cut into seconds of wall time.
+"""Who wants to go where, and when: a Poisson stream cut into seconds of city time.
 
-Everything about a ride is a hash of (seed, ride id), and the id is the second of the wall clock and a
+Everything about a ride is a hash of (seed, ride id), and the id is the second of city time and a
 count. So a simulator that restarts makes the same rides again, and skips those it slept through.
 """
 

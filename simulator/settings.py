@@ -37,10 +37,10 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
 
 
 class CityBehavior(Struct, frozen=True, kw_only=True):
-    """How people behave. The whole-system simulation scales times down together."""
+    """How people behave, in city time. The whole-system simulation scales times down together."""
 
     ticks_per_s: Annotated[int, Meta(ge=1, le=100)] = 10
-    """Each driver moves and reports once a second, in one of this many groups."""
+    """Each driver moves and reports once a second of the clock, in one of this many groups."""
 
     requests_per_driver_s: Annotated[float, Meta(ge=0)] = 0.884 / 1000
     """Rides a second for each driver at load 1.0 (measured on Manhattan's streets and trips; elsewhere times
@@ -74,6 +74,7 @@ class CityBehavior(Struct, frozen=True, kw_only=True):
     drive_noise: Share = 0.0
     """How much slower or faster than expected a whole drive may be; drawn for each drive."""
     resend_s: Annotated[float, Meta(gt=0)] = 10.0
-    """A command without an answer is sent again after this long, then after twice as long, …"""
+    """A command without an answer is sent again after this long by the clock, then after twice as long, …"""
     look_back_s: Seconds = 10.0
-    """After a restart, requests up to this old are made again with the same ids, so they are repeats."""
+    """After a restart, requests up to this old by the clock are made again with the same ids, so they are
+    repeats."""

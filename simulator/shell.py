@@ -44,6 +44,7 @@ from taxi.state.batches import Batch, LogGapError
 METRICS: Final = {
     "simulator_fixes_total": "Position fixes published.",
     "simulator_positions_per_driver": "Positions a second of each driver, over the last 10 s; 1 is intended.",
+    "simulator_speed": "How many times as fast as the clock people live, as the log says.",
     "simulator_commands_total": "Commands sent, repeats included.",
     "simulator_commands_unanswered": "Commands that no event has answered yet.",
     "simulator_commands_given_up": "Commands that nothing ever answered.",
@@ -213,12 +214,17 @@ class Shell:
                 self._react(batch)
 
     def _react(self, batch: Batch) -> None:
-        """Raises LogGapError for a batch that is not legal."""
+        """Raises LogGapError for a batch that is not legal, and if city time starts over in an epoch."""
+        state, now_ms = self._world.state, self._clock.now_ms()
+        lived_ms = state.time.at(now_ms)
         try:
-            self._world.hear((at.event for at in batch.events), self._clock.now_ms())
+            self._world.hear((at.event for at in batch.events), now_ms)
         except (IllegalTransitionError, KeyError) as error:
             raise LogGapError(f"batch {batch.closed.batch} is not legal: {error}") from error
-        self._clock.shift_ms = self._world.state.shift_ms
+        if state.time.at(now_ms) < lived_ms:
+            raise LogGapError("the city's events were lost, and its time starts over")
+        self._clock.shift_ms = state.shift_ms
+        self._env.metrics.gauge("simulator_speed", state.time.speed)
         for at in batch.events:
             event = at.event
             if event.command_id is not None and not _came_too_late(event):

@@ -61,7 +61,8 @@ _ANSWER: Final = -1
 _REFUSE: Final = -2
 
 _OPENS_MS: Final = 15_000
-"""How long a taxi waits beside its rider when a city opens, if another one is given the ride."""
+"""How long a taxi waits beside its rider when a city opens, if another one is given the ride. In log time,
+because it waits for the dispatcher."""
 
 _NO_TAXI_YET: Final = (RideState.REQUESTED, RideState.OFFERED, RideState.ASSIGNED)
 
@@ -76,7 +77,11 @@ class Job:
 
 
 class World:
-    """Drivers 1 … n and the riders of one city. Times are wall clock; no draw is a sequence."""
+    """Drivers 1 … n and the riders of one city. No draw is a sequence.
+
+    Callers pass log time. Everything in here happens in city time, which the state derives from it: how fast
+    people live is said by the log alone.
+    """
 
     def __init__(
         self,
@@ -106,7 +111,7 @@ class World:
         self._missing = np.ones(len(fleet), bool)
         self._asked: dict[int, str] = {}
         self._timers: list[tuple[int, int, str, int, int]] = []
-        """(due ms, row or −1 for a rider, ride, attempt, stage or _ANSWER or _REFUSE)."""
+        """(due ms in city time, row or −1 for a rider, ride, attempt, stage or _ANSWER or _REFUSE)."""
         self._rides_until_ms: int | None = None
         self._turns = behavior.ticks_per_s
         self._asks_most = len(fleet) // (2 * self._turns) + 1
@@ -118,7 +123,10 @@ class World:
     # --- what the log says ------------------------------------------------------------------------
 
     def hear(self, events: Iterable[AnyEvent], now_ms: int) -> None:
-        """Fold a batch, then let those whom it touched react. Raises IllegalTransitionError."""
+        """Fold a batch, then let those whom it touched react. Raises IllegalTransitionError.
+
+        `now_ms`, here and below: log time.
+        """
         events = list(events)
         self.react(events, [driver for event in events for driver in self.state.apply(event).drivers], now_ms)
 
@@ -127,18 +135,25 @@ class World:
         for event in events:
             if isinstance(event, RideRequested):
                 self._expect(self.state.rides[event.ride])
+        city_ms = self.state.time.at(now_ms)
         for driver in dict.fromkeys(touched):
-            self.settle(driver, now_ms)
+            self._settle(driver, city_ms)
 
     def settle_all(self, now_ms: int) -> None:
         """After a restart: bring everybody to what the state says."""
+        city_ms = self.state.time.at(now_ms)
         for row in range(len(self.fleet)):
-            self.settle(row + 1, now_ms)
+            self._settle(row + 1, city_ms)
         for ride in self.state.rides.values():
             self._expect(ride)
 
     def settle(self, driver: int, now_ms: int) -> None:
         """Bring one driver to what the state says; harmless at any moment, in any order."""
+        self._settle(driver, self.state.time.at(now_ms))
+
+    # From here on, times are city time, but for those in the state.
+
+    def _settle(self, driver: int, now_ms: int) -> None:
         row = driver - 1
         if not 0 <= row < len(self.fleet):
             return
@@ -157,7 +172,7 @@ class World:
         if not self._online[row]:
             self.fleet.stand(row)
         elif row in self._to_open:
-            self.fleet.park(row, now_ms + _OPENS_MS)
+            self.fleet.park(row, now_ms + _OPENS_MS * self.state.time.speed)
         else:
             self._go_ahead(row, now_ms)
             if self.fleet.mode[row] == Mode.STAND:
@@ -173,7 +188,7 @@ class World:
     def _go_ahead(self, row: int, now_ms: int) -> None:
         """Idle, and asked to drive to where riders are expected: there it waits for one."""
         driver = self.state.drivers[row + 1]
-        if driver.bound_for is None or driver.bound_until_ms <= now_ms:
+        if driver.bound_for is None or self.state.time.at(driver.bound_until_ms) <= now_ms:
             return
         if self._sent_until_ms.get(row) != driver.bound_until_ms:
             self._sent_until_ms[row] = driver.bound_until_ms
@@ -181,7 +196,7 @@ class World:
 
     def _expect(self, ride: Ride) -> None:
         """A rider waits: note when the impatient ones give up."""
-        cancels = self._riders.cancels(ride.ride, ride.requested_ms)
+        cancels = self._riders.cancels(ride.ride, self.state.time.at(ride.requested_ms))
         if cancels is not None and ride.state in _NO_TAXI_YET:
             heappush(self._timers, (cancels[0], -1, ride.ride, 0, 0))
 
@@ -215,7 +230,8 @@ class World:
         """A ride that was given by order may be refused, soon or never."""
         after_ms = self._drivers.refuses(ride.ride, ride.attempt) if ride.ordered else None
         if after_ms is not None and ride.state is RideState.ASSIGNED:
-            heappush(self._timers, (ride.driver_since_ms + after_ms, row, ride.ride, ride.attempt, _REFUSE))
+            since_ms = self.state.time.at(ride.driver_since_ms)
+            heappush(self._timers, (since_ms + after_ms, row, ride.ride, ride.attempt, _REFUSE))
 
     # --- what drivers do --------------------------------------------------------------------------
 
@@ -231,7 +247,8 @@ class World:
                 comes = self._riders.comes(ride.ride)
                 boards_ms = self._opened.boards_ms(ride.ride) or self._riders.boarding_ms(ride.ride)
                 wait_ms = boards_ms if comes else self._no_show_ms
-                self._later((ride.arrived_ms or now_ms) + wait_ms, row, job)
+                since_ms = self.state.time.at(ride.arrived_ms) if ride.arrived_ms else now_ms
+                self._later(since_ms + wait_ms, row, job)
             case RideStage.ALIGHTING:
                 alights_ms = self._opened.alights_ms(ride.ride) or self._riders.alighting_ms(ride.ride)
                 self._later(now_ms + alights_ms, row, job)
@@ -280,6 +297,10 @@ class World:
 
     def tick(self, count: int, now_ms: int) -> Rows:
         """Move those whose turn it is to now, and let everybody do what is due; the rows that moved."""
+        return self._tick(count, self.state.time.at(now_ms))
+
+    def _tick(self, count: int, now_ms: int) -> Rows:
+        self.fleet.speed = self.state.time.speed
         rows = np.arange(count % self._turns, len(self.fleet), self._turns)
         for row in self.fleet.step(rows, now_ms).tolist():
             self._advance(row, now_ms)
@@ -374,7 +395,8 @@ class World:
 
     def _request_rides(self, now_ms: int) -> None:
         """Riders who come forward now; of a longer pause only those of the last seconds."""
-        since_ms = max(self._rides_until_ms or 0, now_ms - self._look_back_ms)
+        look_back_ms = self._look_back_ms * self.state.time.speed
+        since_ms = max(self._rides_until_ms or 0, now_ms - look_back_ms)
         self._rides_until_ms = now_ms
         self._commands += self._riders.requests(since_ms, now_ms)
 

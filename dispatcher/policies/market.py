@@ -118,9 +118,9 @@ class Market:
     """Idle drivers."""
     times: Times
     now_ms: int
-    """Log time of this batch."""
+    """City time of this batch, as all times here."""
     before_ms: int
-    """Log time of the batch before."""
+    """City time of the batch before."""
     pickup_m: Callable[[Ints], Floats]
     """(n,) nodes → (n, 2) their places on the plane, metres."""
     tuning: Tuning = field(default_factory=Tuning)
@@ -152,7 +152,7 @@ class Market:
         return self.find_fetching()
 
     def is_due(self, interval_ms: int) -> bool:
-        """Whether log time has reached a multiple of the interval since the batch before."""
+        """Whether city time has reached a multiple of the interval since the batch before."""
         return self.now_ms // interval_ms > self.before_ms // interval_ms
 
     def eta_table_s(self, rides: Rides, cars: Cars) -> Ints:

@@ -316,6 +316,7 @@ class Follower:
         metrics = self._env.metrics
         metrics.count("gateway_cuts_total")
         metrics.gauge("gateway_drivers", city_view.drivers.total)
+        metrics.gauge("gateway_speed", city_view.city.time.speed)
         metrics.gauge(
             "gateway_lag_seconds", (self._env.now_ms() + city_view.city.shift_ms - city_view.at_ms) / 1000
         )

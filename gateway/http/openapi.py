@@ -167,6 +167,11 @@ def _schemas() -> dict[str, Any]:
                 "gateway": _object({"id": text, "pid": number}),
                 "cursor": _object({"epoch": text, "loc": _COUNT, "ev": _COUNT}),
                 "at_ms": number,
+                "speed": {
+                    "type": "integer",
+                    "description": "How many times as fast as the clock the people of the city live.",
+                },
+                "city_ms": {"type": "integer", "description": "City time at at_ms."},
                 "drivers": _object(dict.fromkeys(drivers, _COUNT)),
                 "rides": _object(dict.fromkeys(rides, _COUNT)),
                 "version": text,

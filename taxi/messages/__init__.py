@@ -7,12 +7,14 @@ renamed or removed (docs/messages.md). Unknown fields are ignored, unknown types
 Units: `*_ms` epoch milliseconds, `*_s` seconds, places are (longitude, latitude) in degrees.
 """
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
 Place: TypeAlias = tuple[float, float]
 """(longitude, latitude) in degrees, WGS 84."""
+SPEED_MAX: Final = 30
+"""A city lives at most this many times as fast as the clock."""
 
 
 class Message(Struct, frozen=True, tag_field="type", tag=True, gc=False, kw_only=True, omit_defaults=True):
@@ -37,7 +39,7 @@ class Fix(Message, frozen=True, kw_only=True):
     heading: Annotated[int, Meta(ge=0, le=360)] = 0
     """Degrees clockwise from north."""
     speed: Annotated[float, Meta(ge=0)] = 0.0
-    """Metres a second."""
+    """Metres a second, of the city's time: what its speedometer shows."""
 
 
 # --- taxi.commands: key = ride or driver -----------------------------------------------------------
@@ -124,6 +126,9 @@ class PolicyActivated(Event, frozen=True, kw_only=True):
     seed: int
     data_digest: str
     code_digest: str
+    speed: Annotated[int, Meta(ge=1, le=SPEED_MAX)] = 1
+    """How many times as fast as log time the people of the city live from here on (`taxi.state.city_time`).
+    While log time is 0, this waits for the first batch with another time."""
 
 
 class DriverCameOnline(Event, frozen=True, kw_only=True):

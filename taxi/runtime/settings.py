@@ -248,7 +248,7 @@ KNOWN: frozenset[str] = frozenset(
         # the simulator
         *("TAXI_DRIVERS", "TAXI_SEED", "TAXI_LOAD"),
         # the dispatcher
-        *("TAXI_POLICY", "TAXI_BATCH_INTERVAL_MS", "TAXI_OFFER_TIMEOUT_MS", "TAXI_PATIENCE_MS"),
+        *("TAXI_POLICY", "TAXI_BATCH_INTERVAL_MS", "TAXI_OFFER_TIMEOUT_MS", "TAXI_PATIENCE_MS", "TAXI_SPEED"),
         *("TAXI_REFUSE_MS", "TAXI_NO_SHOW_MS", "TAXI_LOST_MS", "TAXI_LOST_ON_TRIP_MS"),
         # the gateway
         *("TAXI_HOST", "TAXI_PORT", "TAXI_REUSE_PORT", "TAXI_CUT_INTERVAL_MS", "TAXI_PARTS_DIR"),

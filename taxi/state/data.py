@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from taxi import messages as m
 from taxi.messages.states import ENDED, DriverStatus, RideState
+from taxi.state.city_time import CityTime, Period
 from taxi.state.rows import Driver, Ride, Totals
 
 _SHIFTS_MAX: Final = 32
@@ -49,6 +50,8 @@ class CityData(Struct, kw_only=True, dict=True):
     totals: Totals = field(default_factory=Totals)
     shifts: list[tuple[int, int]] = field(default_factory=list)
     """(position from which on, what is added to its times to get log time), ascending; the newest few."""
+    periods: list[Period] = field(default_factory=list)
+    """How fast people lived since when (see `time`), ascending; the newest few."""
 
     @cached_property
     def by_state(self) -> dict[RideState, dict[str, Ride]]:
@@ -98,6 +101,11 @@ class CityData(Struct, kw_only=True, dict=True):
         """The ride that a driver is offered or has; None if there is none."""
         known = self.drivers.get(driver)
         return self.rides[known.ride] if known is not None and known.ride is not None else None
+
+    @property
+    def time(self) -> CityTime:
+        """How log time becomes city time."""
+        return CityTime(self.periods)
 
     @property
     def shift_ms(self) -> int:

@@ -38,6 +38,7 @@ def _start_empty(city: CityData) -> Touched:
     touched = Touched(tuple(city.drivers), tuple(city.rides))
     city.drivers, city.rides, city.commands, city.totals = {}, {}, {}, Totals()
     city.displaced = []
+    city.policy, city.periods = None, []
     for lot in city.by_state.values():
         lot.clear()
     return touched
@@ -50,7 +51,14 @@ def _set_back(city: CityData, event: m.ClockSetBack) -> Touched:
 
 def _policy(city: CityData, event: m.PolicyActivated) -> Touched:
     city.policy = event
+    _take_speed(city, event.at_ms)
     return Touched()
+
+
+def _take_speed(city: CityData, now_ms: int) -> None:
+    """The policy's speed holds from now on, or from when there is a log time."""
+    if city.policy is not None and now_ms > 0:
+        city.periods = city.time.changed(now_ms, city.policy.speed)
 
 
 def _noted(_: CityData, __: m.Event) -> Touched:
@@ -63,6 +71,8 @@ def _closed(city: CityData, event: m.BatchClosed) -> Touched:
     if city.displaced:
         raise IllegalTransitionError(f"half a chain in batch {event.batch}: {city.displaced} have no driver")
     city.stand_at(event)
+    if city.policy is not None and city.policy.speed != city.time.speed:
+        _take_speed(city, event.at_ms)
     city.born_ms = city.born_ms or event.at_ms
     _forget(city)
     return Touched()

@@ -53,6 +53,12 @@ def demo(
             envvar="TAXI_LOAD", min=0, max=10, help="Demand; at 1.0 some 86 % of taxis have a rider."
         ),
     ] = 0.8,
+    speed: Annotated[
+        int,
+        typer.Option(
+            envvar="TAXI_SPEED", min=1, max=30, help="Time lapse: the city lives so many times as fast."
+        ),
+    ] = 1,
     data_dir: DataDirOption = DATA_DIR,
     fresh: FreshOption = False,
     spare: Annotated[
@@ -94,6 +100,7 @@ def demo(
         drivers=drivers,
         seed=seed,
         load=load,
+        speed=speed,
         gateways=gateways,
         dispatchers=dispatchers,
         host=os.environ.get("TAXI_HOST") or "127.0.0.1",

@@ -60,6 +60,7 @@ def status(data_dir: DataDirOption = DATA_DIR, as_json: JsonOption = False) -> N
         print_json(answer)
         return
     out = console()
+    answer["speed"] = f"{answer.get('speed', 1)} × real time"
     for heading, value in answer.items():
         pairs = value.items() if isinstance(value, dict) else [("", value)]
         out.print(f"{heading:<10} " + "  ".join(f"{name} {figure}".strip() for name, figure in pairs))

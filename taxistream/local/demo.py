@@ -46,6 +46,7 @@ class DemoOptions:
     drivers: int
     seed: int
     load: float
+    speed: int = 1
     gateways: int
     dispatchers: int
     host: str
@@ -106,14 +107,14 @@ def service_parts(
         kafka: The KAFKA_* variables that lead to the cluster.
         is_log_here: Whether the cluster writes to the disk of the data directory.
     """
-    world = world_variables(options)
+    world, decides = world_variables(options), {**kafka, **decision_variables(options)}
     page = {
         **page_variables(options),
         "TAXI_REUSE_PORT": "true",
         "TAXI_PARTS_DIR": str(options.data_dir.absolute()),
     }
     writers = (
-        *(_service("dispatcher", f"dispatcher-{n + 1}", kafka) for n in range(options.dispatchers)),
+        *(_service("dispatcher", f"dispatcher-{n + 1}", decides) for n in range(options.dispatchers)),
         _service("simulator", "simulator", {**kafka, **world}),
     )
     return (
@@ -132,6 +133,11 @@ def world_variables(options: DemoOptions) -> dict[str, str]:
         "TAXI_SEED": str(options.seed),
         "TAXI_LOAD": str(options.load),
     }
+
+
+def decision_variables(options: DemoOptions) -> dict[str, str]:
+    """The environment variables of a dispatcher. The log passes the speed on to all others."""
+    return {"TAXI_SPEED": str(options.speed)}
 
 
 def page_variables(options: DemoOptions) -> dict[str, str]:

@@ -27,7 +27,7 @@ from taxi.runtime.service import Service, serve
 from taxi.runtime.settings import Settings
 from taxistream.local.child import keep_small, tail
 from taxistream.local.data_dir import DataDir
-from taxistream.local.demo import DemoOptions, page_variables, world_variables
+from taxistream.local.demo import DemoOptions, decision_variables, page_variables, world_variables
 from taxistream.local.output import when_lost
 from taxistream.local.ports import Holds
 from taxistream.local.session import at_home, open_browser, this_demo
@@ -135,7 +135,8 @@ class InMemory:
         inherited = {key: value for key, value in os.environ.items() if key != "TAXI_PARTS_DIR"}
         own = {"TAXI_NAME": kind, "TAXI_ADMIN_PORT": "0"}
         shared_port = {"TAXI_REUSE_PORT": "false"}
-        return inherited | world_variables(self.options) | page_variables(self.options) | shared_port | own
+        chosen = world_variables(self.options) | decision_variables(self.options)
+        return inherited | chosen | page_variables(self.options) | shared_port | own
 
     async def _until_ready(self) -> None:
         began_s, waiting = time.monotonic(), list(_KINDS)

@@ -41,6 +41,18 @@ class ProcessFaults(Faults):
         self.world.loop.sleep_through(seconds)
         self._slept_s += seconds
 
+    async def change_speed(self) -> None:
+        """In some worlds all dispatchers are restarted once, to decide at another speed."""
+        world = self.world
+        if world.plan.next_speed is None:
+            return
+        share = random.Random(f"change of speed {world.seed}").uniform(0.2, 0.8)
+        await asyncio.sleep(share * world.search.faults_s)
+        world.plan.speed = world.plan.next_speed
+        world.tell("nemesis", "speed changed", speed=world.plan.speed)
+        for name in DISPATCHERS:
+            await self._kill_now(name)
+
     # --- processes ----------------------------------------------------------------------------------
 
     async def kill(self) -> None:

@@ -91,7 +91,8 @@ class Nemesis(CommandFaults, BrokerFaults, CityFaults):
         if search.allows("strike_at_a_line"):
             world.on_line = self.strike_at_a_line
         async with asyncio.TaskGroup() as going_on:
-            beside = [self.strangers] if search.allows("strangers") else []
+            beside: list[Fault] = [self.strangers] if search.allows("strangers") else []
+            beside += [self.change_speed] if search.allows("change_speed") else []
             tasks = [going_on.create_task(each()) for each in [*beside, self.close_the_lid]]
             while world.loop.now - self._slept_s < search.faults_s:
                 await asyncio.sleep(self.random.expovariate(1 / search.pause_s))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from dispatcher.core import DecisionConfig
@@ -24,11 +25,14 @@ from testing.simulation.client import Window
 from testing.simulation.oracle_held import Held
 from testing.simulation.oracle_limits import overtaken
 from testing.simulation.oracle_log import driver_rows, is_visible, not_of_the_city, read_log, ride_rows
+from testing.simulation.oracle_time import LivedTimes
 from testing.still_bus import StillBus, at_once
 
 LIVE_MS = 5_000
 CALM_MS = 8_000
 """For so long before the end everyone was well."""
+OLD_MS = 3_540_000
+"""A command that was appended so long before its batch is too old to be decided (docs/messages.md)."""
 ENDS = {"TripCompleted", "RideCancelled", "RideNoShow", "RideExpired"}
 NOT_YET = {"unknown_ride", "not_online", "too_early", "patience_over", "too_old"}
 """Reasons of rejections after which a repeat of the command is decided again (docs/messages.md)."""
@@ -90,6 +94,7 @@ class Oracle:
             self.one_outcome_for_each_command,
             self.a_repeat_after_its_ride_counts,
             self.no_limit_overtakes_a_command,
+            self.people_live_at_the_speed_on_the_log,
             self.one_letter_for_each_unreadable_message,
             self.inputs_never_go_back,
             self.every_ride_ends,
@@ -264,18 +269,24 @@ class Oracle:
                 yield "a command must have one outcome", command_id, sorted(batches)
 
     def a_repeat_after_its_ride_counts(self) -> Iterator[Violation]:
-        """A cancellation of a ride that has not ended gets a final answer, whatever the answers before."""
+        """A cancellation of a ride that has not ended gets a final answer, whatever the answers before.
+
+        Unless the clock was set back before it and no position shows that yet: then it looks an hour old.
+        """
         if self._commands_are_of_two_topics():
             return
         ends = [batch[-1].body["commands_offset"] for batch in self.events.batches]
-        numbers = [batch[-1].body["batch"] for batch in self.events.batches]
+        closes = [batch[-1].body for batch in self.events.batches]
         asked, ended, final = self._lives()
         entries = self.broker.partition(topics.COMMANDS, self.partition).entries
         for offset, entry in enumerate(entries[: ends[-1] if ends else 0]):
             if not (is_visible(entry) and _is_message(entry.record.value)) or self._is_skipped(offset):
                 continue
             body = json.loads(entry.record.value or b"")
-            read_in = numbers[bisect_right(ends, offset)]
+            closed = closes[bisect_right(ends, offset)]
+            read_in = closed["batch"]
+            if entry.record.timestamp_ms + closed.get("shift_ms", 0) <= closed["at_ms"] - OLD_MS:
+                continue
             if body["type"] == "CancelRide" and asked.get(body["ride"], read_in) < read_in:
                 is_over = ended.get(body["ride"], read_in) < read_in
                 if not is_over and final.get(body["command_id"], read_in + 1) > read_in:
@@ -286,6 +297,10 @@ class Oracle:
         if not self._commands_are_of_two_topics():
             entries = self.broker.partition(topics.COMMANDS, self.partition).entries
             yield from overtaken(self.events.batches, entries, JUNK)
+
+    def people_live_at_the_speed_on_the_log(self) -> Iterator[Violation]:
+        """Limits and trips are measured in city time, which goes on where it was if the speed changes."""
+        yield from LivedTimes().violations(self.events.batches)
 
     def _commands_are_of_two_topics(self) -> bool:
         return self._is_of_two_topics("commands")
@@ -397,6 +412,11 @@ class Oracle:
         tally.update(self.holds)
         tally.update({f"not verifiable: {why}": count for why, count in self.why_not.items()})
         tally["a command put off and accepted later"] = self.put_off_first
+        speeds = [
+            event.body.get("speed", 1) for event in self.events.events if event.kind == "PolicyActivated"
+        ]
+        tally["a city that lives faster"] += any(speed > 1 for speed in speeds)
+        tally["a change of speed"] += sum(before != after for before, after in pairwise(speeds))
         for event in self.events.events:
             body = event.body
             tally["a batch left commands unread"] += bool(body.get("behind"))

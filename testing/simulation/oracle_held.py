@@ -7,12 +7,13 @@ Computed from the log, the positions and the streets; written from docs/policies
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 from taxi import topics
 from taxi.roads.network import RoadNetwork
+from taxistream.tools.oracle.city_time import CityClock
 from taxistream.tools.oracle.events import Boundary
 from taxistream.tools.oracle.positions import Position, Positions
 from taxistream.tools.oracle.rides import RideFact
@@ -53,6 +54,8 @@ class Held:
     roads: RoadNetwork
     tally: Counter[str] = field(default_factory=Counter)
     _far: dict[tuple[int, int], bool] = field(default_factory=dict)
+    _time: CityClock = field(default_factory=CityClock)
+    """As of the batch at hand."""
 
     def violations(self) -> Iterator[tuple[Any, ...]]:
         """Check that each ride that waits near an idle driver has a trip of its own that is about to end.
@@ -106,15 +109,17 @@ class Held:
         them, whose driver would go to the ride that waits.
         """
         limits: dict[str, Any] = {}
-        known_from, comparable_from = 0, self._last_recreated()
+        known_from, comparable_from, self._time = 0, self._last_recreated(), CityClock()
         for batch, (before, after) in zip(self.batches, pairwise(self.boundaries.values()), strict=True):
             for event in batch:
+                self._time.take(event.kind, event.body)
                 limits = event.body["parameters"] if event.kind == "PolicyActivated" else limits
                 known_from = _known_from(event, known_from)
-            passed = partial(_passed, before.now_ms, after.now_ms)
-            if limits and passed(limits["policy_interval_ms"]) and after.batch >= comparable_from:
+            matches = limits and _passed(before.now_ms, after.now_ms, limits["policy_interval_ms"])
+            if matches and after.batch >= comparable_from:
                 left = self._left(after, limits, known_from, batch[-1].body["locations_offset"])
-                yield batch, left, passed(limits["rematch_interval_ms"])
+                lived = self._time.at(before.now_ms), self._time.at(after.now_ms)
+                yield batch, left, _passed(*lived, limits["rematch_interval_ms"])
 
     def _last_recreated(self) -> int:
         """The batch from which on offsets are those of the fixes at hand."""
@@ -123,11 +128,11 @@ class Held:
         )
 
     def _left(self, city: Boundary, limits: dict[str, Any], known_from: int, known_to: int) -> Left:
-        out_of_patience_ms = city.now_ms - limits["patience_ms"]
         waiting = [
             ride
             for ride in city.rides.values()
-            if ride.state == "requested" and ride.requested_ms > out_of_patience_ms
+            if ride.state == "requested"
+            and self._time.lived_ms(ride.requested_ms, city.now_ms) < limits["patience_ms"]
         ]
         left = Left(waiting)
         for number, driver in city.drivers.items():
@@ -177,7 +182,8 @@ class Held:
     def _left_ms(self, ride: RideFact, now_ms: int) -> int:
         """Until the drive of a trip should be over; below 0: since when."""
         assert ride.started_ms is not None
-        return self._streets.drive_ms(ride.pickup, ride.dropoff) - (now_ms - ride.started_ms)
+        lived_ms = self._time.lived_ms(ride.started_ms, now_ms)
+        return self._streets.drive_ms(ride.pickup, ride.dropoff) - lived_ms
 
     @cached_property
     def _streets(self) -> Streets:

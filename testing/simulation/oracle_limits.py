@@ -2,11 +2,12 @@
 """No time limit overtakes a command that was given in time. Written from docs/life-of-a-ride.md."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from taxi.bus.memory.log import LogEntry
 from taxi.topics import COMMANDS
+from taxistream.tools.oracle.city_time import CityClock
 from taxistream.tools.oracle.runs import LogEvent
 from testing.simulation.oracle_log import is_visible
 
@@ -18,7 +19,7 @@ def overtaken(
 
     Or, in a batch that left commands unread, although none as late as the limit had been read.
     """
-    stages, limits, read, shifts_ms = _Stages(), dict[str, Any](), 0, [0]
+    stages, limits, read, shifts_ms, time = _Stages(), dict[str, Any](), 0, [0], CityClock()
     for batch in batches:
         closed = batch[-1].body
         gone = [e.body["next"] for e in batch if e.kind == "InputSkipped" and e.body["topic"] == COMMANDS]
@@ -31,14 +32,15 @@ def overtaken(
         read = closed["commands_offset"]
         known_ms = max((at_ms for at_ms, _ in said), default=0)
         for event in batch:
+            time.take(event.kind, event.body)
             limits = event.body["parameters"] if event.kind == "PolicyActivated" else limits
-            due_ms = stages.due_ms(event, limits)
-            if due_ms is None:
+            is_over = stages.limit(event, limits, time)
+            if is_over is None:
                 stages.take(event)
                 continue
-            in_time = [ride for at_ms, ride in said if ride == event.body["ride"] and at_ms < due_ms]
-            if in_time or (closed.get("behind") and known_ms < due_ms):
-                yield "a limit overtook a command", event.kind, event.body, due_ms, known_ms
+            in_time = [at_ms for at_ms, ride in said if ride == event.body["ride"] and not is_over(at_ms)]
+            if in_time or (closed.get("behind") and not is_over(known_ms)):
+                yield "a limit overtook a command", event.kind, event.body, in_time, known_ms
 
 
 def _said(
@@ -74,15 +76,18 @@ class _Stages:
         elif event.kind == "DriverArrived":
             self._arrived_ms[body["ride"]] = body["at_ms"]
 
-    def due_ms(self, event: LogEvent, limits: dict[str, Any]) -> int | None:
-        """When the limit passed that this event is about; None if it is about none."""
+    def limit(self, event: LogEvent, limits: dict[str, Any], time: CityClock) -> Callable[[int], bool] | None:
+        """Whether the limit that this event is about had passed at a log time; None if it is about none."""
         ride = event.body.get("ride", "")
         if event.body.get("command_id") is not None:
             return None
         if event.kind == "OfferExpired":
-            return self._expires_ms[ride]
+            expires_ms = self._expires_ms[ride]
+            return lambda at_ms: at_ms >= expires_ms
         if event.kind == "RideExpired":
-            return self._requested_ms[ride] + int(limits["patience_ms"])
-        if event.kind == "RideNoShow":
-            return self._arrived_ms[ride] + int(limits["no_show_ms"])
-        return None
+            begun_ms, limit_ms = self._requested_ms[ride], int(limits["patience_ms"])
+        elif event.kind == "RideNoShow":
+            begun_ms, limit_ms = self._arrived_ms[ride], int(limits["no_show_ms"])
+        else:
+            return None
+        return lambda at_ms: time.lived_ms(begun_ms, at_ms) >= limit_ms

@@ -14,6 +14,7 @@ from testing.simulation.planted_bus import (
     damaged_records_get_no_letter,
 )
 from testing.simulation.planted_dispatcher import (
+    a_change_of_speed_counts_back,
     a_clock_set_back_not_noticed,
     a_command_skipped_at_recovery,
     a_gap_in_the_fixes_not_told,
@@ -31,6 +32,7 @@ from testing.simulation.planted_dispatcher import (
     limits_overtake_commands,
     one_command_moves_log_time,
     one_position_moves_log_time,
+    people_wait_by_the_clock,
     producer_rebuilt_on_the_spot,
     put_off_for_good,
     recovery_before_fencing,
@@ -106,6 +108,8 @@ BUGS: dict[str, Plant] = {
         ban_forgotten,
         age_lost,
         refused_at_any_time,
+        people_wait_by_the_clock,
+        a_change_of_speed_counts_back,
         a_large_batch_blocks_the_heartbeat,
         put_off_for_good,
         far_away_is_near,

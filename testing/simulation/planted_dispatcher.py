@@ -38,6 +38,7 @@ from taxi.bus.memory.network import Timeout
 from taxi.positions import clock as positions_clock
 from taxi.runtime.env import Env
 from taxi.state import CityState, Ride, Touched
+from taxi.state.city_time import CityTime, Period
 from testing.simulation.world import World, cost_s
 from testing.virtual_time import Node
 
@@ -381,4 +382,22 @@ def refused_at_any_time() -> Iterator[None]:
             refuse(batch, ride)
 
     with patch.object(dispatcher.commands, "refuse_order", for_ever):
+        yield
+
+
+def people_wait_by_the_clock() -> AbstractContextManager[Any]:
+    """A time limit is added to log time, however fast people live."""
+    return patch.object(CityTime, "after", lambda _, log_ms, lasts_ms: log_ms + lasts_ms)
+
+
+@contextmanager
+def a_change_of_speed_counts_back() -> Iterator[None]:
+    """What lasted until now is counted at the speed of now."""
+    changed = CityTime.changed
+
+    def all_of_it(self: CityTime, log_ms: int, speed: int) -> list[Period]:
+        periods = changed(self, log_ms, speed)
+        return [periods[0]._replace(speed=speed)] if periods else []
+
+    with patch.object(CityTime, "changed", all_of_it):
         yield

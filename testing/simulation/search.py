@@ -10,7 +10,7 @@ PAUSE_S = 1.8
 KINDS = ("whole", "city", "cities")
 """What a world is made of: the whole of one city; its dispatchers and its simulator alone; or the
 dispatchers and simulators of two cities."""
-DRAWN_ONCE = ("set_clocks", "close_the_lid")
+DRAWN_ONCE = ("set_clocks", "close_the_lid", "change_speed")
 """Faults that a world has or has not from its birth on."""
 ALL_THE_TIME = ("strangers", "strike_at_a_line")
 """Faults beside those that are drawn one after the other."""
@@ -33,6 +33,9 @@ class Search:
     pause_s: float = PAUSE_S
     load: float | None = None
     """The demand, of the usual; None: one of `LOADS`, by the seed."""
+    speeds: tuple[int, ...] = ()
+    """How many times as fast as the clock people live, one of these by the seed. Empty: one of `SPEEDS`, and
+    1 where a search injects no other faults."""
     clients: tuple[str, ...] = ()
     """What clients do more often: some of `BEHAVIORS`."""
 

@@ -61,6 +61,8 @@ EVERYWHERE: Final = (
     "a batch left commands unread",
     "CommandRejected: unknown_ride",
     "a command put off and accepted later",
+    "a city that lives faster",
+    "a change of speed",
 )
 
 

@@ -7,7 +7,7 @@ import json
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -59,6 +59,14 @@ SERVICES = {
 CLIENTS = ("client-1", "client-2", "client-3")
 LOADS = (0.5, 1.0, 1.6)
 """The demand, of the usual."""
+SPEEDS = (1, 1, 1, 1, 1, 1, 1, 3, 10, 30)
+"""How many times as fast as the clock people live from a world's birth on."""
+CHANGED_TO = (1, 3, 10, 30)
+CHANGE_SHARE = 0.3
+"""Of worlds in which the speed is changed once."""
+FULL_SPEED = 4
+"""If people live faster, the fleet asks for no more rides a second than at this speed: these dispatchers
+could not decide more."""
 
 
 class NodeLog:
@@ -124,6 +132,10 @@ class Plan:
 
     drivers: int
     load: float
+    speed: int
+    """Of dispatchers that start from now on."""
+    next_speed: int | None
+    """To what it is changed; None: it is not."""
 
 
 @dataclass
@@ -155,9 +167,10 @@ class World:
     def __post_init__(self) -> None:
         self.loop = SimLoop(self.seed)
         rng = random.Random(f"world {self.seed}")
-        self.plan = Plan(drivers=rng.randrange(6, 13), load=rng.choice(LOADS))
-        if self.search.load is not None:
-            self.plan.load = self.search.load
+        drivers, load = rng.randrange(6, 13), rng.choice(LOADS)
+        load = load if self.search.load is None else self.search.load
+        self.plan = Plan(drivers, load, *self._speeds())
+        self.plan.load *= min(1.0, FULL_SPEED / max(self.plan.speed, self.plan.next_speed or 1))
         self.broker = MemoryBroker(
             self.loop,
             now_ms=self.now_ms,
@@ -176,6 +189,14 @@ class World:
         self._lives: Counter[str] = Counter()
         self.skew_ms = {name: rng.randrange(-60, 61) for name in self.services}
         self.moves_when_calm: int | None = None
+
+    def _speeds(self) -> tuple[int, int | None]:
+        """At birth, and later. By draws of their own: they do not change what else a world is like."""
+        rng, search = random.Random(f"speed {self.seed}"), self.search
+        speed = rng.choice(search.speeds or ((1,) if search.only else SPEEDS))
+        changes = rng.random() < (1.0 if "change_speed" in search.faults else CHANGE_SHARE)
+        others = [other for other in search.speeds or CHANGED_TO if other != speed]
+        return speed, rng.choice(others) if changes and search.allows("change_speed") and others else None
 
     @property
     def cities(self) -> tuple[str, ...]:
@@ -423,8 +444,9 @@ def _simulator(world: World, name: str, node: Node, rng: random.Random) -> Corou
 def _dispatcher(world: World, name: str, node: Node, rng: random.Random) -> Coroutine[Any, Any, None]:
     settings = DispatcherSettings(city=CITY, cities=CITIES, name=name)
     env = world.env(name, node, rng, settings)
+    decision_config = replace(DECISION_CONFIG, speed=world.plan.speed)
     own = [
-        CityContext(partition, city(name)[0], DECISION_CONFIG) for partition, name in enumerate(world.cities)
+        CityContext(partition, city(name)[0], decision_config) for partition, name in enumerate(world.cities)
     ]
     return dispatcher.shell.main(env, own=own)
 

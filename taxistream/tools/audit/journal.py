@@ -34,7 +34,7 @@ _KINDS: Final[dict[str, type]] = {
     **dict.fromkeys(("type", "ride", "reason", "topic", "command_id"), str),
     **dict.fromkeys(("batch", "at_ms", "driver", "attempt", "expires_ms", "next", "count"), int),
     **dict.fromkeys(("from_driver", "chain", "moves", "commands_offset", "locations_offset"), int),
-    **dict.fromkeys(("locations_from", "shift_ms"), int),
+    **dict.fromkeys(("locations_from", "shift_ms", "speed"), int),
     "commands_alone": bool,
     "parameters": dict,
 }
@@ -163,9 +163,9 @@ class Journal:
     def _begin_in_the_middle(self) -> None:
         """Continue as if retention had deleted everything before, because events are missing."""
         self.findings.open_rides -= len(self.life.rides)
-        limits = self.life.deadlines.limits
+        known = self.life.deadlines
         self.life, self.answers = Life(self.findings), Answers(self.findings)
-        self.life.deadlines.limits = limits
+        self.life.deadlines.limits, self.life.deadlines.speeds = known.limits, known.speeds
         self.life.knows_all = self.at_birth = False
         self.last, self._head_cut, self._is_clock_lost = None, True, True
 

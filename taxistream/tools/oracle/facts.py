@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from taxistream.tools.oracle.city_time import CityClock
 from taxistream.tools.oracle.errors import BrokenLogError
 from taxistream.tools.oracle.rides import ENDED, MOVES, RideFact
 from taxistream.tools.oracle.runs import LogEvent
@@ -53,6 +54,7 @@ class CityFacts:
         """Rides that the last batch changed, or whose driver it changed."""
         self._limits: dict[str, Any] = {}
         """The parameters of the last `PolicyActivated`."""
+        self.time = CityClock()
         self._before_ms = 0
         """`at_ms` of the batch before."""
 
@@ -92,6 +94,7 @@ class CityFacts:
 
     def _apply(self, event: LogEvent) -> None:
         kind, body = event.kind, event.body
+        self.time.take(kind, body)
         if kind == "EpochStarted":
             self.epoch = body["epoch"]
             if body.get("reason") == "events_lost":
@@ -138,7 +141,8 @@ class CityFacts:
         if ride.driver is not None and body.get("driver") not in {None, ride.driver}:
             raise BrokenLogError("another driver's event", event.kind, body, ride)
         patience_ms = self._limits.get("patience_ms", 0)
-        if event.kind == "RideExpired" and body["at_ms"] < ride.requested_ms + patience_ms:
+        lived_ms = self.time.lived_ms(ride.requested_ms, body["at_ms"])
+        if event.kind == "RideExpired" and lived_ms < patience_ms:
             raise BrokenLogError("a ride gave up before its time", body, ride)
         if event.kind == "RideOffered":
             self._offer(body["driver"], ride)
@@ -170,7 +174,8 @@ class CityFacts:
         if event.body.get("reason") != "refused":
             return
         refuse_ms = self._limits.get("refuse_ms")
-        is_late = refuse_ms is not None and (ride.ordered_ms or 0) + refuse_ms < event.body["at_ms"]
+        lived_ms = self.time.lived_ms(ride.ordered_ms or 0, event.body["at_ms"] - 1)
+        is_late = refuse_ms is not None and refuse_ms <= lived_ms
         if ride.state != "assigned" or ride.ordered_ms is None or is_late:
             raise BrokenLogError("refused what was no order, or too late", event.body, ride)
 
