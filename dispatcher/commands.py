@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from dispatcher.batch import BatchInProgress
 from dispatcher.batch_input import ReadCommand
-from dispatcher.tariff import fare_cents
 from taxi import messages as m
 from taxi.messages.states import ENDED, RideState
 from taxi.state import REMEMBERED_MS, Ride
+from taxi.tariff import fare_cents
 
 _CLOCKS_APART_MS: Final = 60_000
 """By how much a sender's clock may be ahead of the broker's."""

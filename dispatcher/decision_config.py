@@ -32,7 +32,6 @@ DECIDING: Final = (
     "dispatcher.policies.market",
     "dispatcher.policies.reposition",
     "dispatcher.policies.tuning",
-    "dispatcher.tariff",
     "dispatcher.timers",
     "dispatcher.trips",
     "taxi",
@@ -62,6 +61,7 @@ DECIDING: Final = (
     "taxi.state.folds",
     "taxi.state.rides",
     "taxi.state.rows",
+    "taxi.tariff",
     "taxi.topics",
 )
 """The modules that `dispatcher.core` imports, directly or through others: they decide, or make the bytes of

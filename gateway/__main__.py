@@ -76,6 +76,7 @@ class RealGateway:
         name = settings.name or "gateway"
         return Site(
             ride_service=gateway.ride_service,
+            route_service=gateway.route_service,
             guard=gateway.guard,
             pid=os.getpid(),
             parts_dir=Path(settings.parts_dir) if settings.parts_dir else None,

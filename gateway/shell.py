@@ -15,6 +15,7 @@ from gateway.follower.input_faults import InputFaults
 from gateway.follower.tail import Pace
 from gateway.http.guard import Guard
 from gateway.http.ride_service import RideService
+from gateway.http.route_service import RouteService
 from gateway.settings import Settings
 from gateway.stream.drain import drain
 from gateway.stream.hub import Hub
@@ -86,6 +87,7 @@ class Gateway:
         self.hub = Hub(env, _terms(settings, keys), lambda: ask_ends(env.bus, settings.own().partition))
         self.guard = Guard(env, keys)
         self.ride_service = RideService(env, roads, lambda: self._shown)
+        self.route_service = RouteService(roads, env.offload)
 
     @property
     def city_view(self) -> CityView | None:

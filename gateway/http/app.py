@@ -19,9 +19,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.access.tokens import Role
-from gateway.http.guard import CANCELS, RIDES, Guard
+from gateway.http.guard import CANCELS, RIDES, ROUTES, Guard
 from gateway.http.problems import HttpProblem, forbidden
 from gateway.http.ride_service import BODY_BYTES_MAX, RideService
+from gateway.http.route_service import RouteService
 from gateway.stream.transport import SOCKET_PATH
 from taxi import __version__
 from taxi.runtime.checks import is_loopback
@@ -40,6 +41,7 @@ class Site:
     """What the application serves."""
 
     ride_service: RideService
+    route_service: RouteService
     guard: Guard
     pid: int
     """This process's id, for the kill button."""
@@ -55,6 +57,7 @@ def build(site: Site) -> Starlette:
         Route("/api/status", _status(site)),
         Route("/api/rides", _request_ride(site), methods=["POST"]),
         _by_method("/api/rides/{ride}", GET=_ride(site), DELETE=_cancel_ride(site)),
+        Route("/api/route", _route(site)),
         Route("/openapi.json", _openapi),
         Route(SOCKET_PATH, _no_handshake),
     ]
@@ -134,6 +137,17 @@ def _ride(site: Site) -> Endpoint:
         return JSONResponse(site.ride_service.ride(request.path_params["ride"]))
 
     return ride
+
+
+def _route(site: Site) -> Endpoint:
+    async def route(request: Request) -> Response:
+        site.guard.check(request, Role.VIEWER)
+        site.guard.check_rate(request, ROUTES)
+        asked = request.query_params
+        service, now_ms = site.route_service, site.guard.now_ms()
+        return JSONResponse(await service.route(asked.getlist("from"), asked.get("to", ""), now_ms))
+
+    return route
 
 
 async def _no_handshake(_: Request) -> Response:

@@ -15,6 +15,9 @@ from taxi.runtime.env import Env
 
 RIDES: Final = "requests for rides"
 CANCELS: Final = "cancellations"
+ROUTES: Final = "requests for routes"
+_ROUTES_PER_RIDE: Final = 10
+"""A page that shows a taxi's way asks for it every few seconds."""
 _SCHEME: Final = "bearer "
 
 
@@ -25,8 +28,14 @@ class Guard:
         self._env = env
         self._keys = keys
         per_minute = env.settings.address_rides_per_minute
-        rate = Rate(per_s=per_minute / 60, burst=per_minute)
-        self._meters = {kind: GcraPerKey(rate) for kind in (RIDES, CANCELS)}
+        per_kind = {RIDES: per_minute, CANCELS: per_minute, ROUTES: per_minute * _ROUTES_PER_RIDE}
+        self._meters = {
+            kind: GcraPerKey(Rate(per_s=limit / 60, burst=limit)) for kind, limit in per_kind.items()
+        }
+
+    def now_ms(self) -> int:
+        """This gateway's clock, epoch milliseconds."""
+        return self._env.now_ms()
 
     def check(self, request: Request, role: Role) -> None:
         """Raise Problem (401, 403) unless the request's token has this role, or no tokens are required."""
@@ -37,7 +46,7 @@ class Guard:
             raise
 
     def check_rate(self, request: Request, kind: str) -> None:
-        """Count a request of a kind (RIDES, CANCELS) for its address.
+        """Count a request of a kind (RIDES, CANCELS, ROUTES) for its address.
 
         Raises Problem (429) above the limit.
         """

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.http.ride_service import RideRequest
+from gateway.http.route_service import STARTS_MAX
 from taxi import __version__
 from taxi.messages import RideOffered, RideReassigned
 from taxi.messages.states import DriverStatus, RideState
@@ -104,6 +105,25 @@ def _paths() -> dict[str, Any]:
                 status=202,
             ),
         },
+        "/api/route": {
+            "parameters": [
+                _query(
+                    "from",
+                    f"longitude,latitude[,heading]; up to {STARTS_MAX} of them. The nearest by time counts.",
+                    many=True,
+                ),
+                _query("to", "longitude,latitude"),
+            ],
+            "get": _operation(
+                "getRoute",
+                "The fastest way along the streets at this hour, and what a trip on it would cost.",
+                "RouteAhead",
+                {
+                    422: "A place outside the city, or too far from a street.",
+                    429: "Too many from this address: after so many seconds again.",
+                },
+            ),
+        },
         "/api/parts": {
             "get": _operation("getParts", "The processes of a local demo (only there).", "Parts", {})
         },
@@ -141,6 +161,12 @@ def _json(schema: str) -> dict[str, Any]:
 
 def _parameter(name: str, pattern: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": pattern}}
+
+
+def _query(name: str, description: str, *, many: bool = False) -> dict[str, Any]:
+    text = {"type": "string"}
+    schema = {"type": "array", "items": text, "minItems": 1, "maxItems": STARTS_MAX} if many else text
+    return {"name": name, "in": "query", "required": True, "description": description, "schema": schema}
 
 
 def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -193,6 +219,15 @@ def _schemas() -> dict[str, Any]:
                 "fare_cents": {"type": ["integer", "null"], "description": "Of a completed ride."},
             },
             times,
+        ),
+        "RouteAhead": _object(
+            {
+                "start": _COUNT | {"description": "Which `from` it begins at."},
+                "line": {"type": "array", "items": _PLACE},
+                "time_s": _COUNT,
+                "length_m": _COUNT,
+                "fare_cents": _COUNT | {"description": "By the tariff, for this way and this time."},
+            }
         ),
         "Parts": _object({"parts": {"type": "array", "items": part}}),
         "Killed": _object({"part": text, "pid": number}),

@@ -4,9 +4,9 @@
 import pytest
 
 from dispatcher.policies.tuning import Tuning
-from dispatcher.tariff import fare_cents
 from taxi import messages as m
 from taxi.messages.states import RideState
+from taxi.tariff import fare_cents
 from testing.core_harness import CoreHarness, answer, kinds, report, request
 
 EAGER = Tuning(rematch_interval_ms=2_000, rematch_left_ms_min=0, swap_price_ms=1_000, value_permille=0)

@@ -23,6 +23,7 @@ def site(harness: GatewayHarness, parts_dir: Path | None = None, beside: Sequenc
     return build(
         Site(
             ride_service=gateway.ride_service,
+            route_service=gateway.route_service,
             guard=gateway.guard,
             pid=4711,
             parts_dir=parts_dir,
