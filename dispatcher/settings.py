@@ -36,6 +36,10 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
     lost_on_trip_ms: Milliseconds = _LIMITS.lost_on_trip_ms
     """A trip whose driver is lost for this long is cancelled."""
 
+    def partitions(self) -> int:
+        """All of the log's: it may decide for any of its cities."""
+        return len(self.served())
+
     def limits(self) -> DecisionLimits:
         """The time limits as one value."""
         return DecisionLimits(

@@ -10,11 +10,14 @@ import contextlib
 import dataclasses
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import msgspec
+
 from gateway import bounds
-from gateway.http.app import Site, build
+from gateway.cities import Gateways
+from gateway.http.app import CityApi, Site, build
 from gateway.http.refusals import Refusals
 from gateway.metrics import METRICS
 from gateway.settings import Settings
@@ -55,8 +58,10 @@ class RealGateway:
     async def main(self, env: Env[Settings]) -> None:
         """Run the gateway, with its page and API, until cancelled."""
         assert isinstance(env.listener, WebListener)
-        gateway = Gateway(env)
-        env.listener.attach(build(self._site(gateway)))
+        several = Gateways(env) if len(env.settings.shown()) > 1 else None
+        [city, *_] = env.settings.shown()
+        gateways = several.by_city if several else {city.name: Gateway(_of_city(env, city.name))}
+        env.listener.attach(build(self._site(gateways)))
         if self.is_open(env.settings):
             env.log.warning(
                 "anyone who can reach this port can see the city and request rides",
@@ -64,27 +69,33 @@ class RealGateway:
                 do="set TAXI_TOKEN_SECRET, or leave TAXI_HOST out",
             )
         env.log.info("starting", host=env.settings.host, port=env.listener.port)
-        await gateway.run()
+        await (several or gateways[city.name]).run()
 
     @staticmethod
     def is_open(settings: Settings) -> bool:
         """Whether other machines can reach the gateway without a token."""
         return not checks.is_loopback(settings.host) and not settings.token_secret
 
-    def _site(self, gateway: Gateway) -> Site:
+    def _site(self, gateways: Mapping[str, Gateway]) -> Site:
         settings, process = self._process.env.settings, self._process
         name = settings.name or "gateway"
         return Site(
-            ride_service=gateway.ride_service,
-            route_service=gateway.route_service,
-            guard=gateway.guard,
+            cities={
+                name: CityApi(each.ride_service, each.route_service, each.guard)
+                for name, each in gateways.items()
+            },
             pid=os.getpid(),
             parts_dir=Path(settings.parts_dir) if settings.parts_dir else None,
             beside=[
-                *page.routes(settings.own().folder),
+                *page.routes(settings.shown()),
                 *admin.routes(name, process.readiness, process.metrics),
             ],
         )
+
+
+def _of_city(env: Env[Settings], city: str) -> Env[Settings]:
+    """The environment of a gateway that shows one city, which TAXI_SHOWN_CITIES may name."""
+    return dataclasses.replace(env, settings=msgspec.structs.replace(env.settings, city=city))
 
 
 def _rules(env: Env[Settings]) -> EntryRules:

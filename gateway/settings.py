@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from gateway.access.tokens import Keys
+from taxi.cities import CityPartition
 from taxi.positions.fixes import EXPIRY_MS
 from taxi.runtime import checks, settings
 from taxi.runtime.origins import parse_origins
@@ -19,6 +20,9 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
     All gateways of a city should have the same.
     """
 
+    shown_cities: str = ""
+    """The cities that this gateway shows, comma-separated: some of TAXI_CITIES. The page opens with the
+    first. Empty: TAXI_CITY alone."""
     host: str = "127.0.0.1"
     """The address on which page, API and WebSocket are served."""
     port: Port = 8000
@@ -55,6 +59,7 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()
+        yield from self._wrong_shown()
         if why := checks.host(self.host):
             yield "host", why
         if self.port and self.port == self.admin_port:
@@ -68,3 +73,25 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
                 yield field, str(error)
         if why := checks.directory(self.parts_dir):
             yield "parts_dir", why
+
+    def shown(self) -> tuple[CityPartition, ...]:
+        """The cities that this gateway shows. Raises ValueError if the log has no such city."""
+        if not self.shown_cities:
+            return (self.own(),)
+        cities = {city.name: city for city in self.served()}
+        names = [name.strip() for name in self.shown_cities.split(",")]
+        if len(set(names)) < len(names):
+            raise ValueError("a city is there twice")
+        if unknown := [name for name in names if name not in cities]:
+            raise ValueError(f"TAXI_CITIES holds no {unknown[0]!r}; it holds {', '.join(cities)}")
+        return tuple(cities[name] for name in names)
+
+    def partitions(self) -> int:
+        return max(city.partition for city in self.shown()) + 1
+
+    def _wrong_shown(self) -> Iterator[tuple[str, str]]:
+        try:
+            self.shown()
+        except ValueError as error:
+            if self.shown_cities:  # otherwise TAXI_CITY is wrong, which the shared settings report
+                yield "shown_cities", str(error)

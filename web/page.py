@@ -3,7 +3,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from taxi.cities import CityPartition
 from taxi.roads.city import CityInfo, city_dir, load_city
 from web.assets import ASK_AGAIN, FOR_EVER, Assets, folder_files
 
@@ -43,28 +44,33 @@ HEADERS = {
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def routes(city: str | Path, static: Path = STATIC) -> list[BaseRoute]:
-    """The page of a city. Files are read when first asked for, then kept.
+def routes(cities: Sequence[CityPartition], static: Path = STATIC) -> list[BaseRoute]:
+    """The page of some cities; it opens with the first. Files are read when first asked for, then kept.
 
     Raises taxi.roads.city.UnknownCityError. Where the scripts were never built, `/` says what to do.
     """
-    info = load_city(city)
-    folder = city_dir(city)
-    map_data = {f"basemap/{name}": path for name, path in folder_files(folder / "basemap").items()}
-    map_data["city.json"] = folder / "city.json"
+    infos = {city.name: load_city(city.folder) for city in cities}
     return [
-        Route("/", _shell(info, static)),
+        Route("/", _shell(infos, static)),
         Route("/static/{path:path}", _files(Assets(folder_files(static), FOR_EVER))),
-        Route(f"/cities/{info.name}/{{path:path}}", _files(Assets(map_data, ASK_AGAIN))),
+        *(Route(f"/cities/{city.name}/{{path:path}}", _files(_map_data(city))) for city in cities),
     ]
 
 
-def _shell(info: CityInfo, static: Path) -> Endpoint:
+def _map_data(city: CityPartition) -> Assets:
+    """The layers of a city's map, and its description."""
+    folder = city_dir(city.folder)
+    map_data = {f"basemap/{name}": path for name, path in folder_files(folder / "basemap").items()}
+    map_data["city.json"] = folder / "city.json"
+    return Assets(map_data, ASK_AGAIN)
+
+
+def _shell(infos: Mapping[str, CityInfo], static: Path) -> Endpoint:
     """The HTML around the script: the same for everyone, so it is rendered once, for the first who asks."""
 
     @cache
     def rendered() -> tuple[str, int]:
-        return _render(info, static)
+        return _render(infos, static)
 
     async def shell(request: Request) -> Response:
         html, status = await asyncio.to_thread(rendered)
@@ -73,7 +79,7 @@ def _shell(info: CityInfo, static: Path) -> Endpoint:
     return shell
 
 
-def _render(info: CityInfo, static: Path) -> tuple[str, int]:
+def _render(infos: Mapping[str, CityInfo], static: Path) -> tuple[str, int]:
     """The page, or what to do where it was never built; and the status that goes with it."""
     from jinja2 import Environment, FileSystemLoader, select_autoescape  # noqa: PLC0415 - a gateway boots without
 
@@ -82,19 +88,27 @@ def _render(info: CityInfo, static: Path) -> tuple[str, int]:
     if not manifest.is_file():
         return templates.get_template("not_built.html").render(), 503
     entry = json.loads(manifest.read_bytes())[ENTRY]
-    return templates.get_template("page.html").render(config=_config(info), **_tags(entry)), 200
+    return templates.get_template("page.html").render(config=_config(infos), **_tags(entry)), 200
 
 
-def _config(info: CityInfo) -> dict[str, Any]:
-    """What the page needs to know before the stream speaks."""
+def _config(infos: Mapping[str, CityInfo]) -> dict[str, Any]:
+    """What the page needs to know before the stream speaks: the first city, and all that it can switch to."""
+    cities = [_city(name, info) for name, info in infos.items()]
+    return {**cities[0], "cities": cities}
+
+
+def _city(name: str, info: CityInfo) -> dict[str, Any]:
+    # Two cities on the same streets are told apart by their names.
+    title = info.title if name == info.name else f"{info.title} ({name})"
     return {
-        "city": info.name,
-        "title": info.title,
+        "city": name,
+        "title": title,
+        "land": info.title,
         "bbox": info.bbox,
         "center": info.center,
         "zoom": info.zoom,
         "attribution": info.attribution,
-        "basemap": f"cities/{info.name}/basemap",
+        "basemap": f"cities/{name}/basemap",
     }
 
 

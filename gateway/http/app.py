@@ -2,11 +2,11 @@
 """The HTTP application: routes, checks of requests, and problem documents for errors."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.access.tokens import Role
 from gateway.http.guard import CANCELS, RIDES, ROUTES, Guard
-from gateway.http.problems import HttpProblem, forbidden
+from gateway.http.problems import HttpProblem, forbidden, not_found
 from gateway.http.ride_service import BODY_BYTES_MAX, RideService
 from gateway.http.route_service import RouteService
 from gateway.stream.transport import SOCKET_PATH
@@ -36,19 +36,39 @@ _ANSWER_FIRST_S: Final = 0.1
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Site:
-    """What the application serves."""
+class CityApi(NamedTuple):
+    """The API of one city."""
 
     ride_service: RideService
     route_service: RouteService
     guard: Guard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What the application serves."""
+
+    cities: Mapping[str, CityApi]
+    """City → its API, at least one. A request without `?city=` is about the first."""
     pid: int
     """This process's id, for the kill button."""
     parts_dir: Path | None
     """The data directory of a local demo, which enables the kill button; None otherwise."""
     beside: Sequence[BaseRoute]
     """Further routes: those of the page and of the admin port."""
+
+    @property
+    def first(self) -> CityApi:
+        """The API of the first city. Its guard checks what concerns no city."""
+        return next(iter(self.cities.values()))
+
+    def asked(self, request: Request) -> CityApi:
+        """The API of the city that a request is about. Raises Problem (404) if there is none."""
+        city = request.query_params.get("city")
+        api = self.first if city is None else self.cities.get(city)
+        if api is None:
+            raise not_found(f"no such city here; there are: {', '.join(self.cities)}")
+        return api
 
 
 def build(site: Site) -> Starlette:
@@ -65,7 +85,7 @@ def build(site: Site) -> Starlette:
         routes.append(Route("/api/parts", _parts(site, site.parts_dir)))
         routes.append(Route("/api/parts/{name}/kill", _kill(site, site.parts_dir), methods=["POST"]))
     app = Starlette(
-        routes=[*routes, *(_guarded(route, site.guard) for route in site.beside)],
+        routes=[*routes, *(_guarded(route, site.first.guard) for route in site.beside)],
         middleware=[Middleware(SafeHeaders)],
         exception_handlers={
             HttpProblem: _problem,
@@ -94,8 +114,10 @@ def _by_method(path: str, **endpoints: Endpoint) -> Route:
 
 def _status(site: Site) -> Endpoint:
     async def status(request: Request) -> Response:
-        site.guard.check(request, Role.VIEWER)
-        body = site.ride_service.status()
+        api = site.asked(request)
+        api.guard.check(request, Role.VIEWER)
+        body = api.ride_service.status()
+        body["cities"] = list(site.cities)
         body["gateway"]["pid"] = site.pid
         body["version"] = __version__
         if site.parts_dir is not None:
@@ -109,12 +131,13 @@ def _status(site: Site) -> Endpoint:
 
 def _request_ride(site: Site) -> Endpoint:
     async def request_ride(request: Request) -> Response:
-        site.guard.check(request, Role.RIDER)
-        site.guard.check_rate(request, RIDES)
+        api = site.asked(request)
+        api.guard.check(request, Role.RIDER)
+        api.guard.check_rate(request, RIDES)
         media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media_type != "application/json":
             raise HttpProblem(415, "Unsupported Media Type", "the body is application/json")
-        answer = await site.ride_service.request_ride(await _body(request), request.headers)
+        answer = await api.ride_service.request_ride(await _body(request), request.headers)
         return JSONResponse(answer, 202, {"Location": answer["status"]})
 
     return request_ride
@@ -122,10 +145,11 @@ def _request_ride(site: Site) -> Endpoint:
 
 def _cancel_ride(site: Site) -> Endpoint:
     async def cancel_ride(request: Request) -> Response:
-        site.guard.check(request, Role.RIDER)
-        site.guard.check_rate(request, CANCELS)
+        api = site.asked(request)
+        api.guard.check(request, Role.RIDER)
+        api.guard.check_rate(request, CANCELS)
         return JSONResponse(
-            await site.ride_service.cancel_ride(request.path_params["ride"], request.headers), 202
+            await api.ride_service.cancel_ride(request.path_params["ride"], request.headers), 202
         )
 
     return cancel_ride
@@ -133,19 +157,20 @@ def _cancel_ride(site: Site) -> Endpoint:
 
 def _ride(site: Site) -> Endpoint:
     async def ride(request: Request) -> Response:
-        site.guard.check(request, Role.VIEWER)
-        return JSONResponse(site.ride_service.ride(request.path_params["ride"]))
+        api = site.asked(request)
+        api.guard.check(request, Role.VIEWER)
+        return JSONResponse(api.ride_service.ride(request.path_params["ride"]))
 
     return ride
 
 
 def _route(site: Site) -> Endpoint:
     async def route(request: Request) -> Response:
-        site.guard.check(request, Role.VIEWER)
-        site.guard.check_rate(request, ROUTES)
-        asked = request.query_params
-        service, now_ms = site.route_service, site.guard.now_ms()
-        return JSONResponse(await service.route(asked.getlist("from"), asked.get("to", ""), now_ms))
+        api = site.asked(request)
+        api.guard.check(request, Role.VIEWER)
+        api.guard.check_rate(request, ROUTES)
+        asked, now_ms = request.query_params, api.guard.now_ms()
+        return JSONResponse(await api.route_service.route(asked.getlist("from"), asked.get("to", ""), now_ms))
 
     return route
 
@@ -165,7 +190,7 @@ def _parts(site: Site, folder: Path) -> Endpoint:
     async def all_parts(request: Request) -> Response:
         from gateway.http import parts  # noqa: PLC0415 - as above
 
-        site.guard.check(request, Role.VIEWER)
+        site.first.guard.check(request, Role.VIEWER)
         return JSONResponse({"parts": [parts.shown(part) for part in parts.read_parts(folder)]})
 
     return all_parts
@@ -175,7 +200,7 @@ def _kill(site: Site, folder: Path) -> Endpoint:
     async def kill(request: Request) -> Response:
         from gateway.http import parts  # noqa: PLC0415 - as above
 
-        site.guard.check(request, Role.OPERATOR)
+        site.first.guard.check(request, Role.OPERATOR)
         _check_local(request)
         part = parts.find_running(folder, request.path_params["name"])
 

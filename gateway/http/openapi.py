@@ -29,6 +29,14 @@ _WHY: Final = {
         {"type": "null"},
     ],
 }
+_CITY: Final = {
+    "name": "city",
+    "in": "query",
+    "required": False,
+    "description": "Which of the cities that the gateway shows; without it, the first.",
+    "schema": {"type": "string"},
+}
+_NO_CITY: Final = "The gateway does not show this city."
 _ANY: Final = {
     400: "The request can't be read, or it does not name one host.",
     401: "A token is needed, or this one does not count (only where the gateway asks for tokens).",
@@ -66,16 +74,22 @@ def encoded() -> bytes:
 def _paths() -> dict[str, Any]:
     return {
         "/api/status": {
+            "parameters": [_CITY],
             "get": _operation(
-                "getStatus", "Counts at the last cut.", "Status", {503: "Still reading the log."}
-            )
+                "getStatus",
+                "Counts at the last cut.",
+                "Status",
+                {404: _NO_CITY, 503: "Still reading the log."},
+            ),
         },
         "/api/rides": {
+            "parameters": [_CITY],
             "post": _operation(
                 "requestRide",
                 "Ask for a ride from here to there. The same id again is the same request again.",
                 "Accepted",
                 {
+                    404: _NO_CITY,
                     400: "The body is no JSON, or the request can't be read, or it does not name one host.",
                     413: "The body is larger than 16 KiB.",
                     415: "The body is not application/json.",
@@ -85,19 +99,22 @@ def _paths() -> dict[str, Any]:
                 },
                 status=202,
             )
-            | {"requestBody": {"required": True, "content": _json("RideRequest")}}
+            | {"requestBody": {"required": True, "content": _json("RideRequest")}},
         },
         "/api/rides/{ride}": {
-            "parameters": [_parameter("ride", "^[A-Za-z0-9_-]{1,40}$")],
+            "parameters": [_parameter("ride", "^[A-Za-z0-9_-]{1,40}$"), _CITY],
             "get": _operation(
-                "getRide", "Where a ride stands.", "Ride", {404: "Unknown, not yet known, or long ended."}
+                "getRide",
+                "Where a ride stands.",
+                "Ride",
+                {404: f"Unknown, not yet known, or long ended. {_NO_CITY}"},
             ),
             "delete": _operation(
                 "cancelRide",
                 "Ask for its cancellation.",
                 "Accepted",
                 {
-                    404: "No such id.",
+                    404: f"No such id. {_NO_CITY}",
                     409: "It has ended.",
                     429: "Too many from this address: after so many seconds again.",
                     503: "The log does not answer.",
@@ -113,12 +130,14 @@ def _paths() -> dict[str, Any]:
                     many=True,
                 ),
                 _query("to", "longitude,latitude"),
+                _CITY,
             ],
             "get": _operation(
                 "getRoute",
                 "The fastest way along the streets at this hour, and what a trip on it would cost.",
                 "RouteAhead",
                 {
+                    404: _NO_CITY,
                     422: "A place outside the city, or too far from a street.",
                     429: "Too many from this address: after so many seconds again.",
                 },
@@ -201,6 +220,11 @@ def _schemas() -> dict[str, Any]:
                 "drivers": _object(dict.fromkeys(drivers, _COUNT)),
                 "rides": _object(dict.fromkeys(rides, _COUNT)),
                 "version": text,
+                "cities": {
+                    "type": "array",
+                    "items": text,
+                    "description": "All cities that this gateway shows.",
+                },
             },
             {"parts": {"type": "array", "items": text}},
         ),

@@ -112,9 +112,9 @@ def run(service: Service[S]) -> None:
 
 def _check_topics(service: Service[S], settings: S, faults: Faults, logger: Log) -> TopicCheck:
     """The check of a service's topics on the cluster of its settings."""
-    has_all = service.kind == "dispatcher"  # it decides for every city of the log
-    partitions = len(settings.served()) if has_all else settings.own().partition + 1
-    return TopicCheck(service.topics, partitions, partial(describe_on_kafka, settings), faults, logger)
+    return TopicCheck(
+        service.topics, settings.partitions(), partial(describe_on_kafka, settings), faults, logger
+    )
 
 
 async def _run(service: Service[S], settings: S, notes: Sequence[Note] = ()) -> int:

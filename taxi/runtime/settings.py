@@ -162,6 +162,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 return city
         raise ValueError(f"{self.cities!r} holds no {self.city!r} (TAXI_CITY)")
 
+    def partitions(self) -> int:
+        """How many partitions this process needs of each of its topics: up to that of its city."""
+        return self.own().partition + 1
+
 
 def read_or_exit(settings: type[T], program: str, *, note: Callable[[Note], object] | None = None) -> T:
     """Read the settings of a program from its environment.
@@ -251,7 +255,14 @@ KNOWN: frozenset[str] = frozenset(
         *("TAXI_POLICY", "TAXI_BATCH_INTERVAL_MS", "TAXI_OFFER_TIMEOUT_MS", "TAXI_PATIENCE_MS", "TAXI_SPEED"),
         *("TAXI_REFUSE_MS", "TAXI_NO_SHOW_MS", "TAXI_LOST_MS", "TAXI_LOST_ON_TRIP_MS"),
         # the gateway
-        *("TAXI_HOST", "TAXI_PORT", "TAXI_REUSE_PORT", "TAXI_CUT_INTERVAL_MS", "TAXI_PARTS_DIR"),
+        *(
+            "TAXI_SHOWN_CITIES",
+            "TAXI_HOST",
+            "TAXI_PORT",
+            "TAXI_REUSE_PORT",
+            "TAXI_CUT_INTERVAL_MS",
+            "TAXI_PARTS_DIR",
+        ),
         *("TAXI_ALLOWED_ORIGINS", "TAXI_CLIENTS_MAX", "TAXI_ROW_EXPIRY_MS", "TAXI_RESUME_MS"),
         *("TAXI_DRAIN_PER_S", "TAXI_TRUSTED_PROXIES", "TAXI_TOKEN_SECRET", "TAXI_LIMIT_LOOPBACK"),
         *("TAXI_ADDRESS_CLIENTS_MAX", "TAXI_ADDRESS_RIDES_PER_MINUTE"),

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from taxi.cities import CityPartition, parse
 from taxi.roads.city import UnknownCityError, city_dir
 from web.page import routes
 
@@ -27,7 +28,7 @@ def static(tmp_path: Path) -> Path:
 
 
 def client(static: Path) -> httpx.AsyncClient:
-    app = Starlette(routes=routes("manhattan", static))
+    app = Starlette(routes=routes(parse("manhattan"), static))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page")
 
 
@@ -120,7 +121,7 @@ async def test_a_page_that_was_never_built_says_what_to_do(tmp_path: Path) -> No
 
 def test_an_unknown_city_is_named() -> None:
     with pytest.raises(UnknownCityError, match="atlantis"):
-        routes("atlantis")
+        routes([CityPartition("atlantis", 0, "atlantis")])
 
 
 async def test_the_map_data_shrinks_to_what_the_readme_can_say(static: Path) -> None:

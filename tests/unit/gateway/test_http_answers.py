@@ -17,6 +17,7 @@ from gateway.http import openapi
 from gateway.http.app import paths
 from taxi import __version__
 from taxi import messages as m
+from taxi.cities import parse
 from testing.gateway_harness import EPOCH, HERE, THERE, GatewayHarness
 from tests.unit.gateway.web import assert_problem, client, site
 from web import page
@@ -95,7 +96,7 @@ def test_a_method_that_is_not_allowed_is_answered_with_all_that_are(
     async def scenario() -> None:
         harness.batch()
         await harness.gateway()
-        async with client(site(harness, beside=page.routes("manhattan"))) as web:
+        async with client(site(harness, beside=page.routes(parse("manhattan")))) as web:
             answer = await web.request(method, path)
             assert_problem(answer, 405)
             assert set(answer.headers["allow"].split(", ")) == allowed
@@ -108,7 +109,7 @@ def test_nothing_redirects_to_what_the_host_header_says(harness: GatewayHarness,
     async def scenario() -> None:
         harness.batch()
         await harness.gateway()
-        async with client(site(harness, beside=page.routes("manhattan")), host="evil.example") as web:
+        async with client(site(harness, beside=page.routes(parse("manhattan"))), host="evil.example") as web:
             assert_problem(await web.get(path), 404)
 
     harness.run(scenario())
@@ -119,7 +120,7 @@ def test_a_file_that_is_not_there_is_a_problem_that_nobody_keeps(harness: Gatewa
     async def scenario() -> None:
         harness.batch()
         await harness.gateway()
-        async with client(site(harness, beside=page.routes("manhattan"))) as web:
+        async with client(site(harness, beside=page.routes(parse("manhattan")))) as web:
             answer = await web.get(path)
             assert_problem(answer, 404)
             assert answer.headers["cache-control"] == "no-store"
@@ -170,7 +171,7 @@ def test_every_answer_carries_safe_headers_and_a_strict_policy(
         harness.batch()
         await harness.gateway()
         beside = [Route(path, ok) for path in ("/healthz", "/metrics", "/static/worker.js", "/cities/x.json")]
-        app = site(harness, tmp_path, [*beside, *page.routes("manhattan")])
+        app = site(harness, tmp_path, [*beside, *page.routes(parse("manhattan"))])
         async with client(app) as web:
             for path in (
                 *(

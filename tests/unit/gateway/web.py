@@ -9,7 +9,7 @@ import httpx
 from starlette.routing import BaseRoute
 
 from gateway.access.tokens import Grant, Keys, Role
-from gateway.http.app import Site, build
+from gateway.http.app import CityApi, Site, build
 from taxi import messages as m
 from taxi import topics
 from taxi.messages import codec
@@ -22,9 +22,7 @@ def site(harness: GatewayHarness, parts_dir: Path | None = None, beside: Sequenc
     gateway = harness.gateways["gateway-1"][0]
     return build(
         Site(
-            ride_service=gateway.ride_service,
-            route_service=gateway.route_service,
-            guard=gateway.guard,
+            cities={"manhattan": CityApi(gateway.ride_service, gateway.route_service, gateway.guard)},
             pid=4711,
             parts_dir=parts_dir,
             beside=beside,
