@@ -409,8 +409,8 @@ def serve(port: int, folder: Path) -> None:
     class City(one_process.InMemory):
         """With a kill button."""
 
-        def _variables(self, kind: str) -> Mapping[str, str]:
-            return {**super()._variables(kind), "TAXI_PARTS_DIR": str(part_dir)}
+        def _variables(self, name: str, kind: str, city: str) -> Mapping[str, str]:
+            return {**super()._variables(name, kind, city), "TAXI_PARTS_DIR": str(part_dir)}
 
     part_dir = folder.with_name("parts")
     part_dir.mkdir(exist_ok=True)

@@ -71,6 +71,10 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     """Empty where no page is served."""
     bootstrap_servers: str
+    cities: str = ""
+    """TAXI_CITIES of its parts; empty: they have that of their environment."""
+    cities_dir: str = ""
+    """TAXI_CITIES_DIR of its parts, an absolute path."""
 
 
 class DemoFault(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 """Connects a command to its cluster: KAFKA_BOOTSTRAP_SERVERS, else that of the demo in --data-dir."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,16 +11,25 @@ from taxi.runtime.machine_errors import LocalError
 
 if TYPE_CHECKING:
     from taxi.bus.kafka.bus import KafkaBus
+    from taxi.runtime.parts import Demo
     from taxi.runtime.settings import Settings
 
 
 def environment(data_dir: Path) -> dict[str, str]:
-    """The environment; KAFKA_BOOTSTRAP_SERVERS is the demo's broker if it is not set."""
+    """The environment; what it does not set of broker and cities is as in the demo."""
     from taxi.runtime import parts  # noqa: PLC0415 - `taxi --help` does without
 
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or (demo := parts.read(data_dir)) is None:
         return dict(os.environ)
-    return {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": demo.demo.bootstrap_servers}
+    given = {key: value for key, value in os.environ.items() if value}
+    return {**_cities(demo.demo, given), **given, "KAFKA_BOOTSTRAP_SERVERS": demo.demo.bootstrap_servers}
+
+
+def _cities(demo: "Demo", given: Mapping[str, str]) -> dict[str, str]:
+    """The cities of a demo; none if the environment names its own."""
+    if "TAXI_CITIES" in given or "TAXI_CITY" in given:
+        return {}
+    return {"TAXI_CITIES": demo.cities, "TAXI_CITIES_DIR": demo.cities_dir}
 
 
 @asynccontextmanager

@@ -39,7 +39,24 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    drivers: Annotated[int, typer.Option(envvar="TAXI_DRIVERS", min=1, max=100_000, help="Taxis.")] = 2000,
+    drivers: Annotated[
+        int | None,
+        typer.Option(
+            envvar="TAXI_DRIVERS",
+            min=1,
+            max=100_000,
+            help="Taxis in each city.",
+            show_default="as many as suit the city: 2000 in Manhattan",
+        ),
+    ] = None,
+    cities: Annotated[
+        str,
+        typer.Option(
+            envvar="TAXI_CITIES",
+            help="The cities, comma-separated, such as manhattan,helsinki; the page switches between them.",
+            show_default="TAXI_CITY, or manhattan",
+        ),
+    ] = "",
     gateways: Annotated[int, typer.Option(min=1, max=16, help="Gateways; they share the port.")] = GATEWAYS,
     dispatchers: Annotated[int, typer.Option(min=1, max=8, help="One decides, the others are standbys.")] = 1,
     port: Annotated[
@@ -98,6 +115,7 @@ def demo(
         _refuse_what_needs_kafka(gateways, dispatchers, kafka_port, fresh=fresh)
     options = DemoOptions(
         drivers=drivers,
+        cities=cities,
         seed=seed,
         load=load,
         speed=speed,
@@ -108,7 +126,15 @@ def demo(
         data_dir=data_dir,
         spare=spare,
     )
-    _check_settings({**os.environ, "TAXI_HOST": options.host, "TAXI_PORT": str(port), "TAXI_ADMIN_PORT": ""})
+    _check_settings(
+        {
+            **os.environ,
+            **({"TAXI_CITIES": cities, "TAXI_CITY": ""} if cities else {}),
+            "TAXI_HOST": options.host,
+            "TAXI_PORT": str(port),
+            "TAXI_ADMIN_PORT": "",
+        }
+    )
     _warn_if_open(options.host, port)
     if bus is BusKind.MEMORY:
         from taxistream.local.one_process import run_in_memory  # noqa: PLC0415

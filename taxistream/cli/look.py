@@ -54,25 +54,34 @@ def kill(
 
 
 def status(data_dir: DataDirOption = DATA_DIR, as_json: JsonOption = False) -> None:
-    """Show what the city is doing, as a gateway of the demo sees it."""
-    answer = _fetch_status(data_dir)
+    """Show what each city is doing, as a gateway of the demo sees it."""
+    first = _fetch_status(data_dir)
+    names = [city for city in first.get("cities", []) if city != first["city"]]
+    others = [_fetch_status(data_dir, city) for city in names]
     if as_json:
-        print_json(answer)
+        print_json({**first, **({"other_cities": others} if others else {})})
         return
+    for answer in (first, *others):
+        _show_status(answer)
+
+
+def _show_status(answer: dict[str, Any]) -> None:
     out = console()
     answer["speed"] = f"{answer.get('speed', 1)} × real time"
     for heading, value in answer.items():
+        if heading == "cities":
+            continue
         pairs = value.items() if isinstance(value, dict) else [("", value)]
         out.print(f"{heading:<10} " + "  ".join(f"{name} {figure}".strip() for name, figure in pairs))
 
 
-def _fetch_status(data_dir: Path) -> dict[str, Any]:
+def _fetch_status(data_dir: Path, city: str | None = None) -> dict[str, Any]:
     from taxi.runtime import parts  # noqa: PLC0415 - `taxi --help` does without
 
     known = parts.read(data_dir)
     if known is None or not known.demo.url:
         raise LocalError(f"No demo runs in {data_dir}.", do="Start one with `taxi demo`.", code=WRONG_USE)
-    url = f"{known.demo.url}/api/status"
+    url = f"{known.demo.url}/api/status" + (f"?city={city}" if city else "")
     token = os.environ.get("TAXI_TOKEN")
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310
     # HTTP_PROXY is for other machines.

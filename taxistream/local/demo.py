@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from taxi.cities import parse
 from taxi.runtime.parts import DemoFault
 from taxistream.local.broker import START_S_MAX, STOP_S_MAX, BrokerPlan, responds, serves
 from taxistream.local.care import STARTING
@@ -43,7 +44,8 @@ _PYTHON: Final = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
 class DemoOptions:
     """What a person chose."""
 
-    drivers: int
+    drivers: int | None
+    """For each city; None: as many as suit it."""
     seed: int
     load: float
     speed: int = 1
@@ -52,8 +54,15 @@ class DemoOptions:
     host: str
     port: int
     data_dir: Path
+    cities: str = ""
+    """TAXI_CITIES of all parts; empty: TAXI_CITY of the environment alone."""
     spare: bool = True
     """Whether to keep a standby process that replaces a dead gateway."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the cities in `cities`. Raises ValueError."""
+        return tuple(city.name for city in parse(self.cities)) if self.cities else ()
 
     @property
     def url(self) -> str:
@@ -107,15 +116,22 @@ def service_parts(
         kafka: The KAFKA_* variables that lead to the cluster.
         is_log_here: Whether the cluster writes to the disk of the data directory.
     """
-    world, decides = world_variables(options), {**kafka, **decision_variables(options)}
     page = {
         **page_variables(options),
         "TAXI_REUSE_PORT": "true",
         "TAXI_PARTS_DIR": str(options.data_dir.absolute()),
     }
     writers = (
-        *(_service("dispatcher", f"dispatcher-{n + 1}", decides) for n in range(options.dispatchers)),
-        _service("simulator", "simulator", {**kafka, **world}),
+        *(
+            _service("dispatcher", f"dispatcher-{n + 1}", {**kafka, **decision_variables(options)})
+            for n in range(options.dispatchers)
+        ),
+        *(
+            _service(
+                "simulator", name, {**kafka, **world_variables(options), **city_variables(options, city)}
+            )
+            for name, city in simulators(options).items()
+        ),
     )
     return (
         *(replace(writer, on_full_disk="pause" if is_log_here else "run") for writer in writers),
@@ -126,10 +142,24 @@ def service_parts(
     )
 
 
+def simulators(options: DemoOptions) -> dict[str, str]:
+    """Name of a part → its city, empty for the only one."""
+    if len(options.names) < 2:
+        return {"simulator": ""}
+    return {f"simulator-{city}": city for city in options.names}
+
+
+def city_variables(options: DemoOptions, city: str = "") -> dict[str, str]:
+    """The cities of the log, and that of one part; empty: the first."""
+    if not options.cities:
+        return {}
+    return {"TAXI_CITIES": options.cities, "TAXI_CITY": city or options.names[0], "TAXI_SHOWN_CITIES": ""}
+
+
 def world_variables(options: DemoOptions) -> dict[str, str]:
     """The environment of the simulator."""
     return {
-        "TAXI_DRIVERS": str(options.drivers),
+        "TAXI_DRIVERS": str(options.drivers or ""),
         "TAXI_SEED": str(options.seed),
         "TAXI_LOAD": str(options.load),
     }
@@ -137,12 +167,17 @@ def world_variables(options: DemoOptions) -> dict[str, str]:
 
 def decision_variables(options: DemoOptions) -> dict[str, str]:
     """The environment variables of a dispatcher. The log passes the speed on to all others."""
-    return {"TAXI_SPEED": str(options.speed)}
+    return {**city_variables(options), "TAXI_SPEED": str(options.speed)}
 
 
 def page_variables(options: DemoOptions) -> dict[str, str]:
-    """The environment variables of a gateway's address."""
-    return {"TAXI_HOST": options.host, "TAXI_PORT": str(options.port)}
+    """The environment variables of a gateway's address, and of the cities that it shows: all."""
+    return {
+        **city_variables(options),
+        **({"TAXI_SHOWN_CITIES": ",".join(options.names)} if options.cities else {}),
+        "TAXI_HOST": options.host,
+        "TAXI_PORT": str(options.port),
+    }
 
 
 def stages(

@@ -27,14 +27,20 @@ from taxi.runtime.service import Service, serve
 from taxi.runtime.settings import Settings
 from taxistream.local.child import keep_small, tail
 from taxistream.local.data_dir import DataDir
-from taxistream.local.demo import DemoOptions, decision_variables, page_variables, world_variables
+from taxistream.local.demo import (
+    DemoOptions,
+    city_variables,
+    decision_variables,
+    page_variables,
+    simulators,
+    world_variables,
+)
 from taxistream.local.output import when_lost
 from taxistream.local.ports import Holds
 from taxistream.local.session import at_home, open_browser, this_demo
 from taxistream.local.supervisor import watch_signals
 
 PART: Final = "city"
-_KINDS: Final = ("dispatcher", "simulator", "gateway")
 _KEPT_S: Final = {
     topics.LOCATIONS: 300,
     topics.COMMANDS: 3600,
@@ -53,7 +59,7 @@ no transaction is tested, and no other program can read the log.
 
 def run_in_memory(options: DemoOptions, *, browser: bool, console: Console) -> None:
     """Run the city until Ctrl-C. Raises LocalError for whatever is in the way."""
-    with at_home(options.data_dir, options.url, console) as home:
+    with at_home(options.data_dir, options, console) as home:
         console.print(SAYS, style="yellow")
         with in_words(home.log(PART), do="Choose another --data-dir."):
             keep_small(home.log(PART))
@@ -110,13 +116,13 @@ class InMemory:
     async def _live(self) -> None:
         logger = log.configure(name=PART, form="text", level="info", file=self.log_file)
         async with asyncio.TaskGroup() as group:
-            for kind in _KINDS:
+            for name, (kind, city) in self._services().items():
                 service = _service(kind)
-                settings = service.settings.from_env(self._variables(kind))
+                settings = service.settings.from_env(self._variables(name, kind, city))
                 self._make_topics(len(settings.served()))
-                readiness = self.ready[kind] = Readiness()
+                readiness = self.ready[name] = Readiness()
                 metrics = PrometheusMetrics(service.metrics)
-                named = logger.bind(part=kind)  # type: ignore[attr-defined]
+                named = logger.bind(part=name)  # type: ignore[attr-defined]
                 group.create_task(serve(service, settings, self._connect, named, readiness, metrics))
             group.create_task(self._tidy())
             await self._until_ready()
@@ -130,33 +136,41 @@ class InMemory:
             if (prefix + spec.name, 0) not in self.broker.partitions:
                 self.broker.create_topic(prefix + spec.name, partitions=partitions)
 
-    def _variables(self, kind: str) -> Mapping[str, str]:
+    def _services(self) -> dict[str, tuple[str, str]]:
+        """Name → (kind, city, or empty for the first)."""
+        worlds = {name: ("simulator", city) for name, city in simulators(self.options).items()}
+        return {"dispatcher": ("dispatcher", ""), **worlds, "gateway": ("gateway", "")}
+
+    def _variables(self, name: str, kind: str, city: str) -> Mapping[str, str]:
         """The environment of one service: no admin port, and no kill button, for there is nothing to kill."""
         inherited = {key: value for key, value in os.environ.items() if key != "TAXI_PARTS_DIR"}
-        own = {"TAXI_NAME": kind, "TAXI_ADMIN_PORT": "0"}
-        shared_port = {"TAXI_REUSE_PORT": "false"}
-        chosen = world_variables(self.options) | decision_variables(self.options)
-        return inherited | chosen | page_variables(self.options) | shared_port | own
+        own = {"TAXI_NAME": name, "TAXI_ADMIN_PORT": "0", "TAXI_REUSE_PORT": "false"}
+        by_kind = {
+            "dispatcher": decision_variables(self.options),
+            "simulator": world_variables(self.options) | city_variables(self.options, city),
+            "gateway": page_variables(self.options),
+        }
+        return inherited | by_kind[kind] | own
 
     async def _until_ready(self) -> None:
-        began_s, waiting = time.monotonic(), list(_KINDS)
+        began_s, waiting = time.monotonic(), list(self._services())
         while waiting:
-            for kind in [kind for kind in waiting if self.ready[kind].reason is None]:
-                waiting.remove(kind)
+            for name in [name for name in waiting if self.ready[name].reason is None]:
+                waiting.remove(name)
                 self.console.print("✓", style="green", end=" ")
                 self.console.print(
-                    f"{kind:<14} ready after {time.monotonic() - began_s:.1f} s (in this process)"
+                    f"{name:<14} ready after {time.monotonic() - began_s:.1f} s (in this process)"
                 )
             await asyncio.sleep(0.05)
         with in_words(do="`taxi ps` needs it."):
-            write(self.home.path, Parts(demo=this_demo(self.options.url, ""), parts=[self._part()]))
+            write(self.home.path, Parts(demo=this_demo(self.options, ""), parts=[self._part()]))
         self.console.print(f"\nThe city is live at {self.options.url}, in memory.", style="bold")
         self.console.print("Ctrl-C stops it; nothing is kept.\n", style="dim")
         if self.browser:
             await asyncio.to_thread(open_browser, self.options.url)
 
     def _part(self) -> Part:
-        us = this_demo("", "")
+        us = this_demo(None, "")
         return Part(
             name=PART,
             pid=us.pid,

@@ -49,7 +49,7 @@ def run_demo(
 ) -> None:
     """Run the city until Ctrl-C. Raises LocalError for whatever is in the way."""
     elsewhere = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-    with at_home(options.data_dir, options.url, console, fresh=fresh) as home:
+    with at_home(options.data_dir, options, console, fresh=fresh) as home:
         if elsewhere:
             console.print(
                 f"Using the Kafka at {elsewhere} (KAFKA_BOOTSTRAP_SERVERS); no broker is started here."
@@ -85,7 +85,7 @@ def _run_city(
     watcher = PartMessages(console, home)
 
     async def topics() -> None:
-        await _make_topics(kafka, watcher, are_ours=plan is not None)
+        await _make_topics(kafka | city.city_variables(options), watcher, are_ours=plan is not None)
 
     async def page_is_up() -> None:
         console.print(
@@ -99,12 +99,12 @@ def _run_city(
     services = city.service_parts(options, kafka, is_log_here=plan is not None)
     first, last = city.stages(plan, services, topics)
     stages = (first, StartStage(last.parts, then=page_is_up))
-    _supervise(stages, home, this_demo(options.url, kafka["KAFKA_BOOTSTRAP_SERVERS"]), watcher)
+    _supervise(stages, home, this_demo(options, kafka["KAFKA_BOOTSTRAP_SERVERS"]), watcher)
 
 
-async def _make_topics(kafka: Mapping[str, str], watcher: "PartMessages", *, are_ours: bool) -> None:
+async def _make_topics(variables: Mapping[str, str], watcher: "PartMessages", *, are_ours: bool) -> None:
     """Our own broker's topics are ours to alter; another cluster's owner decides about theirs."""
-    report = await ensure(city.service_environment(kafka), bounded=are_ours, fix=are_ours)
+    report = await ensure(city.service_environment(variables), bounded=are_ours, fix=are_ours)
     watcher.topics(report)
     if report.broken:
         raise LocalError(
@@ -117,7 +117,7 @@ async def _make_topics(kafka: Mapping[str, str], watcher: "PartMessages", *, are
 
 def run_kafka(data_dir: Path, *, port: int, fresh: bool, console: Console) -> None:
     """Run the broker alone until Ctrl-C. Raises LocalError for whatever is in the way."""
-    with at_home(data_dir, "", console, fresh=fresh) as home, Holds() as holds:
+    with at_home(data_dir, None, console, fresh=fresh) as home, Holds() as holds:
         require_room(home.path)
         plan = prepare(home.kafka, port=port, holds=holds, console=console)
 
@@ -126,11 +126,13 @@ def run_kafka(data_dir: Path, *, port: int, fresh: bool, console: Console) -> No
             console.print(f"Its log: {home.log('kafka')}\n", style="dim")
 
         stage = StartStage((city.kafka_part(plan),), then=serving)
-        _supervise((stage,), home, this_demo("", plan.bootstrap_servers), PartMessages(console, home))
+        _supervise((stage,), home, this_demo(None, plan.bootstrap_servers), PartMessages(console, home))
 
 
 @contextmanager
-def at_home(data_dir: Path, url: str, console: Console, *, fresh: bool = False) -> Iterator[DataDir]:
+def at_home(
+    data_dir: Path, options: DemoOptions | None, console: Console, *, fresh: bool = False
+) -> Iterator[DataDir]:
     """Lock the folder, end processes that an unclean stop left, and write parts.json with this process."""
     home = DataDir(data_dir)
     raise_limits()
@@ -143,20 +145,23 @@ def at_home(data_dir: Path, url: str, console: Console, *, fresh: bool = False) 
         home.make_ready()
         try:
             with in_words(parts_file.path(data_dir), do="Choose another --data-dir."):
-                parts_file.write(data_dir, Parts(demo=this_demo(url, ""), parts=[]))
+                parts_file.write(data_dir, Parts(demo=this_demo(options, ""), parts=[]))
             yield home
         finally:
             parts_file.remove(data_dir)
 
 
-def this_demo(url: str, bootstrap_servers: str) -> Demo:
-    """This process, as others find it."""
+def this_demo(options: DemoOptions | None, bootstrap_servers: str) -> Demo:
+    """This process, as others find it. `options`: None if it shows no city."""
+    own_cities = os.environ.get("TAXI_CITIES_DIR")
     return Demo(
         pid=os.getpid(),
         created=parts_file.born(os.getpid()),
         started_ms=time.time_ns() // 1_000_000,
-        url=url,
+        url=options.url if options else "",
         bootstrap_servers=bootstrap_servers,
+        cities=(options.cities or os.environ.get("TAXI_CITY", "")) if options else "",
+        cities_dir=str(Path(own_cities).absolute()) if own_cities else "",
     )
 
 

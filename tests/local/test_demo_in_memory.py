@@ -14,36 +14,49 @@ from testing.live_demo import LiveDemo, live_demo, until
 from tests.local.conftest import Taxi
 
 DRIVERS = 150
-TIMES_SQUARE, BRYANT_PARK = (-73.98565, 40.75743), (-73.98396, 40.75369)
+CITIES = "manhattan,helsinki"
+PLACES = {
+    "manhattan": ((-73.98565, 40.75743), (-73.98396, 40.75369)),
+    "helsinki": ((24.9452, 60.1675), (24.9440, 60.1705)),
+}
 BEGUN = {"OFFERED", "ASSIGNED", "ARRIVED", "ON_TRIP", "COMPLETED"}
 
 
-def ask_for_a_ride(city: LiveDemo) -> Any:
-    body = json.dumps({"ride": "web-memory", "pickup": TIMES_SQUARE, "dropoff": BRYANT_PARK}).encode()
+def ask_for_a_ride(city: LiveDemo, name: str) -> Any:
+    pickup, dropoff = PLACES[name]
+    body = json.dumps({"ride": f"web-{name}", "pickup": pickup, "dropoff": dropoff}).encode()
     request = urllib.request.Request(
-        f"{city.url}/api/rides", body, {"content-type": "application/json"}, method="POST"
+        f"{city.url}/api/rides?city={name}", body, {"content-type": "application/json"}, method="POST"
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.status, json.load(answer)["ride"]
 
 
-def state_of(city: LiveDemo, ride: str) -> str | None:
+def state_of(city: LiveDemo, name: str) -> str | None:
     """None until the dispatcher has heard of it."""
     try:
-        return str(city.get(f"/api/rides/{ride}")["state"])
+        return str(city.get(f"/api/rides/web-{name}?city={name}")["state"])
     except urllib.error.HTTPError:
         return None
 
 
-def test_a_city_lives_in_one_process_without_java_and_says_what_it_cannot_show(
-    tmp_path: Path, ports: PortPool
+def test_cities_live_in_one_process_without_java_and_says_what_it_cannot_show(
+    tmp_path: Path, ports: PortPool, taxi: Taxi
 ) -> None:
-    options = ("--bus", "memory", "--drivers", str(DRIVERS))
+    options = ("--bus", "memory", "--drivers", str(DRIVERS), "--cities", CITIES)
     with live_demo(tmp_path / "city", ports.take(), *options, PATH="/nonexistent", JAVA_HOME="") as city:
         assert [(name, part["pid"]) for name, part in city.parts().items()] == [("city", city.process.pid)]
-        until(lambda: city.get("/api/status")["drivers"]["total"] == DRIVERS, 60, "all drivers on the page")
-        assert ask_for_a_ride(city) == (202, "web-memory")
-        until(lambda: state_of(city, "web-memory") in BEGUN, 60, "an offer to a driver")
+        for name in PLACES:
+            status = f"/api/status?city={name}"
+            until(lambda: city.get(status)["drivers"]["total"] == DRIVERS, 60, f"all drivers of {name}")  # noqa: B023
+            assert ask_for_a_ride(city, name) == (202, f"web-{name}")
+        for name in PLACES:
+            until(lambda: state_of(city, name) in BEGUN, 60, f"an offer to a driver in {name}")  # noqa: B023
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            city.get("/api/rides/web-helsinki?city=manhattan")
+        said = taxi("status", "--json", "--data-dir", str(tmp_path / "city"))
+        first = json.loads(said.stdout)
+        assert [first["city"], *(other["city"] for other in first["other_cities"])] == CITIES.split(",")
         with pytest.raises(urllib.error.HTTPError, match="404"):
             city.get("/api/parts")  # no kill button: there is nothing to kill
         assert city.stop() == 0
