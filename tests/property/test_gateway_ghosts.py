@@ -101,12 +101,15 @@ class Ghosts(RuleBasedStateMachine):
 QUICK = settings(max_examples=120, stateful_step_count=25, deadline=None)
 LOOKING = settings(
     QUICK,
-    max_examples=500,
+    max_examples=3_000,
+    report_multiple_bugs=False,
     phases=[Phase.generate],
     database=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+"""Ends at the first find. Of eight searches of 500 examples, five found the bug below. Which ones do depends on
+the modules that were imported before, because Hypothesis takes constants from them. So six times as many."""
 
 
 def test_nobody_stays_as_a_ghost() -> None:
