@@ -63,8 +63,8 @@ def count_dropped(env: Env[Settings], city: str, reason: str, count: int) -> Non
     env.metrics.count("dispatcher_dropped_positions_total", count, reason=reason, city=city)
 
 
-def forget(env: Env[Settings], city: str) -> None:
-    """The city is another's now: what was measured of it here says nothing any more."""
+def clear_metrics(env: Env[Settings], city: str) -> None:
+    """Clear what was measured of the city, because this dispatcher no longer decides for it."""
     env.metrics.gauge("dispatcher_waiting_rides", 0, city=city)
     env.metrics.gauge("dispatcher_lag_seconds", 0, city=city)
     env.metrics.gauge("dispatcher_drivers_off_map", 0, city=city)

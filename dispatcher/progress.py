@@ -102,7 +102,7 @@ class Progress:
             shrinks_per_s=round(backlog.shrinks_per_s),
         )
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """The city is another's: its backlog says nothing about this process any more."""
         for backlog in (self._commands, self._locations):
             self._env.faults.clear(backlog.code, about=self._city)

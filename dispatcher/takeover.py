@@ -19,7 +19,7 @@ from dispatcher.city_context import CityContext
 from dispatcher.dead_letters import DeadLetters
 from dispatcher.foreign_events_watch import ForeignEventsWatch
 from dispatcher.inputs import HELD_BACK, Inputs
-from dispatcher.metrics import count_dropped, forget
+from dispatcher.metrics import clear_metrics, count_dropped
 from dispatcher.partition_worker import PartitionWorker
 from dispatcher.progress import Progress
 from dispatcher.recovery import UntilStable, recover
@@ -47,7 +47,7 @@ async def take_over(
     async with AsyncExitStack() as stack:
         producer = await env.bus.transactional_producer(f"taxi.dispatcher.{partition}", claim)
         stack.push_async_callback(producer.close)
-        stack.callback(forget, env, city)
+        stack.callback(clear_metrics, env, city)
         until_stable = stable_end_waiter(env, city_context)
         found = await recover(env.bus, partition, env.new_id, until_stable, producer.producer_id)
         env.log.info(
@@ -65,9 +65,9 @@ async def take_over(
         letters_of_events = DeadLetters(env.bus, partition, env.settings.name or "dispatcher")
         stack.push_async_callback(letters_of_events.close)
         progress = Progress(env, city)
-        stack.callback(progress.forget)
+        stack.callback(progress.clear)
         dropped = DroppedPositions(env, partial(count_dropped, env, city), city)
-        stack.callback(dropped.forget)
+        stack.callback(dropped.clear)
         events_watch = ForeignEventsWatch(
             env, city, partition, producer.producer_id, letters_of_events, found.events_offset
         )

@@ -66,9 +66,9 @@ class Gateway:
             Span(settings.row_expiry_ms, settings.resume_ms),
             lambda: self._close_cut(asyncio.get_running_loop().time()),
         )
-        self._shown: CityView | None = None
-        self._shown_boot = 0
-        """`Follower.boots` of the city view that is shown."""
+        self._published: CityView | None = None
+        self._published_boot = 0
+        """`Follower.boots` of the city view that is published."""
         self._reason: str | None = self.follower.why_not_serving()
         """Why this gateway is not ready; None if it is."""
         self._open = asyncio.Event()
@@ -81,18 +81,18 @@ class Gateway:
         self._dropped = DroppedPositions(env, self._count_dropped)
         self._demo_faults: tuple[Fault, ...] = ()
         self._pace = Pace(settings.cut_interval_ms / 1000, now_s)
-        self._moved_s = self._sent_s = now_s
+        self._new_cut_s = self._sent_s = now_s
         self._stale = False
         keys = Keys(settings.token_secret)
         self.hub = Hub(env, _terms(settings, keys), lambda: ask_ends(env.bus, settings.own().partition))
         self.guard = Guard(env, keys)
-        self.ride_service = RideService(env, roads, lambda: self._shown)
+        self.ride_service = RideService(env, roads, lambda: self._published)
         self.route_service = RouteService(roads, env.offload)
 
     @property
     def city_view(self) -> CityView | None:
-        """The city view that clients are shown; None before the first one."""
-        return self._shown
+        """The city view that updates are made from; None before the first one."""
+        return self._published
 
     async def run(self) -> None:
         """Until cancelled; then clients are sent elsewhere first."""
@@ -149,30 +149,30 @@ class Gateway:
             self._close_cut(loop.time())
 
     def _close_cut(self, now_s: float) -> None:
-        """One tick: fold what came, show it, and send it to everyone."""
+        """One tick: fold what came, and send the update to all clients."""
         before = self._read_up_to()
-        moved = self.follower.fold()
-        if moved:
-            self._moved_s = now_s
-        stale = now_s - self._moved_s >= STALE_S
+        has_new_cut = self.follower.fold()
+        if has_new_cut:
+            self._new_cut_s = now_s
+        stale = now_s - self._new_cut_s >= STALE_S
         city_view = self.follower.city_view
         if (
             city_view is not None
             and city_view.whole
-            and (moved or stale != self._stale or city_view is not self._shown)
+            and (has_new_cut or stale != self._stale or city_view is not self._published)
         ):
-            if self.follower.boots != self._shown_boot:
+            if self.follower.boots != self._published_boot:
                 self.hub.make_all_pending(self.follower.ends)
-            self._shown, self._shown_boot = city_view, self.follower.boots
-            self.hub.show(city_view, stale=stale)
-        elif city_view is None and self._shown is not None and stale != self._stale:
-            self.hub.show(self._shown, stale=stale)
+            self._published, self._published_boot = city_view, self.follower.boots
+            self.hub.use(city_view, stale=stale)
+        elif city_view is None and self._published is not None and stale != self._stale:
+            self.hub.use(self._published, stale=stale)
         self._stale = stale
         self._settle_readiness(now_s)
         self._check_inputs(now_s, before)
         self.hub.tell_health(self._faults(now_s), now_s)
         is_silent = now_s - self._sent_s >= _BEAT_S
-        if moved or is_silent:
+        if has_new_cut or is_silent:
             self._sent_s = now_s
         self.hub.publish(beat=is_silent)
 
@@ -196,7 +196,7 @@ class Gateway:
         if city_view is not None:
             self._dropped.record(now_s, city_view.drivers.dropped.take())
         else:
-            self._dropped.forget()
+            self._dropped.clear()
 
     def _check_clock(self, now_s: float) -> None:
         """Report a clock that was set back: the cut does not move until a batch says by how much."""

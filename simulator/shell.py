@@ -11,10 +11,10 @@ from typing import Final, NoReturn
 
 import numpy as np
 
-from simulator.beat import Beat
 from simulator.event_log import EventLog
 from simulator.health import SimulatorReadiness
 from simulator.outbox import Outbox
+from simulator.positions_rate import PositionsRate
 from simulator.records import asked_at, command_record, fix_records, subject
 from simulator.recovery import recover
 from simulator.sender_clock import SenderClock
@@ -91,7 +91,7 @@ class Shell:
         self._behavior = behavior
         self._tick_s = 1 / behavior.ticks_per_s
         self._pulse = SimulatorReadiness(env, ("fixes", "commands", "events", "drivers"))
-        self._beat = Beat(env, behavior.ticks_per_s, env.settings.drivers)
+        self._positions_rate = PositionsRate(env, behavior.ticks_per_s, env.settings.drivers)
         self._outbox = Outbox(int(behavior.resend_s * 1000))
         self._traces: dict[str, tracing.Trace] = {}
 
@@ -158,12 +158,12 @@ class Shell:
             try:
                 await producer.send(topics.LOCATIONS, self._partition, records)
             except Unavailable as error:  # fixes are lossy: the next ones say more
-                self._beat.interrupted()
+                self._positions_rate.interrupted()
                 await self._pulse.wait_out("fixes", error)
             else:
                 if records:
                     self._clock.learn(asked_s, producer.append_ms)
-                self._beat.published()
+                self._positions_rate.published()
                 self._published(len(rows))
             count += 1
             due = max(due + self._tick_s, loop.time())

@@ -14,7 +14,7 @@ from typing import Any
 from gateway.access.tokens import Keys
 from gateway.stream.delta_source import Area, Box
 from gateway.stream.hub import Hub
-from gateway.stream.session import LogEnds
+from gateway.stream.session import LogOffsets
 from gateway.stream.session_handler import AskEnds
 from gateway.stream.terms import Terms
 from taxi.bus.memory.bus import MemoryBroker, MemoryBus, MemoryLimits
@@ -94,7 +94,7 @@ class Cells:
         }
         return json.dumps(frame).encode()
 
-    def hello(self) -> dict[str, Any]:
+    def ready_fields(self) -> dict[str, Any]:
         return {"cells": CELLS}
 
 
@@ -184,7 +184,7 @@ class Harness:
         self.spy = Spy()
         self.clock_ms = 0
         """How far the wall clock is off."""
-        self.ends = LogEnds(10**9, 0)
+        self.ends = LogOffsets(10**9, 0)
         broker = MemoryBroker(self.loop, now_ms=self.now_ms, now_s=self.loop.time, rng=random.Random(1))
         self.env: Env[Any] = Env(
             settings=None,
@@ -210,10 +210,10 @@ class Harness:
         self.ask_ends: AskEnds = self._known_ends
         """Answers for the broker; tests replace it."""
 
-    async def _known_ends(self) -> LogEnds:
+    async def _known_ends(self) -> LogOffsets:
         return self.ends
 
-    async def _ask_ends(self) -> LogEnds:
+    async def _ask_ends(self) -> LogOffsets:
         return await self.ask_ends()
 
     def now_ms(self) -> int:
@@ -254,7 +254,7 @@ class Harness:
             or self.hub.publisher.source is None
         ):
             self.cells.close()
-            self.hub.show(self.cells, stale=False)
+            self.hub.use(self.cells, stale=False)
         self.hub.publish(beat=beat)
 
     def connect(self, name: str = "client") -> Viewer:

@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from gateway.access.tokens import Keys
 from gateway.stream.delta_source import Area, Box
 from gateway.stream.hub import Hub
-from gateway.stream.session import LogEnds
+from gateway.stream.session import LogOffsets
 from gateway.stream.terms import Terms
 from gateway.stream.transport import bind, listening
 from taxi.cursor import Cursor
@@ -58,7 +58,7 @@ class Noise:
     def diff(self, since: Cursor | None, *_: Area, **__: Any) -> bytes:
         return self._frame + bytes(since is None)
 
-    def hello(self) -> dict[str, Any]:
+    def ready_fields(self) -> dict[str, Any]:
         return {}
 
 
@@ -95,7 +95,7 @@ async def main(port: int, size: int, hz: int, seconds: int, clients: int) -> Non
     hub, source = Hub(env, terms, ends), Noise(size)
     async with listening(bind("127.0.0.1", port, reuse_port=False)) as listener:
         listener.attach(Starlette())
-        hub.show(source, stale=False)
+        hub.use(source, stale=False)
         hub.publish(beat=False)
         listener.open()
         welcoming = asyncio.create_task(welcome(hub, listener))
@@ -125,7 +125,7 @@ async def beats(hub: Hub, source: Noise, hz: int, clients: int) -> float:
 def tick(hub: Hub, source: Noise) -> None:
     """One cut."""
     source.close()
-    hub.show(source, stale=False)
+    hub.use(source, stale=False)
     hub.publish(beat=False)
 
 
@@ -149,9 +149,9 @@ async def welcome(hub: Hub, listener: Any) -> None:
             tasks.create_task(hub.serve(await listener.accept()))
 
 
-async def ends() -> LogEnds:
+async def ends() -> LogOffsets:
     """The ends of the logs; not used, as no client has a cursor."""
-    return LogEnds(0, 0)
+    return LogOffsets(0, 0)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from gateway.stream.session import LogEnds
+from gateway.stream.session import LogOffsets
 from gateway.view.city_view import CityView, CityViewBrokenError, Span
 from gateway.view.drivers import SKEW_MS
 from gateway.view.grid import TileGrid
@@ -47,12 +47,12 @@ class Booted:
     city_view: CityView
     locations: Reader
     events: Reader
-    ends: LogEnds
-    stands: LogEnds = field(init=False)
+    ends: LogOffsets
+    read_to: LogOffsets = field(init=False)
     """The positions of the readers at that time."""
 
     def __post_init__(self) -> None:
-        self.stands = LogEnds(self.locations.position, self.events.position)
+        self.read_to = LogOffsets(self.locations.position, self.events.position)
 
 
 class Boot:
@@ -113,7 +113,7 @@ class Boot:
         async with contextlib.AsyncExitStack() as stack:
             # A recent snapshot only narrows the window, but a log that is all there widens it.
             states = [old] if events.start == 0 else [old, newest]
-            ends = LogEnds(fixes.stable, events.stable)
+            ends = LogOffsets(fixes.stable, events.stable)
             reading = await self._begin(back_ms, fixes, events.start, states, stack)
             await reading.read(ends)
             if reading.gap is not None and newest is not None:
@@ -139,7 +139,7 @@ class Boot:
             reading = await self._begin(back_ms, fixes, events.start, [old], stack)
             if not reading.city_view.reaches_beyond(booted.city_view):
                 return None
-            await reading.read(booted.stands, max_records=_BESIDE_AT_ONCE)
+            await reading.read(booted.read_to, max_records=_BESIDE_AT_ONCE)
             return None if reading.gap is not None else reading.go_live().city_view
 
     async def _wait_behind_the_gap(self, reading: "_Reading", snapshots_end: int) -> None:
@@ -239,7 +239,7 @@ class _Reading:
     in_order: bool
     _first_ms: int | None = None
     """When the first fix was appended."""
-    _ends: LogEnds = field(default_factory=lambda: LogEnds(0, 0))
+    _ends: LogOffsets = field(default_factory=lambda: LogOffsets(0, 0))
 
     @property
     def gap(self) -> str | None:
@@ -253,7 +253,7 @@ class _Reading:
             return "no snapshot covers the log's beginning, and no epoch has started since that begins empty"
         return city_view.batches.gap
 
-    async def read(self, ends: LogEnds, *, max_records: int = RECORDS_AT_ONCE) -> None:
+    async def read(self, ends: LogOffsets, *, max_records: int = RECORDS_AT_ONCE) -> None:
         """Everything up to the ends. Other tasks run after each `max_records` records."""
         self._ends = ends
         if self.in_order:
@@ -293,10 +293,10 @@ class _Reading:
         return first_ms
 
 
-async def ask_ends(bus: Bus, partition: int) -> LogEnds:
+async def ask_ends(bus: Bus, partition: int) -> LogOffsets:
     """How far both logs go now."""
     locations = await bus.offsets(LOCATIONS, partition)
-    return LogEnds(locations.stable, (await bus.offsets(EVENTS, partition)).stable)
+    return LogOffsets(locations.stable, (await bus.offsets(EVENTS, partition)).stable)
 
 
 async def _both(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B]) -> tuple[A, B]:

@@ -8,9 +8,9 @@ from typing import Final, NoReturn
 
 from gateway.follower.boot import Boot, Booted
 from gateway.follower.boot_state import FOLLOWING, BootEvent, BootMachine, BootState
-from gateway.follower.tail import Tail, beat
+from gateway.follower.tail import Tail, fetch_all
 from gateway.settings import Settings
-from gateway.stream.session import LogEnds
+from gateway.stream.session import LogOffsets
 from gateway.view.city_view import CityView, CityViewBrokenError, ClockOverlookedError, Span
 from gateway.view.grid import TileGrid
 from taxi.bus import OffsetOutOfRange, Record, Unavailable
@@ -93,7 +93,7 @@ class Follower:
         return None if self._booted is None else self._booted.city_view
 
     @property
-    def ends(self) -> LogEnds:
+    def ends(self) -> LogOffsets:
         """The ends of both logs that the boot has read up to. There must be a city view."""
         assert self._booted is not None
         return self._booted.ends
@@ -256,7 +256,7 @@ class Follower:
 
     async def fetch(self, interval_s: float) -> None:
         """Send the fetches of a cut and wait for them, for at most a part of the interval."""
-        await beat(self._tails, interval_s)
+        await fetch_all(self._tails, interval_s)
 
     def fold(self) -> bool:
         """Fold what was read since the last call, and close the cut. Returns whether the cut has moved."""

@@ -69,7 +69,7 @@ class InputFaults:
         paused = now_s - self._checked_s > _PAUSE_S
         self._checked_s = now_s
         if paused or not is_reading:
-            self._forget(now_s)
+            self._clear(now_s)
             return
         if positions:
             self._positions_s = now_s
@@ -82,7 +82,7 @@ class InputFaults:
         self._settle("no_decisions", _lasts(self._undecided_s, now_s, NO_DECISIONS_S))
         self._settle("no_rows", _lasts(self._rowless_s, now_s, NO_ROWS_S))
 
-    def _forget(self, now_s: float) -> None:
+    def _clear(self, now_s: float) -> None:
         self._positions_s = now_s
         self._undecided_s = self._rowless_s = None
         for code in _TEXTS:

@@ -103,7 +103,7 @@ class Tail:
                 await self._asked.wait()
 
 
-async def beat(tails: "tuple[Tail, ...]", interval_s: float) -> None:
+async def fetch_all(tails: "tuple[Tail, ...]", interval_s: float) -> None:
     """Send the fetches of a cut and wait for them, for at most a part of the interval."""
     for tail in tails:
         tail.ask()

@@ -191,7 +191,7 @@ def _parts(site: Site, folder: Path) -> Endpoint:
         from gateway.http import parts  # noqa: PLC0415 - as above
 
         site.first.guard.check(request, Role.VIEWER)
-        return JSONResponse({"parts": [parts.shown(part) for part in parts.read_parts(folder)]})
+        return JSONResponse({"parts": [parts.as_json(part) for part in parts.read_parts(folder)]})
 
     return all_parts
 

@@ -32,7 +32,7 @@ def read_faults(folder: Path) -> tuple[Fault, ...]:
     return tuple(Fault(fault.code, fault.text) for fault in known.faults) if known is not None else ()
 
 
-def shown(part: Part) -> dict[str, Any]:
+def as_json(part: Part) -> dict[str, Any]:
     """The fields of a part that are sent to the page."""
     return {"name": part.name, "pid": part.pid, "state": part.state, "restarts": part.restarts}
 

@@ -63,6 +63,6 @@ class DeltaSource(Protocol):
         """
         ...
 
-    def hello(self) -> dict[str, Any]:
+    def ready_fields(self) -> dict[str, Any]:
         """Fields of `ready` that depend on the source, besides the cursor."""
         ...

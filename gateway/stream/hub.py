@@ -16,7 +16,7 @@ from gateway.stream.delta_source import DeltaSource
 from gateway.stream.fanout import Client
 from gateway.stream.messages import Close, SessionRefusal
 from gateway.stream.publisher import Publisher
-from gateway.stream.session import LogEnds, Session
+from gateway.stream.session import LogOffsets, Session
 from gateway.stream.session_handler import AskEnds, SessionHandler
 from gateway.stream.terms import Terms
 from taxi.runtime.env import Connection, Env
@@ -48,11 +48,11 @@ class Hub:
 
     # --- cuts -------------------------------------------------------------------------------------
 
-    def show(self, source: DeltaSource, *, stale: bool) -> None:
-        """Use the current cut of `source` for all further updates; see `Publisher.show`."""
-        self.publisher.show(source, stale=stale)
+    def use(self, source: DeltaSource, *, stale: bool) -> None:
+        """Use the current cut of `source` for all further updates; see `Publisher.use`."""
+        self.publisher.use(source, stale=stale)
 
-    def make_all_pending(self, ends: LogEnds) -> None:
+    def make_all_pending(self, ends: LogOffsets) -> None:
         """Make all live clients pending, because the source was rebuilt; see `Publisher`."""
         self.publisher.make_all_pending(ends)
 
@@ -86,7 +86,7 @@ class Hub:
             self._env.log.error("a session ended by a bug", error=repr(error), peer=connection.peer)
             self.refuse(client, SessionRefusal(Close.BUG, "internal error"))
         finally:
-            self._forget(client, loop.time())  # `loop`, because none may be running any more
+            self._remove(client, loop.time())  # `loop`, because none may be running any more
             connection.close()
             self.admission.leave(address)
 
@@ -95,11 +95,11 @@ class Hub:
         reason = refusal.reason
         if refusal.code in {Close.AWAY, Close.TOO_MANY}:
             reason = str(refusal.away_ms + self._env.random.randrange(*_JITTER_MS))
-        self._forget(client, asyncio.get_running_loop().time())
+        self._remove(client, asyncio.get_running_loop().time())
         client.connection.close(refusal.code, reason)
         self._env.metrics.count("gateway_closed_total", code=str(refusal.code.value))
 
-    def _forget(self, client: Client, now_s: float) -> None:
+    def _remove(self, client: Client, now_s: float) -> None:
         client.session.close(now_s)
         self.publisher.remove(client)
         self.clients.pop(client.session.id, None)

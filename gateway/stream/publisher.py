@@ -9,7 +9,7 @@ from gateway.stream.delta_source import DeltaSource
 from gateway.stream.fanout import Client, Fanout, Tally, UpdateCache
 from gateway.stream.health import PENDING, StreamHealth
 from gateway.stream.messages import SessionRefusal, encode_message
-from gateway.stream.session import LogEnds, Serve, SessionPhase, Wish, judge
+from gateway.stream.session import LogOffsets, Serve, SessionPhase, Wish, judge
 from gateway.stream.terms import Terms
 from taxi.runtime.env import Env
 from taxi.runtime.faults import Fault
@@ -46,19 +46,19 @@ class Publisher:
 
     @property
     def source(self) -> DeltaSource | None:
-        """The source of updates; None before the first `show`."""
+        """The source of updates; None before the first `use`."""
         return None if self._updates is None else self._updates.source
 
     # --- cuts -------------------------------------------------------------------------------------
 
-    def show(self, source: DeltaSource, *, stale: bool) -> None:
+    def use(self, source: DeltaSource, *, stale: bool) -> None:
         """Use the current cut of `source` for all further updates. Call it after each cut.
 
         `stale` marks these updates: the gateway's input is old.
         """
         self._updates = UpdateCache(source, stale=stale, metrics=self._env.metrics, now_s=self._now_s)
 
-    def make_all_pending(self, ends: LogEnds) -> None:
+    def make_all_pending(self, ends: LogOffsets) -> None:
         """Make all live clients pending, because the source was rebuilt. They resume at the next cut.
 
         `ends` are the ends of both logs after the rebuild.
@@ -73,7 +73,7 @@ class Publisher:
         """Send the last cut to all clients that have not got it; with `beat` to all clients.
 
         It also sends `health` and `pending` messages and closes sessions that are overdue. Does nothing
-        before the first `show`.
+        before the first `use`.
         """
         if self._updates is None:
             return
@@ -210,7 +210,7 @@ class Publisher:
             "mode": mode,
             **reason,
             "epoch": cursor.epoch,
-            **updates.source.hello(),
+            **updates.source.ready_fields(),
             "cut_interval_ms": self._terms.cut_interval_ms,
             "beat_interval_ms": BEAT_MS,
         }

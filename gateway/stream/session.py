@@ -37,8 +37,8 @@ class Serve:
 
 
 @dataclass(frozen=True, slots=True)
-class LogEnds:
-    """The ends of both logs: their last stable offsets."""
+class LogOffsets:
+    """An offset in each of the two logs that rows are made from: their ends, for example."""
 
     loc: int
     """Of `taxi.locations`."""
@@ -46,7 +46,7 @@ class LogEnds:
     """Of `taxi.events`."""
 
 
-def judge(cursor: Cursor | None, now: Cursor, *, in_window: bool, ends: LogEnds | None) -> Serve | None:
+def judge(cursor: Cursor | None, now: Cursor, *, in_window: bool, ends: LogOffsets | None) -> Serve | None:
     """Decide how a client resumes.
 
     Args:
@@ -120,7 +120,7 @@ class Session:
     """The last viewport that it requested; earlier ones are dropped."""
     reset: str | None = None
     """Why it must get an image, whatever its cursor is; None if it need not."""
-    ends: LogEnds | None = None
+    ends: LogOffsets | None = None
     """The ends of the logs, asked for after this client connected; None if not known."""
     blocked_s: float | None = None
     """Since when it has not read what was sent; None if it has."""
@@ -147,7 +147,7 @@ class Session:
         """Record a requested viewport; it replaces an earlier one."""
         self.wish = wish
 
-    def know(self, ends: LogEnds) -> None:
+    def know(self, ends: LogOffsets) -> None:
         """Record the ends of the logs."""
         self.ends = ends
 
@@ -158,7 +158,7 @@ class Session:
         self._move(SessionPhase.LIVE, now_s)
         self.was_ready, self.reset = True, None
 
-    def make_pending(self, now_s: float, ends: LogEnds) -> None:
+    def make_pending(self, now_s: float, ends: LogOffsets) -> None:
         """Make a live session pending, because the source of updates was rebuilt."""
         self._move(SessionPhase.PENDING, now_s)
         self.ends = ends

@@ -19,12 +19,12 @@ from gateway.stream.messages import (
     short,
 )
 from gateway.stream.publisher import CloseSession, Publisher
-from gateway.stream.session import HELLO_S_MAX, PENDING_S_MAX, LogEnds, SessionPhase, Wish
+from gateway.stream.session import HELLO_S_MAX, PENDING_S_MAX, LogOffsets, SessionPhase, Wish
 from gateway.stream.terms import Terms
 from taxi.bus import BusError
 from taxi.runtime.env import Env
 
-AskEnds = Callable[[], Awaitable[LogEnds]]
+AskEnds = Callable[[], Awaitable[LogOffsets]]
 """Returns the current ends of both logs. Raises BusError."""
 _COMPLAINTS: Final = Rate(per_s=1.0, burst=20)
 """`mismatch` messages to log, of all clients together, because a client may send any number."""

@@ -19,7 +19,7 @@ _Places = npt.NDArray[np.intp]
 
 
 class MovedRows(NamedTuple):
-    """Rows held that are told by their differences."""
+    """Rows that the client holds, of which differences are sent."""
 
     now: DriverColumns
     lng_was_e5: npt.NDArray[np.int32]
@@ -41,7 +41,7 @@ class BlockChanges(NamedTuple):
     rows: DriverColumns
     rows_block: _Places
     status: DriverColumns
-    """Rows of which the status alone is told."""
+    """Rows of which the status alone is changes."""
     status_block: _Places
     moved: MovedRows
     moved_block: _Places
@@ -52,8 +52,8 @@ def one_block(gone: _Words, rows: DriverColumns) -> bytes:
     if not len(gone) and not len(rows.driver):
         return b""
     gone_block, rows_block, none = (np.zeros(n, np.intp) for n in (len(gone), len(rows.driver), 0))
-    told = BlockChanges(gone, gone_block, rows, rows_block, no_drivers(), none, nobody_moved(), none)
-    return joined([encode(told, 1)[0]])
+    changes = BlockChanges(gone, gone_block, rows, rows_block, no_drivers(), none, nobody_moved(), none)
+    return joined([encode(changes, 1)[0]])
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ class _Part:
         return (starts + column * self.counts)[self.block] + self.rank
 
 
-def encode(told: BlockChanges, n_blocks: int) -> Blocks:
+def encode(changes: BlockChanges, n_blocks: int) -> Blocks:
     """The bytes of `n_blocks` blocks. The same rows give the same bytes."""
-    gone, rows = _Part(told.gone_block, n_blocks), _Part(told.rows_block, n_blocks)
-    status, moved = _Part(told.status_block, n_blocks), _Part(told.moved_block, n_blocks)
-    varints = _Varints(_differences(told.moved, moved), moved)
+    gone, rows = _Part(changes.gone_block, n_blocks), _Part(changes.rows_block, n_blocks)
+    status, moved = _Part(changes.status_block, n_blocks), _Part(changes.moved_block, n_blocks)
+    varints = _Varints(_differences(changes.moved, moved), moved)
     moved_bytes = 2 * moved.counts + varints.bytes
     moved_bytes += -moved_bytes % 4
     gone_at = np.full(n_blocks, _HEAD_WORDS, np.intp)
@@ -105,13 +105,13 @@ def encode(told: BlockChanges, n_blocks: int) -> Blocks:
     octets = words.view(np.uint8)
     for field, value in enumerate((gone.counts, rows.counts, status.counts, moved.counts, moved_bytes)):
         words[starts + field] = value
-    words[gone.at(starts + gone_at)] = told.gone
-    _put_rows(words, octets, rows, starts + rows_at, told.rows)
-    words[status.at(starts + status_at)] = told.status.driver
-    octets[status.at(4 * (starts + status_at + status.counts))] = told.status.status
+    words[gone.at(starts + gone_at)] = changes.gone
+    _put_rows(words, octets, rows, starts + rows_at, changes.rows)
+    words[status.at(starts + status_at)] = changes.status.driver
+    octets[status.at(4 * (starts + status_at + status.counts))] = changes.status.status
     moved_at = 4 * (starts + moved_at)
-    octets[moved.at(moved_at)] = told.moved.now.heading
-    octets[moved.at(moved_at, 1)] = told.moved.now.speed
+    octets[moved.at(moved_at)] = changes.moved.now.heading
+    octets[moved.at(moved_at, 1)] = changes.moved.now.speed
     varints.put(octets, moved_at + 2 * moved.counts)
     return Blocks(octets.tobytes(), [0, *(4 * ends).tolist()])
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.stream.delta_source import Area, Box
-from gateway.stream.session import LogEnds
+from gateway.stream.session import LogOffsets
 from gateway.view.drivers import SKEW_MS, DriverTable
 from gateway.view.encoding import ExpectedState, Sections, seal
 from gateway.view.explanations import Explanations
@@ -104,7 +104,7 @@ class CityView:
         """The offset of the last shift that was applied."""
         self.awaiting_shift: list[Record] = []
         """Locations that wait for a batch: the clock was set back before them."""
-        self.begins = LogEnds(loc, ev)
+        self.begins = LogOffsets(loc, ev)
         """Where reading began."""
         self.is_deepening = False
         """Whether another city view, which reaches back further, is about to take this one's place."""
@@ -190,7 +190,7 @@ class CityView:
         return self.city.locations_offset > offset
 
     def _heed_shifts(self, before: list[tuple[int, int]]) -> None:
-        """A batch has told that the clock was set back. Raises ClockOverlookedError if it was folded over."""
+        """A batch says that the clock was set back. Raises ClockOverlookedError if it was folded over."""
         now = self.city.shifts
         places = {self.begins.loc, *(at for at, _ in (*before, *now) if self.begins.loc < at < self.loc)}
         if self.loc > self.begins.loc and any(shift_at(before, at) != shift_at(now, at) for at in places):
@@ -321,8 +321,8 @@ class CityView:
         """The tiles that show a bounding box; None is the whole city. Raises ValueError."""
         return None if box is None else self.grid.touched(box)
 
-    def hello(self) -> dict[str, Any]:
-        """What a client is told of the grid."""
+    def ready_fields(self) -> dict[str, Any]:
+        """The fields of `ready` that describe the grid."""
         return {"grid": self.grid.to_json()}
 
     def step(self, area: Area, *, stale: bool = False) -> bytes:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The newest fix and the status of every driver, as columns; and since which cursor each row stands.
 
-A driver has a slot for as long as a client may have to be told that the row is gone. Slots are inner
+A driver has a slot for as long as a client may need to learn that the row is gone. Slots are inner
 matter: rows leave here sorted by driver number, and the hash never sees a slot.
 """
 
@@ -65,22 +65,22 @@ class DriverTable:
         self._status_ev = np.zeros(0, np.int64)
         self._tile = np.zeros(0, np.int32)
         self._hop_offset = np.zeros(0, np.int64)
-        """The last offset at which the position shown changed its tile."""
+        """The last offset at which the newest position changed its tile."""
         # Of the slot.
         self._used = np.zeros(0, np.bool_)
         self._touched = np.zeros(0, np.bool_)
         """Whether the row may be another than at the last cut."""
         self._gone_loc = np.zeros(0, np.int64)
         self._gone_ev = np.zeros(0, np.int64)
-        # The row as the last cut had it.
+        # The row as the last cut had it: `_row_…`.
         self._present = np.zeros(0, np.bool_)
-        self._shown_lng_e5 = np.zeros(0, np.int32)
-        self._shown_lat_e5 = np.zeros(0, np.int32)
-        self._shown_at = np.zeros(0, np.uint32)
-        self._shown_heading = np.zeros(0, np.uint8)
-        self._shown_speed = np.zeros(0, np.uint8)
-        self._shown_status = np.zeros(0, np.uint8)
-        self._shown_tile = np.zeros(0, np.int32)
+        self._row_lng_e5 = np.zeros(0, np.int32)
+        self._row_lat_e5 = np.zeros(0, np.int32)
+        self._row_at = np.zeros(0, np.uint32)
+        self._row_heading = np.zeros(0, np.uint8)
+        self._row_speed = np.zeros(0, np.uint8)
+        self._row_status = np.zeros(0, np.uint8)
+        self._row_tile = np.zeros(0, np.int32)
         self._lane_a = np.zeros(0, np.uint32)
         self._lane_b = np.zeros(0, np.uint32)
 
@@ -100,23 +100,23 @@ class DriverTable:
 
     def _store(self, slot: _Slots, fixes: FixColumns) -> None:
         """Write fixes newer than what their slots hold."""
-        shown = quantised(fixes.lng, fixes.lat, fixes.heading, fixes.speed)
-        tile = self.grid.tile_of(shown.lng_e5, shown.lat_e5)
+        rows = quantised(fixes.lng, fixes.lat, fixes.heading, fixes.speed)
+        tile = self.grid.tile_of(rows.lng_e5, rows.lat_e5)
         chain, is_last, follows = succession(slot, fixes.at_ms)
         self._note_hops(slot[chain], tile[chain], follows, fixes.offset[chain])
         newest = chain[is_last]
         slot = slot[newest]
         self._at_ms[slot], self._offset[slot] = fixes.at_ms[newest], fixes.offset[newest]
         self._append_ms[slot], self._tile[slot] = fixes.append_ms[newest], tile[newest]
-        self._lng_e5[slot], self._lat_e5[slot] = shown.lng_e5[newest], shown.lat_e5[newest]
-        self._heading[slot], self._speed[slot] = shown.heading[newest], shown.speed[newest]
+        self._lng_e5[slot], self._lat_e5[slot] = rows.lng_e5[newest], rows.lat_e5[newest]
+        self._heading[slot], self._speed[slot] = rows.heading[newest], rows.speed[newest]
         self._touched[slot] = True
         earliest_ms = int(fixes.append_ms.min())
         self._oldest_ms = min(self._oldest_ms, earliest_ms)
         self._oldest_used_ms = min(self._oldest_used_ms, earliest_ms)
 
     def _note_hops(self, slot: _Slots, tile: npt.NDArray[np.int32], follows: _Mask, offset: _Longs) -> None:
-        """Along the chain of positions shown: where each driver last came from another tile."""
+        """Along the chain of newest positions: where each driver last came from another tile."""
         before = self._tile[slot]
         within = np.flatnonzero(follows)
         before[within] = tile[within - 1]
@@ -136,32 +136,32 @@ class DriverTable:
     # --- closing a cut ----------------------------------------------------------------------------
 
     def close(self, cursor: Cursor, at_ms: int) -> None:
-        """Settle which rows there are at this cut time, and forget what nobody can ask for any more."""
+        """Settle which rows there are at this cut time, and drop what no client can ask for any more."""
         self._touch_expired(at_ms)
         slots = np.flatnonzero(self._touched)
         slots = slots[np.argsort(self._driver[slots])]
         self._touched[slots] = False
-        before = Side(self._shown(slots), self._shown_tile[slots], self._present[slots])
-        shown = self._append_ms[slots] + self.expiry_ms > at_ms
-        after = Side(self._now(slots), self._tile[slots], shown)
-        self._show(slots, before, after)
+        before = Side(self._rows_of(slots), self._row_tile[slots], self._present[slots])
+        present = self._append_ms[slots] + self.expiry_ms > at_ms
+        after = Side(self._now(slots), self._tile[slots], present)
+        self._take_rows(slots, before, after)
         self._step = UpdateParts(self.grid, before, after)
-        gone = slots[~shown & (before.shown | (self._gone_loc[slots] == _NEVER))]
+        gone = slots[~present & (before.present | (self._gone_loc[slots] == _NEVER))]
         self._gone_loc[gone], self._gone_ev[gone] = cursor.loc, cursor.ev
-        self._gone_loc[slots[shown]] = _NEVER
+        self._gone_loc[slots[present]] = _NEVER
         self._forget(at_ms)
 
-    def _show(self, slots: _Slots, before: Side, after: Side) -> None:
+    def _take_rows(self, slots: _Slots, before: Side, after: Side) -> None:
         """Take over rows as the cut has them, and keep the sums."""
-        was, now = before.shown, after.shown
+        was, now = before.present, after.present
         self.sums.take_out(before.tile[was], self._lane_a[slots[was]], self._lane_b[slots[was]])
         self._lane_a[slots], self._lane_b[slots] = a, b = hash_drivers(after.rows)
         self.sums.add(after.tile[now], a[now], b[now])
         self._present[slots] = now
-        self._shown_lng_e5[slots], self._shown_lat_e5[slots] = after.rows.lng_e5, after.rows.lat_e5
-        self._shown_at[slots], self._shown_status[slots] = after.rows.at, after.rows.status
-        self._shown_heading[slots], self._shown_speed[slots] = after.rows.heading, after.rows.speed
-        self._shown_tile[slots] = after.tile
+        self._row_lng_e5[slots], self._row_lat_e5[slots] = after.rows.lng_e5, after.rows.lat_e5
+        self._row_at[slots], self._row_status[slots] = after.rows.at, after.rows.status
+        self._row_heading[slots], self._row_speed[slots] = after.rows.heading, after.rows.speed
+        self._row_tile[slots] = after.tile
 
     def _touch_expired(self, at_ms: int) -> None:
         """Rows whose time is over differ, too."""
@@ -200,8 +200,8 @@ class DriverTable:
 
     def image(self, tiles: Tiles | None) -> bytes:
         """The drivers section for who has nothing."""
-        shown = self._present if tiles is None else self._present & self.grid.mask(tiles)[self._tile]
-        return one_block(np.zeros(0, np.uint32), self._sorted(shown))
+        present = self._present if tiles is None else self._present & self.grid.mask(tiles)[self._tile]
+        return one_block(np.zeros(0, np.uint32), self._sorted(present))
 
     def changes(self, since: Cursor, old: Tiles | None, new: Tiles | None) -> bytes:
         """The drivers section for who has the rows of the tiles `old` as of `since`.
@@ -211,20 +211,20 @@ class DriverTable:
         """
         wanted, known = self.grid.mask(new)[self._tile], self.grid.mask(old)[self._tile]
         fresh = self._offset >= since.loc
-        shown = self._present & wanted
-        told = shown & (fresh | (self._status_ev > since.ev) | ~known)
+        present = self._present & wanted
+        changed = present & (fresh | (self._status_ev > since.ev) | ~known)
         # Who has not hopped since was in this very tile; who has may have been anywhere.
-        left = self._used & ~shown & (known | (self._hop_offset >= since.loc))
+        left = self._used & ~present & (known | (self._hop_offset >= since.loc))
         left &= self._present | (self._gone_loc > since.loc) | (self._gone_ev > since.ev)
-        return one_block(np.sort(self._driver[left]), self._sorted(told))
+        return one_block(np.sort(self._driver[left]), self._sorted(changed))
 
     def counts(self, statuses: int) -> list[int]:
         """Rows by status, from 0 to `statuses` − 1."""
-        return [int(n) for n in np.bincount(self._shown_status[self._present], minlength=statuses)]
+        return [int(n) for n in np.bincount(self._row_status[self._present], minlength=statuses)]
 
     def _sorted(self, chosen: _Mask) -> DriverColumns:
         slots = np.flatnonzero(chosen)
-        return self._shown(slots[np.argsort(self._driver[slots])])
+        return self._rows_of(slots[np.argsort(self._driver[slots])])
 
     def _now(self, slots: _Slots) -> DriverColumns:
         return DriverColumns(
@@ -237,15 +237,15 @@ class DriverTable:
             self._status[slots],
         )
 
-    def _shown(self, slots: _Slots) -> DriverColumns:
+    def _rows_of(self, slots: _Slots) -> DriverColumns:
         return DriverColumns(
             self._driver[slots],
-            self._shown_lng_e5[slots],
-            self._shown_lat_e5[slots],
-            self._shown_at[slots],
-            self._shown_heading[slots],
-            self._shown_speed[slots],
-            self._shown_status[slots],
+            self._row_lng_e5[slots],
+            self._row_lat_e5[slots],
+            self._row_at[slots],
+            self._row_heading[slots],
+            self._row_speed[slots],
+            self._row_status[slots],
         )
 
     # --- slots ------------------------------------------------------------------------------------

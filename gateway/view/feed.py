@@ -9,11 +9,11 @@ import msgspec
 
 from taxi.state.batches import At, Batch
 
-_SHOWN: Final = ("ride", "driver", "attempt", "eta_s", "reason")
+_FIELDS: Final = ("ride", "driver", "attempt", "eta_s", "reason")
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
-class _Shown(NamedTuple):
+class _FeedEvent(NamedTuple):
     offset: int
     text: bytes
 
@@ -28,21 +28,21 @@ class Feed:
 
     def __init__(self, since: int) -> None:
         self.since = since
-        self._ring: deque[_Shown] = deque()
+        self._ring: deque[_FeedEvent] = deque()
         self._spans: deque[_Span] = deque()
         """Up to where the ring went at which cut time: events may tell of a past long before it."""
 
     def add(self, batch: Batch) -> None:
         """Append a batch, `BatchClosed` included."""
-        self._ring.extend(_shown(at) for at in batch.events)
+        self._ring.extend(_feed_event(at) for at in batch.events)
 
     def after(self, ev: int) -> list[bytes]:
         """Events at `ev` and later, in offset order."""
         found = []
-        for shown in reversed(self._ring):
-            if shown.offset < ev:
+        for event in reversed(self._ring):
+            if event.offset < ev:
                 break
-            found.append(shown.text)
+            found.append(event.text)
         found.reverse()
         return found
 
@@ -56,12 +56,12 @@ class Feed:
                 self._ring.popleft()
 
 
-def _shown(at: At) -> _Shown:
+def _feed_event(at: At) -> _FeedEvent:
     event = at.event
     name = type(event).__name__
-    names = ("batch", "count") if name == "BatchClosed" else _SHOWN
+    names = ("batch", "count") if name == "BatchClosed" else _FIELDS
     body = {field: value for field in names if (value := getattr(event, field, None)) is not None}
-    return _Shown(at.offset, _ENCODE([at.offset, event.at_ms, name, body]))
+    return _FeedEvent(at.offset, _ENCODE([at.offset, event.at_ms, name, body]))
 
 
 def feed_section(events: Sequence[bytes]) -> bytes:

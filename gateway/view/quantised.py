@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixes as they are shown and hashed: whole numbers, so that Python and a browser have the same."""
+"""Fixes as they are sent and hashed: whole numbers, so that Python and a browser have the same."""
 
 from typing import NamedTuple
 

@@ -19,7 +19,7 @@ class Side(NamedTuple):
 
     rows: DriverColumns
     tile: npt.NDArray[np.int32]
-    shown: _Mask
+    present: _Mask
     """Whether there is such a row."""
 
 
@@ -53,17 +53,17 @@ class UpdateParts:
     def _encoded(self, was_in: npt.NDArray[np.int32], is_in: npt.NDArray[np.int32]) -> dict[int, bytes]:
         """Blocks by tile, for rows that were and are in these."""
         before, after = self._before, self._after
-        stays = before.shown & after.shown & (was_in == is_in)
-        gone, rows = before.shown & ~stays, after.shown & ~stays
+        stays = before.present & after.present & (was_in == is_in)
+        gone, rows = before.present & ~stays, after.present & ~stays
         moved = stays & self._has_moved
         status = stays & (before.rows.status != after.rows.status)
         gone_at, rows_at = _ascending(gone, was_in), _ascending(rows, is_in)
         status_at, moved_at = _ascending(status, is_in), _ascending(moved, is_in)
-        told_in = (was_in[gone_at], is_in[rows_at], is_in[status_at], is_in[moved_at])
-        tiles = np.unique(np.concatenate(told_in))
-        block = [np.searchsorted(tiles, each) for each in told_in]
+        changed_in = (was_in[gone_at], is_in[rows_at], is_in[status_at], is_in[moved_at])
+        tiles = np.unique(np.concatenate(changed_in))
+        block = [np.searchsorted(tiles, each) for each in changed_in]
         was = before.rows
-        told = BlockChanges(
+        changes = BlockChanges(
             before.rows.driver[gone_at],
             block[0],
             after.rows.take(rows_at),
@@ -75,7 +75,7 @@ class UpdateParts:
             ),
             block[3],
         )
-        blocks = encode(told, len(tiles))
+        blocks = encode(changes, len(tiles))
         return {tile: blocks[number] for number, tile in enumerate(tiles.tolist())}
 
     @cached_property

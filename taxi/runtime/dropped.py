@@ -98,7 +98,7 @@ class DroppedPositions:
             self._log(reason, tally, now_s)
             self._settle(reason, tally, now_s)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Discard the window and clear the faults, because the reader starts again."""
         self._samples.clear()
         self._dropped.clear()

@@ -80,12 +80,12 @@ def ghosts() -> Iterator[None]:
 @contextmanager
 def rows_leave_the_tile_they_enter() -> Iterator[None]:
     """The hash of a tile that a driver left goes stale; the city's is right."""
-    show = gateway.view.drivers.DriverTable._show
+    show = gateway.view.drivers.DriverTable._take_rows
 
     def wrong(self: gateway.view.drivers.DriverTable, slots: Any, before: Any, after: Any) -> None:
         show(self, slots, before._replace(tile=after.tile), after)
 
-    with patch.object(gateway.view.drivers.DriverTable, "_show", wrong):
+    with patch.object(gateway.view.drivers.DriverTable, "_take_rows", wrong):
         yield
 
 

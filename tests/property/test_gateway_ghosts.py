@@ -108,8 +108,8 @@ LOOKING = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-"""Ends at the first find. Of eight searches of 500 examples, five found the bug below. Which ones do depends on
-the modules that were imported before, because Hypothesis takes constants from them. So six times as many."""
+"""Ends at the first find. Of eight searches of 500 examples, five found the bug below. Which ones do depends
+on the modules that were imported before, as Hypothesis takes constants from them. So six times as many."""
 
 
 def test_nobody_stays_as_a_ghost() -> None:

@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.access.tokens import Grant, Keys, Role
 from gateway.stream.drain import drain
 from gateway.stream.hub import Hub
-from gateway.stream.session import LogEnds
+from gateway.stream.session import LogOffsets
 from gateway.stream.terms import Terms
 from gateway.stream.transport import SocketConnection, bind, listening
 from taxi.runtime.env import Env
@@ -91,8 +91,8 @@ class Padded(Cells):
         return super()._frame(*arguments) + self._padding.encode()
 
 
-async def nowhere() -> LogEnds:
-    return LogEnds(0, 0)
+async def nowhere() -> LogOffsets:
+    return LogOffsets(0, 0)
 
 
 async def serve(hub: Hub, accept: Callable[[], Awaitable[SocketConnection]]) -> None:
@@ -107,7 +107,7 @@ async def cut(hub: Hub, cells: Cells) -> None:
         number += 1
         cells.write(number * 7 % CELLS, number)
         cells.close()
-        hub.show(cells, stale=False)
+        hub.use(cells, stale=False)
         hub.publish(beat=False)
         await asyncio.sleep(0.01)
 

@@ -130,7 +130,7 @@ def test_a_fault_that_lasts_does_not_change_its_words_at_each_look() -> None:
 def test_a_reader_that_starts_over_forgets_its_faults() -> None:
     def scenario(reports: Reports) -> None:
         reports.dropped.record(1.0, dropped(20, *[2_000] * 20))
-        reports.dropped.forget()
+        reports.dropped.clear()
         assert reports.codes == []
         reports.dropped.record(1.1, dropped(20))
         assert reports.codes == []

@@ -147,7 +147,7 @@ class KafkaMembership:
         """Whether `assignment` is the newest one of this member, and the member is still in the group."""
         return not self.closed and self._newest == assignment and not self._is_expelled
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Send one heartbeat with the current group generation. Raises the KafkaError of the answer."""
         coordinator = self._coordinator
         request = HeartbeatRequest(coordinator.group_id, coordinator.generation, coordinator.member_id)
@@ -198,7 +198,7 @@ class KafkaClaim:
         asked_s = asyncio.get_running_loop().time()
         try:
             if self._member.holds(self._assignment):
-                await self._member.beat()
+                await self._member.heartbeat()
         except (IllegalGenerationError, UnknownMemberIdError) as error:
             raise ClaimLost(f"no member of the group any more: {error!r}") from error
         except (KafkaError, OSError) as error:

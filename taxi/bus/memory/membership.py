@@ -53,7 +53,7 @@ class MemoryMembership:
         """Whether `assignment` is the newest one of this member, and the member has not left."""
         return self._task is not None and self._newest == assignment
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Send one heartbeat with the current group generation. Raises Rejoin, UnknownMember, Timeout."""
         await self._connection.ask(self._heartbeat(self._member, self._group_generation), self._request_s)
 
@@ -85,7 +85,7 @@ class MemoryMembership:
             self._group_generation = await self._join()
             expelled = False
             try:
-                await self._beat()
+                await self._send_heartbeats()
             except UnknownMember:
                 self._member, expelled = None, True
             except Rejoin:
@@ -114,12 +114,12 @@ class MemoryMembership:
             self._given(partitions)
             return int(generation)
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         """Send heartbeats until the coordinator refuses one. Raises Rejoin, UnknownMember."""
         while True:
             await asyncio.sleep(self._heartbeat_s)
             try:
-                await self.beat()
+                await self.heartbeat()
             except Timeout:
                 continue
 
@@ -151,7 +151,7 @@ class MemoryClaim:
         asked_s = asyncio.get_running_loop().time()
         if self.member.holds(self._assignment):
             try:
-                await self.member.beat()
+                await self.member.heartbeat()
             except UnknownMember as error:
                 raise ClaimLost("no member of the group any more") from error
         if not self.member.holds(self._assignment):

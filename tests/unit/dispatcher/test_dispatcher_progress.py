@@ -44,5 +44,5 @@ async def test_the_backlog_of_a_city_that_moved_is_no_fault_here() -> None:
     for second in range(3):
         progress.record(9_000, 9_000, 30.0 + second)
     assert len(faults.current) == 2
-    progress.forget()
+    progress.clear()
     assert not faults.current

@@ -10,7 +10,7 @@ from gateway.follower.tail import Pace
 from gateway.stream.messages import Close
 from gateway.stream.session import (
     IllegalSessionTransitionError,
-    LogEnds,
+    LogOffsets,
     Serve,
     Session,
     SessionPhase,
@@ -62,13 +62,13 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
         (Cursor(EPOCH, 0, 0), False, None, Serve(None, "expired")),
         (Cursor("f" * 16, 100, 50), True, None, Serve(None, "epoch")),
         (Cursor(EPOCH, 101, 50), False, None, None),
-        (Cursor(EPOCH, 99, 51), False, LogEnds(101, 51), None),
-        (Cursor(EPOCH, 102, 50), False, LogEnds(101, 51), Serve(None, "ahead")),
-        (Cursor(EPOCH, 0, 52), False, LogEnds(101, 51), Serve(None, "ahead")),
+        (Cursor(EPOCH, 99, 51), False, LogOffsets(101, 51), None),
+        (Cursor(EPOCH, 102, 50), False, LogOffsets(101, 51), Serve(None, "ahead")),
+        (Cursor(EPOCH, 0, 52), False, LogOffsets(101, 51), Serve(None, "ahead")),
     ],
 )
 def test_every_cursor_has_its_outcome(
-    cursor: Cursor | None, in_window: bool, ends: LogEnds | None, verdict: Serve | None
+    cursor: Cursor | None, in_window: bool, ends: LogOffsets | None, verdict: Serve | None
 ) -> None:
     assert judge(cursor, NOW, in_window=in_window, ends=ends) == verdict
 
@@ -81,7 +81,7 @@ def test_a_session_moves_only_as_drawn() -> None:
     with pytest.raises(IllegalSessionTransitionError):
         session.greet(NOW, None, EVERYTHING, 1.0)
     session.live(2.0)
-    session.make_pending(3.0, LogEnds(1, 1))
+    session.make_pending(3.0, LogOffsets(1, 1))
     assert session.phase is SessionPhase.PENDING
     session.close(4.0)
     session.close(5.0)

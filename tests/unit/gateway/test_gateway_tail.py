@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetches and cuts keep one beat: a cut closes with what its own fetch brought."""
+"""Fetches and cuts keep one fetch_all: a cut closes with what its own fetch brought."""
 
 import asyncio
 import random
 from collections.abc import Coroutine
 from typing import Any
 
-from gateway.follower.tail import Tail, beat
+from gateway.follower.tail import Tail, fetch_all
 from taxi.bus import Record, Unavailable
 from testing.gateway_harness import Spy
 from testing.virtual_time import SimLoop
@@ -50,7 +50,7 @@ async def cuts(broker: Broker, n: int) -> list[tuple[float, int]]:
     await asyncio.sleep(0.05)
     for number in range(1, n + 1):
         await asyncio.sleep(0.1 * number - loop.time())
-        await beat((tail,), 0.1)
+        await fetch_all((tail,), 0.1)
         closed.append((round(loop.time() - 0.1 * number, 4), len(tail.take())))
     running.cancel()
     return closed

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.access.tokens import Grant, Keys, Role
 from gateway.stream.drain import drain
-from gateway.stream.session import LogEnds
+from gateway.stream.session import LogOffsets
 from taxi.bus import Unavailable
 from testing.gateway_cells import CELLS, Harness, Viewer
 
@@ -428,9 +428,9 @@ def test_without_a_broker_a_client_ahead_is_pending_and_then_sent_away() -> None
 
 def test_a_client_ahead_of_the_log_is_told_as_soon_as_the_broker_answers_again() -> None:
     harness = Harness()
-    answers = iter([Unavailable("no broker"), None, Unavailable("no broker"), LogEnds(5, 0)])
+    answers = iter([Unavailable("no broker"), None, Unavailable("no broker"), LogOffsets(5, 0)])
 
-    async def slowly() -> LogEnds:
+    async def slowly() -> LogOffsets:
         answer = next(answers)
         if isinstance(answer, Unavailable):
             raise answer

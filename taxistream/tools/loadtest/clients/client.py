@@ -42,7 +42,7 @@ class ClientEnvironment(Protocol):
     def leaving(self, at_s: float) -> None:
         """A client sends `hello` on another connection, because its gateway drains."""
 
-    def moved(self, gap_ms: float) -> None:
+    def handed_over(self, gap_ms: float) -> None:
         """It got the first update there, this long after the last one of the old gateway."""
 
     def tolerance_s(self) -> float:
@@ -217,7 +217,7 @@ class LoadClient:
         self._excuse = ""
         if self._moving:
             self._moving = False
-            self.world.moved(at_ms - self._cut_ms)
+            self.world.handed_over(at_ms - self._cut_ms)
         self._cut_ms = at_ms
         if self.killed_ms and self.recovered_ms is not None and line is not self.killed_line:
             self.recovered_ms(self, at_ms)

@@ -104,7 +104,7 @@ class LoadClients:
     def leaving(self, at_s: float) -> None:
         self.leavings_s.append(at_s)
 
-    def moved(self, gap_ms: float) -> None:
+    def handed_over(self, gap_ms: float) -> None:
         self.gaps_ms.append(gap_ms)
 
     def tolerance_s(self) -> float:
