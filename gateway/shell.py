@@ -87,7 +87,7 @@ class Gateway:
         self.hub = Hub(env, _terms(settings, keys), lambda: ask_ends(env.bus, settings.own().partition))
         self.guard = Guard(env, keys)
         self.ride_service = RideService(env, roads, lambda: self._published)
-        self.route_service = RouteService(roads, env.offload)
+        self.route_service = RouteService(roads, env.offload, lambda: self._published)
 
     @property
     def city_view(self) -> CityView | None:

@@ -169,8 +169,8 @@ def _route(site: Site) -> Endpoint:
         api = site.asked(request)
         api.guard.check(request, Role.VIEWER)
         api.guard.check_rate(request, ROUTES)
-        asked, now_ms = request.query_params, api.guard.now_ms()
-        return JSONResponse(await api.route_service.route(asked.getlist("from"), asked.get("to", ""), now_ms))
+        asked = request.query_params
+        return JSONResponse(await api.route_service.route(asked.getlist("from"), asked.get("to", "")))
 
     return route
 

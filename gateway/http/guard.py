@@ -33,10 +33,6 @@ class Guard:
             kind: GcraPerKey(Rate(per_s=limit / 60, burst=limit)) for kind, limit in per_kind.items()
         }
 
-    def now_ms(self) -> int:
-        """This gateway's clock, epoch milliseconds."""
-        return self._env.now_ms()
-
     def check(self, request: Request, role: Role) -> None:
         """Raise Problem (401, 403) unless the request's token has this role, or no tokens are required."""
         try:

@@ -140,6 +140,7 @@ def _paths() -> dict[str, Any]:
                     404: _NO_CITY,
                     422: "A place outside the city, or too far from a street.",
                     429: "Too many from this address: after so many seconds again.",
+                    503: "Still reading the log.",
                 },
             ),
         },
@@ -248,8 +249,9 @@ def _schemas() -> dict[str, Any]:
             {
                 "start": _COUNT | {"description": "Which `from` it begins at."},
                 "line": {"type": "array", "items": _PLACE},
-                "time_s": _COUNT,
+                "time_s": _COUNT | {"description": "In city time."},
                 "length_m": _COUNT,
+                "speed": _COUNT | {"description": "Seconds of `time_s` that pass in one of the clock."},
                 "fare_cents": _COUNT | {"description": "By the tariff, for this way and this time."},
             }
         ),

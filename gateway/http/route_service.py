@@ -9,13 +9,15 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from gateway.http.problems import bad_request, unprocessable
+from gateway.http.problems import bad_request, unavailable, unprocessable
+from gateway.view.city_view import CityView
 from taxi.messages import Place
 from taxi.roads.network import RoadNetwork
 from taxi.tariff import fare_cents
 
 STARTS_MAX: Final = 8
 HEADING_ANY: Final = -1
+_RETRY_S: Final = 2
 _Degrees = Annotated[float, Meta(ge=-180, le=180)]
 _Heading = Annotated[int, Meta(ge=HEADING_ANY, lt=360)]
 
@@ -34,29 +36,35 @@ class RouteService:
     Args:
         roads: The city's streets.
         offload: Runs a call outside of the event loop.
+        city_view: Returns the current city view, which has the city's time; None while the gateway is still
+            reading the log.
     """
 
     def __init__(
-        self, roads: RoadNetwork, offload: Callable[[Callable[[], RoadNetwork]], Awaitable[RoadNetwork]]
+        self,
+        roads: RoadNetwork,
+        offload: Callable[[Callable[[], RoadNetwork]], Awaitable[RoadNetwork]],
+        city_view: Callable[[], CityView | None],
     ) -> None:
-        self._roads, self._offload = roads, offload
+        self._roads, self._offload, self._city_view = roads, offload, city_view
         self._is_preparing = asyncio.Lock()
         self._is_ready = False
 
-    async def route(self, starts: Sequence[str], end: str, now_ms: int) -> dict[str, Any]:
+    async def route(self, starts: Sequence[str], end: str) -> dict[str, Any]:
         """The fastest way from the nearest of some starts, by driving time.
 
         Args:
             starts: Up to STARTS_MAX of "longitude,latitude" or "longitude,latitude,heading".
             end: "longitude,latitude".
-            now_ms: Epoch time, because traffic depends on the hour.
 
         Returns:
             `start`: the index of the start; `line`: (longitude, latitude) along the streets from start to
-            end; `time_s`, `length_m`; `fare_cents` of a trip on this way.
+            end; `time_s` in city time at this hour, and its `speed`; `length_m`; `fare_cents` of a trip on
+            this way.
 
         Raises:
-            HttpProblem: A place can't be read (400), or is not within the city (422).
+            HttpProblem: A place can't be read (400), or is not within the city (422), or the log was not read
+                yet (503).
         """
         if not 1 <= len(starts) <= STARTS_MAX:
             raise bad_request(f"`from` is given 1 to {STARTS_MAX} times")
@@ -65,11 +73,16 @@ class RouteService:
         for place in (*(start.place for start in begins), there):
             if not self._roads.contains(*place):
                 raise unprocessable(f"not within {self._roads.city.title}, or too far from a street: {place}")
+        view = self._city_view()
+        if view is None:
+            raise unavailable("this gateway is still reading the log", _RETRY_S)
         if not self._is_ready:
             async with self._is_preparing:
                 await self._offload(self._roads.prepare)
                 self._is_ready = True
-        return self._fastest(begins, there, self._roads.city.drive_percent_at(now_ms))
+        time = view.city.time
+        percent = self._roads.city.drive_percent_at(time.at(view.at_ms))
+        return self._fastest(begins, there, percent) | {"speed": time.speed}
 
     def _fastest(self, begins: Sequence[Start], there: Place, percent: int) -> dict[str, Any]:
         roads = self._roads

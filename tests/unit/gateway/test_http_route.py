@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fastest way over HTTP: along streets, from the nearest of some places, with its time and fare."""
 
-import asyncio
 from typing import Any
 
 import pytest
 
-from gateway.http.route_service import STARTS_MAX, RouteService
-from taxi.roads.network import RoadNetwork
+from gateway.http.route_service import STARTS_MAX
 from taxi.tariff import fare_cents
 from testing.gateway_harness import HERE, ROADS, THERE, GatewayHarness
 from tests.unit.gateway.web import assert_problem, client, site
@@ -70,11 +68,11 @@ def test_what_is_no_place_of_the_city_is_a_problem(
     assert_problem(ask(harness, *starts, to=to), status)
 
 
-async def test_a_taxi_drives_on_before_it_can_turn() -> None:
-    roads = RoadNetwork.load("manhattan")
-    arc = 100
+def test_a_taxi_drives_on_before_it_can_turn(harness: GatewayHarness) -> None:
+    roads = ROADS
+    arc = 5
     [place], [heading] = roads.along([arc], [roads.arc_length_m[arc] / 2])
     there = roads.place(int(roads.arc_from[arc]))
-    service = RouteService(roads, asyncio.to_thread)
-    ahead = await service.route([f"{text(place.tolist())},{int(heading)}"], text(there), 0)
+    ahead = ask(harness, f"{text(place.tolist())},{int(heading)}", to=text(there)).json()
+    assert ahead["speed"] == 1
     assert ahead["line"][1] == pytest.approx(roads.place(int(roads.arc_to[arc])), abs=1e-5)
