@@ -9,11 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from taxi.runtime.machine_errors import LocalError
 from taxistream.local.ports import PortPool
 from testing.kafka_server import KafkaServer
 from testing.ports import claim
+
+# No test measures time: on a busy machine an example may take long. In CI the examples are the same each time.
+settings.register_profile(
+    "taxistream",
+    deadline=None,
+    derandomize=os.environ.get("CI") == "true",
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("taxistream")
 
 
 @pytest.hookimpl(tryfirst=True)
