@@ -16,7 +16,7 @@ from taxistream.local.ports import PortPool
 from testing.kafka_server import KafkaServer
 from testing.ports import claim
 
-# No test measures time: on a busy machine an example may take long. In CI the examples are the same each time.
+# No test measures time, because a busy machine may take long. In CI the examples are the same each time.
 settings.register_profile(
     "taxistream",
     deadline=None,
