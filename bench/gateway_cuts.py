@@ -100,7 +100,7 @@ def measure(drivers: int, cuts: int) -> dict[str, Any]:
     for number, records in enumerate(fixes(drivers, cuts + 20)):
         if number == 20:
             watch = Stopwatch()
-        watch.time("fold", lambda records=records: city_view.fold_locations(records))  # type: ignore[misc]
+        watch.time("fold", lambda records=records: city_view.fold_positions(records))  # type: ignore[misc]
         watch.time("close", city_view.close)
         if number < 20:
             continue

@@ -48,7 +48,7 @@ class BatchInput:
     commands_offset: int
     """The next command to read."""
     locations_offset: int
-    """The next fix to read."""
+    """The next position to read."""
     commands_digest: str = ""
     locations_digest: str = ""
     heard_ms: int = 0

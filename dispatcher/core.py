@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decides a batch: a pure function of the city's state and a batch input. No await, clock or chance.
 
-Order within a batch: fixes, timers, commands in offset order, then the policy. Timers and
+Order within a batch: positions, timers, commands in offset order, then the policy. Timers and
 policy wait until log time passes their next multiple; a batch before that only answers. Every event
 is folded into the state as it is decided; whoever can't commit the batch must drop that state and read
 the log again. Deciding the same input from the same state gives the same events, byte for byte.
@@ -60,7 +60,7 @@ def decide(
     roads: RoadNetwork,
     decision_config: DecisionConfig,
 ) -> list[Decided]:
-    """The events of the next batch, `BatchClosed` last. Folds them into `city`, the fixes into `newest`."""
+    """The events of the next batch, `BatchClosed` last. Folds them and the positions into the state."""
     before_ms = city.now_ms
     if batch_input.epoch_to_begin is not None and batch_input.epoch_to_begin.reason in LOCATIONS_RECREATED:
         newest.forget_all()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads commands and fixes of a city, and gathers them until a batch is due."""
+"""Reads commands and positions of a city, and gathers them until a batch is due."""
 
 import asyncio
 from typing import Final, Self
@@ -41,9 +41,9 @@ _WAIT_MS: Final = 100
 class Inputs:
     """Both inputs of one city from the offsets of its last batch on."""
 
-    def __init__(self, commands: Reader, locations: Reader) -> None:
+    def __init__(self, commands: Reader, positions: Reader) -> None:
         self._commands_reader = commands
-        self._locations_reader = locations
+        self._positions_reader = positions
         self._commands: list[ReadCommand] = []
         self._taken = 0
         """Command records of the batch at hand, unreadable ones included."""
@@ -76,14 +76,14 @@ class Inputs:
         return _readable(self._commands_reader, self._commands_offset)
 
     @property
-    def locations_behind(self) -> int:
+    def positions_behind(self) -> int:
         """The same of positions."""
-        return _readable(self._locations_reader, self._locations_reader.position)
+        return _readable(self._positions_reader, self._positions_reader.position)
 
     async def gather(self, due_s: float, early_s: float) -> bool:
         """Read until a batch is due: at `due_s` (loop time), or from `early_s` on if it is full or urgent.
 
-        Returns whether it is due. An early batch leaves the fixes for later: it only answers commands.
+        Returns whether it is due. An early batch leaves the positions for later: it only answers commands.
         Raises what a reader raises; what was read until then is kept.
         """
         loop = asyncio.get_running_loop()
@@ -99,22 +99,22 @@ class Inputs:
             wait_ms = int(min(_WAIT_MS, max((until_s - now_s) * 1000, 1)))
             at_most = COMMANDS_MAX - self._taken
             self._take_commands(await self._commands_reader.fetch(max_records=at_most, wait_ms=wait_ms))
-        await self._read_locations()
+        await self._read_positions()
         return True
 
-    async def _read_locations(self) -> None:
+    async def _read_positions(self) -> None:
         """All there are, up to a bound: the rest comes with the next batch."""
         left, unreadable_bytes = FIXES_MAX, 0
         while left > 0 and unreadable_bytes < _UNREADABLE_BYTES_MAX:
             at_most = min(RECORDS_AT_ONCE, left)
-            records = await self._locations_reader.fetch(max_records=at_most, wait_ms=1)
+            records = await self._positions_reader.fetch(max_records=at_most, wait_ms=1)
             if not records:
                 if left == FIXES_MAX and self._silent_s is None:
                     self._silent_s = asyncio.get_running_loop().time()
                 return
             self._silent_s = None
             left -= len(records)
-            unreadable_bytes += self._take_locations(records)
+            unreadable_bytes += self._take_positions(records)
 
     def take_batch_input(
         self,
@@ -129,7 +129,7 @@ class Inputs:
             commands=tuple(self._commands),
             fixes=joined(self._fixes),
             commands_offset=self._commands_offset,
-            locations_offset=self._locations_reader.position,
+            locations_offset=self._positions_reader.position,
             commands_digest=self._digest(COMMANDS),
             locations_digest=self._digest(LOCATIONS),
             heard_ms=self._heard_ms,
@@ -160,7 +160,7 @@ class Inputs:
 
     def held_back(self, env: Env[Settings], partition: int, city: str) -> tuple[HeldBack, ...]:
         """What reports an open transaction of others that holds one of the readers back."""
-        readers = {COMMANDS: self._commands_reader, LOCATIONS: self._locations_reader}
+        readers = {COMMANDS: self._commands_reader, LOCATIONS: self._positions_reader}
         return tuple(
             HeldBack(
                 env,
@@ -183,7 +183,7 @@ class Inputs:
     async def close(self) -> None:
         """Let go of both readers."""
         await self._commands_reader.close()
-        await self._locations_reader.close()
+        await self._positions_reader.close()
 
     def _take_commands(self, records: list[Record]) -> None:
         """Take records in, until the batch is full; hold the others."""
@@ -207,7 +207,7 @@ class Inputs:
         trace = tracing.parse(record.headers) or tracing.root(command.command_id)
         self._commands.append(ReadCommand(command, record.timestamp_ms, trace))
 
-    def _take_locations(self, records: list[Record]) -> int:
+    def _take_positions(self, records: list[Record]) -> int:
         """Returns how many bytes of it can't be read."""
         read = read_fixes(records)
         self._last[LOCATIONS] = records[-1]

@@ -80,10 +80,10 @@ class PartitionWorker:
             closed_s = loop.time()
             if is_due:
                 due_s = max(due_s, closed_s - interval_s) + interval_s
-            if self._inputs.locations_behind and is_due:
+            if self._inputs.positions_behind and is_due:
                 due_s = closed_s  # more positions are waiting than a batch takes
             await self._close_batch()
-            self._progress.record(self._inputs.commands_behind, self._inputs.locations_behind, loop.time())
+            self._progress.record(self._inputs.commands_behind, self._inputs.positions_behind, loop.time())
             self._dropped.record(loop.time(), self._newest.dropped.take())
             self._env.metrics.observe("dispatcher_batch_seconds", loop.time() - closed_s)
 

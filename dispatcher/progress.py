@@ -74,15 +74,15 @@ class Progress:
         self._env = env
         self._city = city
         self._commands = _Backlog("commands_backlog", "commands", COMMANDS_MAX, OVER_BELOW)
-        self._locations = _Backlog("positions_backlog", "positions", 1, 1)
+        self._positions = _Backlog("positions_backlog", "positions", 1, 1)
         self._logged_s = 0.0
 
-    def record(self, commands_behind: int, locations_behind: int, now_s: float) -> None:
+    def record(self, commands_behind: int, positions_behind: int, now_s: float) -> None:
         """A batch was decided, and so many records of its inputs are still waiting. Times are loop time."""
         metrics = self._env.metrics
         metrics.gauge("dispatcher_commands_behind", commands_behind, city=self._city)
-        metrics.gauge("dispatcher_positions_behind", locations_behind, city=self._city)
-        for backlog, behind in ((self._commands, commands_behind), (self._locations, locations_behind)):
+        metrics.gauge("dispatcher_positions_behind", positions_behind, city=self._city)
+        for backlog, behind in ((self._commands, commands_behind), (self._positions, positions_behind)):
             backlog.record(behind, now_s)
             if backlog.lasts(now_s):
                 self._env.faults.report(backlog.code, backlog.text(self._city), about=self._city)
@@ -104,7 +104,7 @@ class Progress:
 
     def clear(self) -> None:
         """The city is another's: its backlog says nothing about this process any more."""
-        for backlog in (self._commands, self._locations):
+        for backlog in (self._commands, self._positions):
             self._env.faults.clear(backlog.code, about=self._city)
         self._env.metrics.gauge("dispatcher_commands_behind", 0, city=self._city)
         self._env.metrics.gauge("dispatcher_positions_behind", 0, city=self._city)

@@ -211,7 +211,7 @@ def _expected_of(name: str, case: Case, expectation: Expectation) -> dict[str, A
     ev, producer_id = begin.events_offset, begin.producer_id
     city_view = CityView(begin.state, loc=0, ev=ev, span=span, grid=gateway_log.GRID, producer_id=producer_id)
     city_view.fold_events([record for record in case.log.events if ev <= record.offset < events_end])
-    city_view.fold_locations([record for record in case.log.locations if record.offset < loc])
+    city_view.fold_positions([record for record in case.log.locations if record.offset < loc])
     read: dict[str, Any] = {"locations_end": loc, "events_end": events_end}
     where = f"{name!r} after {events_end} events"
     assert (city_view.batches.gap is not None) == expectation.is_gap, f"{where}: {city_view.batches.gap}"

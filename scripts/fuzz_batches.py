@@ -253,7 +253,7 @@ def _events(records: list[Record]) -> None:
 
 def _gateway(records: list[Record]) -> None:
     city_view = CityView(CityState(), loc=0, ev=0, span=Span(60_000, 120_000), grid=_GRID)
-    city_view.fold_locations(records)
+    city_view.fold_positions(records)
     try:
         city_view.fold_events(records)
     except CityViewBrokenError:

@@ -13,7 +13,7 @@ from taxi.runtime import tracing
 
 
 def fix_records(rows: Rows, sight: FleetPositions, device_ms: int) -> list[Outgoing]:
-    """A fix for each row; driver numbers are rows + 1."""
+    """A position for each row; driver numbers are rows + 1."""
     columns = (
         (rows + 1).tolist(),
         sight.points.round(6).tolist(),

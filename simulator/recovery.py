@@ -100,7 +100,7 @@ async def _is_whole(env: Env[Settings], events: EventLog, state: CityState, snap
 
 
 async def newest_fixes(bus: Bus, partition: int, drivers: int, metrics: Metrics) -> dict[int, Fix]:
-    """The newest fix of each driver 1 … `drivers` in the last few seconds that were published, ever.
+    """The newest position of each driver 1 … `drivers` in the last few seconds that were published, ever.
 
     However old they are: a city that slept goes on where it stood. Raises Unavailable, OffsetOutOfRange.
     """
@@ -122,7 +122,7 @@ async def newest_fixes(bus: Bus, partition: int, drivers: int, metrics: Metrics)
 
 
 def known_fixes(snapshot: Snapshot | None) -> dict[int, Fix]:
-    """The fixes that a snapshot remembers; it knows no headings."""
+    """The positions that a snapshot remembers; it knows no headings."""
     seen = snapshot.newest.drivers if snapshot else {}
     return {
         driver: Fix(driver=driver, at_ms=fix.at_ms, lng=fix.lng, lat=fix.lat) for driver, fix in seen.items()
@@ -130,7 +130,7 @@ def known_fixes(snapshot: Snapshot | None) -> dict[int, Fix]:
 
 
 def spots_of(streets: Streets, spots: Spots, fixes: dict[int, Fix]) -> Spots:
-    """Where drivers are: at their fix, if a street is near, else at their place in `spots`."""
+    """Where drivers are: at their position, if a street is near, else at their place in `spots`."""
     spots = Spots(spots.arc.copy(), spots.share.copy())
     known = [fix for fix in fixes.values() if 0 < fix.driver <= len(spots.arc)]
     if known:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the world against the log: fixes and commands out, events in.
+"""Runs the world against the log: positions and commands out, events in.
 
 Three loops: `_drive` moves the city ten times a second and publishes what moved; `_speak` sends commands
 until they are answered; `_listen` folds events and lets people react. Each waits out a broker that is away.
@@ -157,7 +157,7 @@ class Shell:
             asked_s = loop.time()
             try:
                 await producer.send(topics.LOCATIONS, self._partition, records)
-            except Unavailable as error:  # fixes are lossy: the next ones say more
+            except Unavailable as error:  # positions are lossy: the next ones say more
                 self._positions_rate.interrupted()
                 await self._pulse.wait_out("fixes", error)
             else:

@@ -397,7 +397,7 @@ def booted(
     city_view.prime([r for r in log.locations if first - 16 <= r.offset < first])
     city_view.fold_events([r for r in log.events if start <= r.offset < ev])
     for at in range(first, loc, records_at_once):
-        city_view.fold_locations(
+        city_view.fold_positions(
             [r for r in log.locations if at <= r.offset < min(loc, at + records_at_once)]
         )
     city_view.went_live(unread_ms)
@@ -414,5 +414,5 @@ def advance(city_view: CityView, log: Log, loc: int, ev: int) -> None:
     """Read on, and close a cut."""
     first = read_to(city_view)
     city_view.fold_events([r for r in log.events if city_view.ev <= r.offset < ev])
-    city_view.fold_locations([r for r in log.locations if first <= r.offset < loc])
+    city_view.fold_positions([r for r in log.locations if first <= r.offset < loc])
     city_view.close()

@@ -76,7 +76,7 @@ class Boot:
             span: How far back is promised.
             grid: Of the city.
             on_gap: Called with the reason while this waits behind a gap, and with None afterwards.
-            in_order: Whether to read all events before the fixes, not beside them.
+            in_order: Whether to read all events before the positions, not beside them.
         """
         self._on_gap = on_gap
         self._bus = bus
@@ -158,7 +158,7 @@ class Boot:
             self._on_gap(None)
 
     async def _bounds(self) -> tuple[Offsets, Offsets]:
-        """Of the fixes, and of the events."""
+        """Of the positions, and of the events."""
         return await _both(
             self._bus.offsets(LOCATIONS, self._partition), self._bus.offsets(EVENTS, self._partition)
         )
@@ -179,7 +179,7 @@ class Boot:
         states: list[Snapshot | None],
         stack: contextlib.AsyncExitStack,
     ) -> "_Reading":
-        """Fixes from `back_ms` on, and events after the first of `states` that will do, else from `start`."""
+        """Positions from `back_ms` on; events after the first of `states` that will do, else from `start`."""
         locations, (city, producer_id, events) = await _both(
             self._fixes_from(back_ms, fixes, stack), self._state(start, states, stack)
         )
@@ -238,7 +238,7 @@ class _Reading:
     """An offset found by time says when the one before was appended. Else the log begins there."""
     in_order: bool
     _first_ms: int | None = None
-    """When the first fix was appended."""
+    """When the first position was appended."""
     _ends: LogOffsets = field(default_factory=lambda: LogOffsets(0, 0))
 
     @property
@@ -288,7 +288,7 @@ class _Reading:
         async for records in RangeReader(self.locations, end, max_records=max_records):
             if first_ms is None:
                 first_ms = records[0].timestamp_ms + self.city_view.city.shift_at(records[0].offset)
-            self.city_view.fold_locations(records)
+            self.city_view.fold_positions(records)
             await asyncio.sleep(0)
         return first_ms
 
@@ -310,7 +310,7 @@ async def _both(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B]) -> t
 
 
 async def _last_append_ms(bus: Bus, partition: int, bounds: Offsets) -> int:
-    """When the last fixes that can be read were appended, by the broker's clock; 0 where there is none.
+    """When the last positions that can be read were appended, by the broker's clock; 0 where there is none.
 
     The last offsets may be control records of other producers' transactions: then it reads further back.
     """
@@ -332,7 +332,7 @@ async def _last_append_ms(bus: Bus, partition: int, bounds: Offsets) -> int:
 async def first_since(
     bus: Bus, partition: int, bounds: Offsets, shifts: Sequence[tuple[int, int]], back_ms: int
 ) -> int:
-    """An offset before which every fix was appended earlier than `back_ms` (log time).
+    """An offset before which every position was appended earlier than `back_ms` (log time).
 
     The broker's own index of times leads astray if a single record has a wrong time, or if the clock was
     set back: then it is searched here.
@@ -355,7 +355,7 @@ async def first_since(
 
 
 class _Times:
-    """When fixes were appended, by the broker's clock."""
+    """When positions were appended, by the broker's clock."""
 
     def __init__(self, bus: Bus, partition: int, bounds: Offsets) -> None:
         self._bus, self._partition, self._bounds = bus, partition, bounds
@@ -375,7 +375,7 @@ class _Times:
         return times_ms[len(times_ms) // 2] if times_ms else 0
 
     async def search(self, low: int, high: int, at_ms: int) -> int:
-        """The last offset in low … high − 1 that is known to be earlier, some fixes aside."""
+        """The last offset in low … high − 1 that is known to be earlier, some positions aside."""
         while high - low > WINDOW:
             middle = (low + high) // 2
             if await self.at(middle) < at_ms:

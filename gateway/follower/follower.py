@@ -207,7 +207,7 @@ class Follower:
             deep = await boot.read_deep(booted)
             while deep is not None and deepening.missed:
                 locations, events = deepening.missed.pop(0)
-                deep.fold_locations(locations)
+                deep.fold_positions(locations)
                 deep.fold_events(events)
                 await asyncio.sleep(0)  # after one cut's records, so that no cut is late
         except (Unavailable, OffsetOutOfRange, CityViewBrokenError) as error:
@@ -232,7 +232,7 @@ class Follower:
         deep = deepening.city_view
         try:
             for locations, events in deepening.missed:
-                deep.fold_locations(locations)
+                deep.fold_positions(locations)
                 deep.fold_events(events)
         except CityViewBrokenError as error:  # the first city view has met the same, or is about to
             self._env.log.warning(_SHORT_WINDOW, reason=str(error))
@@ -275,7 +275,7 @@ class Follower:
             self._deepening.missed.append((locations, events))
         city_view, before = self._booted.city_view, self._booted.city_view.cursor
         try:
-            city_view.fold_locations(locations)
+            city_view.fold_positions(locations)
             city_view.fold_events(events)
         except CityViewBrokenError as error:
             self._env.log.error("the log does not go on as it began", reason=str(error))

@@ -25,7 +25,7 @@ from taxi.cursor import Cursor
 from taxi.messages import EpochStarted, InputSkipped
 from taxi.messages.states import DriverStatus, RideState
 from taxi.positions.clock import PositionsClock
-from taxi.positions.columns import read_fixes
+from taxi.positions.columns import FixColumns, read_fixes
 from taxi.positions.dropped import UNREADABLE
 from taxi.positions.fixes import EXPIRY_MS
 from taxi.state import CityState, IllegalTransitionError, Ride, shift_at
@@ -49,7 +49,7 @@ class Span:
     """Two lengths of log time."""
 
     expiry_ms: int = EXPIRY_MS
-    """How long a row outlives its last fix, or its ride's end."""
+    """How long a row outlives its last position, or its ride's end."""
     resume_ms: int = 120_000
     """How far back a diff reaches."""
 
@@ -98,7 +98,7 @@ class CityView:
         self.batches = WholeBatches(city.batch, producer_id)
         self._feed = Feed(ev)
         self._append_ms = 0
-        """Log time along the locations."""
+        """Log time of the last position that was folded."""
         self._clock = PositionsClock(shift_ms=city.shift_at(loc))
         self._shifted_to = max((at for at, _ in city.shifts if at <= loc), default=-1)
         """The offset of the last shift that was applied."""
@@ -109,7 +109,7 @@ class CityView:
         self.is_deepening = False
         """Whether another city view, which reaches back further, is about to take this one's place."""
         self.covered_ms: int | None = None
-        """No fix before where reading began was appended later; None where no batch tells."""
+        """No position before where reading began was appended later; None where no batch tells."""
         self._skipped_to = 0
         """Batches that read no further than this say nothing of the age of what is before it."""
         self._window = Window(loc=loc, ev=ev, at_ms=city.now_ms, full_ms=0, horizon_ms=span.resume_ms)
@@ -127,15 +127,18 @@ class CityView:
         self._cover()
 
     def _cover(self) -> None:
-        """A batch is no earlier than any fix before its cut: that bounds the age of what was not read."""
+        """A batch is no earlier than the positions that it read: that bounds the age of what was not read."""
         read_to = self.city.locations_offset
         if self.covered_ms is None and read_to >= self.begins.loc and read_to > self._skipped_to:
             self.covered_ms = self.city.now_ms
 
     # --- folding ----------------------------------------------------------------------------------
 
-    def fold_locations(self, records: Sequence[Record]) -> None:
-        """Take records of `taxi.locations` in, in offset order."""
+    def fold_positions(self, records: Sequence[Record]) -> None:
+        """Take records of `taxi.locations` in, in offset order.
+
+        While positions wait for a batch that says how their times are shifted, later ones wait behind them.
+        """
         if not records:
             return
         if self.awaiting_shift:
@@ -144,16 +147,33 @@ class CityView:
                 message = "no batch says from where on times are shifted"
                 raise CityViewBrokenError(message)
             return
-        self._fold_locations(records)
+        self._fold_positions(records)
 
     def prime(self, records: Sequence[Record]) -> None:
         """Records that stand just before the first: they only tell what time it was."""
         self._clock.prime(read_fixes(records).fixes.append_ms)
 
-    def _fold_locations(self, records: Sequence[Record]) -> None:
-        """Up to where the clock was set back and no batch says by how much; the others wait."""
+    def _fold_positions(self, records: Sequence[Record]) -> None:
+        """Fold positions up to where the clock was set back and no batch says by how much; others wait."""
         read = read_fixes(records)
-        fixes, self.loc = read.fixes, records[-1].next_offset
+        waits_from = self._fold_in_log_time(read.fixes)
+        self.loc = records[-1].next_offset if waits_from is None else waits_from
+        if waits_from is not None:
+            self.awaiting_shift = [record for record in records if record.offset >= waits_from]
+        unreadable = sum(error.record.offset < self.loc for error in read.unreadable)
+        self.undecodable += unreadable
+        if unreadable:
+            self.drivers.dropped.arrived += unreadable
+            self.drivers.dropped.add(UNREADABLE, unreadable)
+        self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
+
+    def _fold_in_log_time(self, fixes: FixColumns) -> int | None:
+        """Give positions their log times, and fold them.
+
+        Returns:
+            The offset of the first position that has none yet, because the clock was set back there and no
+            batch says by how much. None if all were folded.
+        """
         while len(fixes.offset):
             at = self._next_shift(int(fixes.offset[-1]))
             end = int(np.searchsorted(fixes.offset, at)) if at is not None else len(fixes.offset)
@@ -165,21 +185,14 @@ class CityView:
             fixes = fixes.take(slice(done, None))
             if timed.set_back is None:
                 if at is None:
-                    break
+                    return None
                 self._clock.shift_ms = self.city.shift_at(at)
                 self._shifted_to = at
             elif self._is_decided(timed.set_back.offset):
                 self._clock.believe()
             else:
-                self.loc = timed.set_back.offset
-                self.awaiting_shift = [record for record in records if record.offset >= self.loc]
-                break
-        unreadable = sum(error.record.offset < self.loc for error in read.unreadable)
-        self.undecodable += unreadable
-        if unreadable:
-            self.drivers.dropped.arrived += unreadable
-            self.drivers.dropped.add(UNREADABLE, unreadable)
-        self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
+                return timed.set_back.offset
+        return None
 
     def _next_shift(self, last: int) -> int | None:
         """From where on positions up to offset `last` are shifted otherwise, if anywhere."""
@@ -201,7 +214,7 @@ class CityView:
         """Fold the waiting positions if by now it is known how their times are shifted."""
         if self.awaiting_shift and (self._next_shift(self.loc) is not None or self._is_decided(self.loc)):
             records, self.awaiting_shift = self.awaiting_shift, []
-            self._fold_locations(records)
+            self._fold_positions(records)
 
     def fold_events(self, records: Iterable[Record]) -> None:
         """Take records of `taxi.events` in, in offset order; batches that count are folded.
@@ -374,7 +387,7 @@ class CityView:
         )
 
     def driver_counts(self) -> dict[str, int]:
-        """Rows with a fix by status, as `GET /api/status` tells them."""
+        """Rows with a position by status, as `GET /api/status` tells them."""
         counts = self.drivers.counts(len(DriverStatus))
         return {"total": sum(counts)} | {status.name.lower(): counts[status] for status in DriverStatus}
 

@@ -14,7 +14,7 @@ class DriverColumns(NamedTuple):
     lng_e5: npt.NDArray[np.int32]
     lat_e5: npt.NDArray[np.int32]
     at: npt.NDArray[np.uint32]
-    """Device time of the fix, low 32 bits of its epoch milliseconds."""
+    """Device time of the position, low 32 bits of its epoch milliseconds."""
     heading: npt.NDArray[np.uint8]
     """1/256 turn clockwise from north."""
     speed: npt.NDArray[np.uint8]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The newest fix and the status of every driver, as columns; and since which cursor each row stands.
+"""The newest position and the status of every driver, as columns; and since which cursor each row stands.
 
 A driver has a slot for as long as a client may need to learn that the row is gone. Slots are inner
 matter: rows leave here sorted by driver number, and the hash never sees a slot.
@@ -25,7 +25,7 @@ from taxi.positions.dropped import Dropped
 from taxi.positions.fixes import AHEAD_MS_MAX, OLD_MS_MAX
 
 SKEW_MS: Final = OLD_MS_MAX + AHEAD_MS_MAX
-"""Of two fixes, the one appended first can be the newer one by so much."""
+"""Of two positions, the one appended first can be the newer one by so much."""
 _NEVER: Final = -1
 _NO_TIME: Final = 2**62
 _Longs = npt.NDArray[np.int64]
@@ -43,16 +43,16 @@ class DriverTable:
         self.memory_ms = max(memory_ms, SKEW_MS)
         self.sums = TileSums(grid)
         self.dropped = Dropped()
-        """Fixes that do not count."""
+        """Positions that do not count."""
         self._slot_of: dict[int, int] = {}
         self._free: list[int] = []
         self._status_of: dict[int, tuple[int, int]] = {}
-        """Driver → status, and the event offset since which it stands; with a fix or without."""
+        """Driver → status, and the event offset since which it stands; with a position or without."""
         self._size = 0
         self._oldest_ms = self._oldest_used_ms = _NO_TIME
-        """No row, and no slot, has a fix appended earlier: nothing to look for until that would expire."""
+        """No row, and no slot, has a position appended earlier, so none expires before that one would."""
         self._step: UpdateParts | None = None
-        # The newest fix, and what was said of its driver.
+        # The newest position, and what was said of its driver.
         self._driver = np.zeros(0, np.uint32)
         self._lng_e5 = np.zeros(0, np.int32)
         self._lat_e5 = np.zeros(0, np.int32)
@@ -87,7 +87,7 @@ class DriverTable:
     # --- folding ----------------------------------------------------------------------------------
 
     def fold(self, fixes: FixColumns, is_near: _Mask) -> None:
-        """Take fixes in log time in, in the order of their offsets; late or repeated ones too.
+        """Take positions in log time in, in the order of their offsets; late or repeated ones too.
 
         `is_near`: whether the append time of each can be believed (taxi/positions/clock.py).
         """
@@ -99,7 +99,7 @@ class DriverTable:
             self._store(slot[newer], _those(fixes, newer))
 
     def _store(self, slot: _Slots, fixes: FixColumns) -> None:
-        """Write fixes newer than what their slots hold."""
+        """Write positions newer than what their slots hold."""
         rows = quantised(fixes.lng, fixes.lat, fixes.heading, fixes.speed)
         tile = self.grid.tile_of(rows.lng_e5, rows.lat_e5)
         chain, is_last, follows = succession(slot, fixes.at_ms)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixes as they are sent and hashed: whole numbers, so that Python and a browser have the same."""
+"""Positions as they are sent and hashed: whole numbers, so that Python and a browser have the same."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from taxi.positions.fixes import Longs
 
 
 class Shown(NamedTuple):
-    """What of a fix is drawn; one array a field."""
+    """What of a position is drawn; one array a field."""
 
     lng_e5: npt.NDArray[np.int32]
     lat_e5: npt.NDArray[np.int32]

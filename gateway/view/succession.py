@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which fixes of a fold were the newest of their driver at some offset: the chain of newest positions.
+"""Which positions of a fold were the newest of their driver at some offset: the chain of newest positions.
 
 However coarse a fold is, each record counts: a client may stand between any two of them.
 """
@@ -17,7 +17,7 @@ class Succession(NamedTuple):
     """Indices into the fold: ascending by slot, in each slot by offset."""
 
     chain: _Places
-    """Every fix that superseded the newest one before it."""
+    """Every position that superseded the newest one before it."""
     is_last: npt.NDArray[np.bool_]
     """Of its slot."""
     follows: npt.NDArray[np.bool_]
@@ -25,7 +25,7 @@ class Succession(NamedTuple):
 
 
 def succession(slot: _Places, at_ms: _Longs) -> Succession:
-    """Fixes in offset order, each newer than what its slot held before the fold."""
+    """Positions in offset order, each newer than what its slot held before the fold."""
     order = np.argsort(slot, kind="stable")
     slots, times = slot[order], at_ms[order]
     begins = np.ones(len(order), np.bool_)

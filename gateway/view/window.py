@@ -58,22 +58,22 @@ class Window:
         self._horizon_ms = horizon_ms
         self._loc_start = loc
         self._ev_start = ev
-        self._locations = Clock(loc, 0)
+        self._positions = Clock(loc, 0)
         self._events = Clock(ev, at_ms)
 
     def note(self, loc: int, loc_ms: int, ev: int, ev_ms: int) -> None:
         """Record how far the log was read: an offset and the log time of each topic."""
-        self._locations.note(loc, loc_ms)
+        self._positions.note(loc, loc_ms)
         self._events.note(ev, ev_ms)
 
     def contains(self, cursor: Cursor, now_ms: int) -> bool:
         """Whether an update may begin at `cursor`. `now_ms`: log time of the last cut."""
         if cursor.loc < self._loc_start or cursor.ev < self._ev_start:
             return False
-        at_ms = max(self._locations.at(cursor.loc), self._events.at(cursor.ev))
+        at_ms = max(self._positions.at(cursor.loc), self._events.at(cursor.ev))
         return at_ms >= max(self.full_ms, now_ms - self._horizon_ms)
 
     def forget_before(self, at_ms: int) -> None:
         """Remove index entries older than `at_ms`."""
-        self._locations.forget_before(at_ms)
+        self._positions.forget_before(at_ms)
         self._events.forget_before(at_ms)

@@ -14,7 +14,7 @@ class StreamError(ValueError):
 
 
 class DriverRow(NamedTuple):
-    """A driver as the stream shows it: quantised, newest fix, status from events."""
+    """A driver as the stream shows it: quantised, newest position, status from events."""
 
     driver: int
     lng_e5: int

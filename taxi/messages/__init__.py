@@ -27,7 +27,7 @@ class Message(Struct, frozen=True, tag_field="type", tag=True, gc=False, kw_only
 class Fix(Message, frozen=True, kw_only=True):
     """One position of one driver, at 1 Hz. Lossy: only the newest matters (taxi/positions/fixes.py).
 
-    The bounds are part of the schema: a fix outside them can't be decoded, for every reader alike.
+    The bounds are part of the schema: a position outside them can't be decoded, for every reader alike.
     """
 
     driver: Annotated[int, Meta(ge=1, le=2**32 - 1)]
@@ -140,7 +140,7 @@ class DriverWentOffline(Event, frozen=True, kw_only=True):
 
 
 class DriverLost(Event, frozen=True, kw_only=True):
-    """No fix for 15 s of log time."""
+    """No position for 15 s of log time."""
 
     driver: int
 
@@ -325,7 +325,7 @@ class BatchClosed(Event, frozen=True, kw_only=True):
     commands_offset: int
     """The next command to read."""
     locations_offset: int
-    """The next fix to read."""
+    """The next position to read."""
     commands_digest: str = ""
     """Of the last command read: tells whether the topic was re-created since."""
     locations_digest: str = ""
@@ -385,7 +385,7 @@ class SnapshotPart(Message, frozen=True, kw_only=True):
     digest: str
     """BLAKE2b-128, hex, over the joined body."""
     body: str
-    """A piece of the base64 of the deflated JSON of state and newest fixes (taxi/state/snapshots.py)."""
+    """A piece of the base64 of the deflated JSON of state and newest positions (taxi/state/snapshots.py)."""
 
 
 # --- taxi.dead-letters: key = source ---------------------------------------------------------------

@@ -24,7 +24,7 @@ _DECODE: Final = msgspec.json.Decoder(Fix).decode
 
 
 class FixColumns(NamedTuple):
-    """Fixes in the order of the log, one array a field; all of one length. Units as in `Fix`."""
+    """Positions in the order of the log, one array a field; all of one length. Units as in `Fix`."""
 
     driver: Longs
     at_ms: Longs
@@ -49,7 +49,7 @@ class ReadFixes(NamedTuple):
 
     fixes: FixColumns
     unreadable: list[DecodeError]
-    """The records that are no fixes, in the order of the log."""
+    """The records that are no positions, in the order of the log."""
 
 
 def joined(parts: Sequence[FixColumns]) -> FixColumns:
@@ -69,7 +69,7 @@ def read_fixes(records: Sequence[Record]) -> ReadFixes:
 
 
 def columns_of(fixes: Sequence[Fix], offsets: Sequence[int], appends_ms: Sequence[int]) -> FixColumns:
-    """The columns of decoded fixes, and where and when each stands in the log."""
+    """The columns of decoded positions, and where and when each stands in the log."""
     return FixColumns(
         _longs([fix.driver for fix in fixes]),
         _longs([fix.at_ms for fix in fixes]),

@@ -43,7 +43,7 @@ class Dropped:
         """The positions that count; the others are counted.
 
         Args:
-            fixes: positions with their device and append times.
+            positions: positions with their device and append times.
             is_near: whether the append time of each can be believed (taxi/positions/clock.py).
         """
         self.arrived += len(fixes.driver)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The newest fix of every driver, and since when the city has been heard: a fold of `taxi.locations`."""
+"""The newest position of every driver, and since when the city has been heard: a fold of `taxi.locations`."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -20,7 +20,7 @@ UNTOLD: Final = -1
 
 
 class Seen(Struct, frozen=True, gc=False, array_like=True):
-    """A fix that counts, and where it stands in the log."""
+    """A position that counts, and where it stands in the log."""
 
     at_ms: int
     offset: int
@@ -28,16 +28,16 @@ class Seen(Struct, frozen=True, gc=False, array_like=True):
     lng: float
     lat: float
     heading: int = UNTOLD
-    """Degrees clockwise from north; UNTOLD for a fix that says neither heading nor speed."""
+    """Degrees clockwise from north; UNTOLD for a position that says neither heading nor speed."""
 
 
 class NewestFixes(Struct, kw_only=True, dict=True):
-    """Every driver's newest fix, before some offset of the log."""
+    """Every driver's newest position, before some offset of the log."""
 
     heard_ms: int = 0
     """Log time as of the last fix."""
     resumed_ms: int = 0
-    """Log time as of the first fix after the last silence of the whole city."""
+    """Log time as of the first position after the last silence of the whole city."""
     clock: PositionsClock = field(default_factory=PositionsClock)
     drivers: dict[int, Seen] = field(default_factory=dict)
 
@@ -52,7 +52,7 @@ class NewestFixes(Struct, kw_only=True, dict=True):
         return []
 
     def fold(self, read: FixColumns) -> None:
-        """Take fixes in, in the order of the log. How they are cut does not matter."""
+        """Take positions in, in the order of the log. How they are cut does not matter."""
         while len(read.driver):
             timed = self.clock.read(read, self.heard_ms)
             if len(timed.times_ms):

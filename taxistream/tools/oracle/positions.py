@@ -194,7 +194,7 @@ class Positions:
         self.set_backs.append((offset, shift_ms))
 
     def _columns(self, rows: "Sequence[_Read]") -> npt.NDArray[Any]:
-        """The fixes that count, in offset order."""
+        """The positions that count, in offset order."""
         found = np.zeros(len(rows), FIX)
         if rows:
             fixes = [one.fix for one in rows if one.fix is not None]

@@ -88,7 +88,7 @@ class ReplayedCity:
         Args:
             recorded: The batch.
             commands: The records of `commands_of`, in offset order.
-            fixes: The records of `fixes_of`, in offset order.
+            positions: The records of `fixes_of`, in offset order.
         """
         policy = self.policy(recorded)
         assert policy is not None  # every log begins with one

@@ -79,7 +79,7 @@ def at(city_view: CityView, at_ms: int) -> dict[int, DriverRow]:
 )
 def test_a_fix_counts_by_its_own_two_times_alone(at_ms: int, counts: bool) -> None:
     city_view = newborn()
-    city_view.fold_locations([fix(0, T0, at_ms=at_ms)])
+    city_view.fold_positions([fix(0, T0, at_ms=at_ms)])
     city_view.close()
     assert bool(drivers(city_view)) is counts
 
@@ -103,22 +103,22 @@ def test_the_newest_fix_is_the_same_in_every_order_and_however_often_it_came() -
 
 def test_a_row_lives_for_sixty_seconds_of_log_time_after_its_newest_fix() -> None:
     city_view = newborn()
-    city_view.fold_locations([fix(0, T0)])
+    city_view.fold_positions([fix(0, T0)])
     assert set(at(city_view, T0 + 59_999)) == {1}
     assert set(at(city_view, T0 + 60_000)) == set()
 
 
 def test_an_older_fix_that_comes_later_does_not_prolong_the_row() -> None:
     city_view = newborn()
-    city_view.fold_locations([fix(0, T0, at_ms=T0 + 900), fix(1, T0 + 5_000, at_ms=T0 + 100)])
+    city_view.fold_positions([fix(0, T0, at_ms=T0 + 900), fix(1, T0 + 5_000, at_ms=T0 + 100)])
     assert set(at(city_view, T0 + 60_000)) == set()
 
 
 def test_a_driver_who_was_gone_is_remembered_as_long_as_an_older_fix_may_come() -> None:
     city_view = newborn()
-    city_view.fold_locations([fix(0, T0, at_ms=T0 + 1_000)])
+    city_view.fold_positions([fix(0, T0, at_ms=T0 + 1_000)])
     assert at(city_view, T0 + 60_001) == {}
-    city_view.fold_locations([fix(1, T0 + 5_500, at_ms=T0 + 900)])
+    city_view.fold_positions([fix(1, T0 + 5_500, at_ms=T0 + 900)])
     city_view.close()
     assert drivers(city_view) == {}
 
@@ -135,14 +135,14 @@ def test_a_driver_who_was_gone_is_remembered_as_long_as_an_older_fix_may_come() 
 )
 def test_heading_and_speed_are_quantised(heading: int, speed: float, shown: tuple[int, int]) -> None:
     city_view = newborn()
-    city_view.fold_locations([fix(0, T0, heading=heading, speed=speed)])
+    city_view.fold_positions([fix(0, T0, heading=heading, speed=speed)])
     city_view.close()
     assert (drivers(city_view)[1].heading, drivers(city_view)[1].speed) == shown
 
 
 def test_more_drivers_than_there_was_room_for_at_first() -> None:
     city_view = newborn()
-    city_view.fold_locations([fix(n, T0, driver=5_000 - n) for n in range(3_000)])
+    city_view.fold_positions([fix(n, T0, driver=5_000 - n) for n in range(3_000)])
     city_view.close()
     assert sorted(drivers(city_view)) == list(range(2_001, 5_001))
 
@@ -151,7 +151,7 @@ def test_places_in_memory_are_used_again() -> None:
     city_view = newborn()
     for life in range(20):
         born_ms = T0 + life * 300_000
-        city_view.fold_locations(
+        city_view.fold_positions(
             [fix(life * 500 + n, born_ms, driver=life * 500 + n + 1) for n in range(500)]
         )
         city_view.close()
@@ -164,7 +164,7 @@ def test_places_in_memory_are_used_again() -> None:
 
 def test_half_a_batch_is_not_seen() -> None:
     city_view = newborn()
-    city_view.fold_locations([fix(0, T0)])
+    city_view.fold_positions([fix(0, T0)])
     online = m.DriverCameOnline(batch=2, at_ms=T0, driver=1)
     records = batch(2, 2, T0, online)
     city_view.fold_events(records[:1])
@@ -195,7 +195,7 @@ def test_a_ride_that_ends_in_a_past_long_before_the_cut_is_told_as_gone() -> Non
     place = (-73.98, 40.75)
     asked = m.RideRequested(batch=2, at_ms=T0, ride="r", rider="x", pickup=place, dropoff=place)
     city_view.fold_events(batch(2, 2, T0, asked))
-    city_view.fold_locations([fix(0, T0 + 400_000)])
+    city_view.fold_positions([fix(0, T0 + 400_000)])
     city_view.close()
     client = Replica(epoch=EPOCH)
     client.apply(decode_update(city_view.diff(None, None, None)))
@@ -232,7 +232,7 @@ def test_a_ride_whose_id_is_used_again_does_not_end_with_the_earlier_one() -> No
     city_view.fold_events(batch(5, 8, later_ms, expire(5, later_ms)))
     city_view.close()
     assert city_view.rides.held == 1
-    city_view.fold_locations([fix(0, later_ms + SPAN.expiry_ms)])
+    city_view.fold_positions([fix(0, later_ms + SPAN.expiry_ms)])
     city_view.close()
     assert city_view.rides.held == 0
 
@@ -256,12 +256,12 @@ def come_and_gone() -> Replica:
     box = (lng, lat, lng, lat)
     client, first, second = Replica(epoch=EPOCH), newborn(), newborn()
     for record in (before, visit):
-        first.fold_locations([record])
+        first.fold_positions([record])
         first.close()
     client.apply(decode_update(first.diff(None, None, first.area(box))))
     assert set(client.drivers) == {1}
-    second.fold_locations([before])
-    second.fold_locations([visit, back])
+    second.fold_positions([before])
+    second.fold_positions([visit, back])
     second.close()
     client.apply(decode_update(second.diff(client.cursor, second.area(box), second.area(box))))
     return client
@@ -290,9 +290,9 @@ def test_what_was_not_read_may_be_newer_than_what_was_until_it_has_all_expired()
     unread, read = fix(0, T0 - 1, at_ms=T0 + 999), fix(1, T0, at_ms=T0 - 4_000)
     late = fix(2, T0 + SKEW_MS - 2, at_ms=T0 + 998)
     knows_all, began_later = newborn(), newborn(loc=1, unread_ms=T0)
-    knows_all.fold_locations([unread])
+    knows_all.fold_positions([unread])
     for city_view in (knows_all, began_later):
-        city_view.fold_locations([read, late])
+        city_view.fold_positions([read, late])
     differ = []
     for at_ms in range(T0 + SKEW_MS, T0 + 70_000, 100):
         same = at(knows_all, at_ms) == at(began_later, at_ms)
@@ -306,7 +306,7 @@ def test_what_was_not_read_may_be_newer_than_what_was_until_it_has_all_expired()
 def test_a_diff_is_cut_only_from_where_the_window_was_full() -> None:
     city_view = newborn(loc=10, unread_ms=T0)
     for second in range(1, 200):
-        city_view.fold_locations([fix(9 + second, T0 + second * 1_000)])
+        city_view.fold_positions([fix(9 + second, T0 + second * 1_000)])
         city_view.close()
     assert city_view.whole
     full_s = (60_000 + SKEW_MS) // 1_000
@@ -375,8 +375,8 @@ def gone(city_view: CityView, since: Cursor, place: tuple[float, float]) -> tupl
 
 def test_who_went_to_another_tile_and_came_back_in_one_fold_is_told_as_gone_from_there() -> None:
     city_view = newborn()
-    city_view.fold_locations([placed(0, A)])
-    city_view.fold_locations([placed(1, B), placed(2, A)])
+    city_view.fold_positions([placed(0, A)])
+    city_view.fold_positions([placed(1, B), placed(2, A)])
     city_view.close()
     assert gone(city_view, Cursor(EPOCH, 2, city_view.ev), B) == (1,)
     assert gone(city_view, Cursor(EPOCH, 3, city_view.ev), B) == ()
@@ -384,17 +384,17 @@ def test_who_went_to_another_tile_and_came_back_in_one_fold_is_told_as_gone_from
 
 def test_a_late_fix_from_another_tile_is_no_hop() -> None:
     city_view = newborn()
-    city_view.fold_locations([placed(0, A)])
-    city_view.fold_locations([placed(1, A), fix(2, T0 + 2, at_ms=T0 - 1, lng=B[0], lat=B[1]), placed(3, A)])
+    city_view.fold_positions([placed(0, A)])
+    city_view.fold_positions([placed(1, A), fix(2, T0 + 2, at_ms=T0 - 1, lng=B[0], lat=B[1]), placed(3, A)])
     city_view.close()
     assert gone(city_view, Cursor(EPOCH, 3, city_view.ev), B) == ()
 
 
 def test_whoever_drives_from_one_tile_of_a_view_to_another_is_gone_in_one_block_and_set_in_the_next() -> None:
     city_view = newborn()
-    city_view.fold_locations([placed(0, A), placed(1, A, driver=2)])
+    city_view.fold_positions([placed(0, A), placed(1, A, driver=2)])
     city_view.close()
-    city_view.fold_locations([placed(2, B), placed(3, A, driver=2)])
+    city_view.fold_positions([placed(2, B), placed(3, A, driver=2)])
     city_view.close()
     cut = decode_update(city_view.step(city_view.area((A[0], A[1], B[0], B[1]))))
     assert (cut.blocks, cut.gone) == (2, (1,))
@@ -405,7 +405,7 @@ def test_whoever_drives_from_one_tile_of_a_view_to_another_is_gone_in_one_block_
 
 def test_tiles_at_the_border_reach_beyond_the_city() -> None:
     city_view = newborn()
-    city_view.fold_locations([placed(0, OUTSIDE)])
+    city_view.fold_positions([placed(0, OUTSIDE)])
     city_view.close()
     corner = city_view.area((-74.02, 40.70, -74.02, 40.70))
     assert decode_update(city_view.diff(None, None, corner)).drivers_held == 1
@@ -422,9 +422,9 @@ def test_what_is_no_box_shows_no_area(box: tuple[float, float, float, float]) ->
 
 def test_a_row_that_did_not_change_is_not_told_in_a_step() -> None:
     city_view = newborn()
-    city_view.fold_locations([fix(0, T0), fix(1, T0, 2)])
+    city_view.fold_positions([fix(0, T0), fix(1, T0, 2)])
     city_view.close()
-    city_view.fold_locations([fix(2, T0), fix(3, T0 + 1_000, 2)])
+    city_view.fold_positions([fix(2, T0), fix(3, T0 + 1_000, 2)])
     city_view.close()
     cut = decode_update(city_view.step(None))
     assert [(one.driver, one.at_by_ms) for one in cut.moved] == [(2, 1_000)]
@@ -434,7 +434,7 @@ def test_a_row_that_did_not_change_is_not_told_in_a_step() -> None:
 
 def test_a_status_alone_is_told_alone() -> None:
     city_view = newborn()
-    city_view.fold_locations([fix(0, T0), fix(1, T0, 2)])
+    city_view.fold_positions([fix(0, T0), fix(1, T0, 2)])
     city_view.close()
     city_view.fold_events(batch(2, 2, T0, m.DriverCameOnline(batch=2, at_ms=T0, driver=2)))
     city_view.close()
