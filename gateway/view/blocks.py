@@ -1,5 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The drivers section of an update as bytes (docs/protocol.md, "Drivers"): by columns."""
+"""Encodes the drivers section of an update by columns (docs/protocol.md, "Drivers").
+
+A section is the `u32` number of its blocks, then the blocks. A block begins with five `u32`: the rows of its
+four parts and the bytes of the last one (`n_gone`, `n_set`, `n_status`, `n_moved`, `moved_bytes`). Then come
+the columns of the parts, each with one value a row:
+
+    gone    u32    driver
+    set     u32    driver
+    set     i32    lng_e5
+    set     i32    lat_e5
+    set     u32    at_ms
+    set     u8     heading
+    set     u8     speed
+    set     u8     status
+    status  u32    driver
+    status  u8     status
+    moved   u8     heading
+    moved   u8     speed
+    moved   varint driver
+    moved   zigzag lng_by_e5
+    moved   zigzag lat_by_e5
+    moved   zigzag at_by_ms
+
+Each part is padded with zeros to a multiple of four bytes. In the part *moved* driver numbers are sent less
+the one before, longitude, latitude and device time less those of the row held (the time also less 1,000 ms)
+as zigzag; these four columns are varints. taxi/client/protocol.toml has the same layout as data, and a test
+compares them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,5 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encodes the envelope of an update: header and three sections, with the layout of docs/protocol.md."""
+"""Encodes the envelope of an update: a header, then the sections of drivers, rides and feed, without gaps.
+
+The header has 80 bytes, little-endian (docs/protocol.md, "The update, byte by byte"):
+
+       0  u8   version
+       1  u8   flags           IMAGE and STALE
+       2  u16  generation      of a new viewport, in its first update; else 0
+       4  u32  drivers_bytes   a multiple of four
+       8  u32  rides_bytes     a multiple of four
+      12  u32  feed_bytes
+      16  u64  loc_before      0 in an image
+      24  u64  ev_before       0 in an image
+      32  u64  loc
+      40  u64  ev
+      48  u64  at_ms           log time of the cut
+      56  u32  epoch_check     CRC-32 of the epoch's text
+      60  u32  hash_a          both sums of the state hash
+      64  u32  hash_b
+      68  u32  drivers_held    rows of the client after this update
+      72  u32  rides_held
+      76  u32  zero            reserved
+
+A section that says nothing has no bytes. `gateway.view.blocks` encodes drivers, `gateway.view.rides` rides
+and `gateway.view.feed` the feed. taxi/client/protocol.toml has the same layout as data, and a test compares
+them.
+"""
 
 import struct
 from typing import Final, NamedTuple
@@ -8,7 +33,9 @@ from taxi.cursor import Cursor, epoch_check
 
 VERSION: Final = 1
 IMAGE: Final = 1
+"""Flag: the client discards all rows first."""
 STALE: Final = 2
+"""Flag: the gateway's input is old."""
 _HEADER: Final = struct.Struct("<BBH3I5Q6I")
 HEADER_BYTES: Final = _HEADER.size
 

@@ -1,5 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ride rows as they stand on the wire, and since which batch each does."""
+"""Ride rows as they are sent, and since which batch each is as it is.
+
+A record of a ride, little-endian (docs/protocol.md, "Rides"); the id follows, padded with zeros to a multiple
+of four bytes:
+
+       0  u8   id_bytes        length of the id, 1 to 40
+       1  u8   state
+       2  u16  attempt         low 16 bits
+       4  u32  driver          0: none
+       8  i32  pickup_lng_e5
+      12  i32  pickup_lat_e5
+      16  i32  dropoff_lng_e5
+      20  i32  dropoff_lat_e5
+      24  u32  requested_ms    low 32 bits, 0: not yet; likewise all times
+      28  u32  assigned_ms
+      32  u32  arrived_ms
+      36  u32  started_ms
+      40  u32  ended_ms
+
+A section has `u32` rides gone, `u32` records, the ids gone (`u8` length, ASCII) padded likewise, then the
+records. taxi/client/protocol.toml has the same layout as data, and a test compares them.
+"""
 
 import struct
 from collections import deque
@@ -122,7 +143,7 @@ def ride_record(
     dropoff_e5: tuple[int, int],
     times_ms: tuple[int | None, int | None, int | None, int | None, int | None],
 ) -> bytes:
-    """A ride as it stands on the wire. Times: requested, assigned, arrived, started, ended."""
+    """Encode a record of a ride. Times: requested, assigned, arrived, started, ended."""
     times = (low_bits(t) for t in times_ms)
     head = _RIDE.pack(len(ride), state, attempt & 0xFFFF, driver, *pickup_e5, *dropoff_e5, *times)
     return head + ride + bytes(-(len(head) + len(ride)) % 4)

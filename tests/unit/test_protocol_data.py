@@ -4,14 +4,17 @@
 import re
 import struct
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
+import numpy as np
 import pytest
 
 from gateway.settings import Settings
 from gateway.shell import STALE_S
 from gateway.stream import drain, health, messages, nesting, publisher, session, websocket
-from gateway.view import encoding as cut
+from gateway.view import blocks, encoding, rides
+from gateway.view.columns import DriverColumns
 from scripts import protocol
 from taxi.client.protocol import TRANSITIONS, CloseAction, close_action
 from taxi.cursor import Cursor, epoch_check
@@ -82,19 +85,19 @@ def test_the_gateway_sends_the_close_codes_of_the_data() -> None:
 
 
 def test_the_gateway_speaks_the_version_and_subprotocol_of_the_data() -> None:
-    assert (DATA["version"], DATA["version"]) == (messages.VERSION, cut.VERSION)
+    assert (DATA["version"], DATA["version"]) == (messages.VERSION, encoding.VERSION)
     assert DATA["subprotocol"] == messages.SUBPROTOCOL
 
 
 def test_the_gateways_header_is_laid_out_as_the_data_says() -> None:
     flags: dict[str, int] = DATA["flags"]
-    assert (flags["image"], flags["stale"]) == (cut.IMAGE, cut.STALE)
-    sealed = cut.seal(
+    assert (flags["image"], flags["stale"]) == (encoding.IMAGE, encoding.STALE)
+    sealed = encoding.seal(
         since=None,
         cursor=Cursor("5e", 2**40 + 1, 2**41 + 2),
         at_ms=2**42 + 3,
-        expected=cut.ExpectedState(0xAAAA0001, 0xBBBB0002, 7, 8),
-        sections=cut.Sections(b"dddd", b"rrrrrrrr", b"f"),
+        expected=encoding.ExpectedState(0xAAAA0001, 0xBBBB0002, 7, 8),
+        sections=encoding.Sections(b"dddd", b"rrrrrrrr", b"f"),
         stale=True,
         generation=513,
     )
@@ -122,7 +125,132 @@ def test_the_gateways_header_is_laid_out_as_the_data_says() -> None:
         code = f"<{protocol.STRUCT_CODES[row['type']]}"
         assert struct.unpack_from(code, sealed, at) == (wanted[row["name"]],), row["name"]
         at += struct.calcsize(code)
-    assert at == cut.HEADER_BYTES
+    assert at == encoding.HEADER_BYTES
+
+
+@pytest.mark.parametrize(("module", "rows"), [(encoding, "header"), (rides, "ride")])
+def test_the_layouts_in_docstrings_are_those_of_the_data(module: ModuleType, rows: str) -> None:
+    at, wanted = 0, []
+    for row in DATA[rows]:
+        wanted.append((str(at), row["type"], row["name"]))
+        at += protocol.BYTES[row["type"]]
+    assert re.findall(r"^ +(\d+)  ([a-z]\d+) +(\w+)", module.__doc__ or "", re.MULTILINE) == wanted
+
+
+def test_the_columns_in_the_docstring_of_blocks_are_those_of_the_data() -> None:
+    stated = re.findall(r"^    (\w+) +(\w+) +(\w+)$", blocks.__doc__ or "", re.MULTILINE)
+    assert stated == [(row["part"], row["type"], row["name"]) for row in DATA["block_columns"]]
+    counts = re.findall(r"`((?:n_|moved_)\w+)`", blocks.__doc__ or "")
+    assert counts == [row["name"] for row in DATA["block_counts"]]
+
+
+def test_the_gateways_ride_records_are_laid_out_as_the_data_says() -> None:
+    wanted = {
+        "id_bytes": 3,
+        "state": 5,
+        "attempt": 0xA1B2,
+        "driver": 0xC3D4E5F6,
+        "pickup_lng_e5": -7_400_001,
+        "pickup_lat_e5": 4_070_002,
+        "dropoff_lng_e5": -7_300_003,
+        "dropoff_lat_e5": 4_080_004,
+        "requested_ms": 11,
+        "assigned_ms": 12,
+        "arrived_ms": 13,
+        "started_ms": 14,
+        "ended_ms": 0,
+    }
+    record = rides.ride_record(
+        b"r-1",
+        state=5,
+        attempt=0xFFA1B2,
+        driver=0xC3D4E5F6,
+        pickup_e5=(-7_400_001, 4_070_002),
+        dropoff_e5=(-7_300_003, 4_080_004),
+        times_ms=(11, 12, 13, 14, None),
+    )
+    at = 0
+    for row in DATA["ride"]:
+        code = f"<{protocol.STRUCT_CODES[row['type']]}"
+        assert struct.unpack_from(code, record, at) == (wanted[row["name"]],), row["name"]
+        at += struct.calcsize(code)
+    assert record[at:] == b"r-1\0"
+
+
+def test_the_gateways_blocks_are_laid_out_as_the_data_says() -> None:
+    """Two rows set, two with another status, two that moved, and what each column must then read."""
+    changes = blocks.BlockChanges(
+        gone=np.array([3, 4], np.uint32),
+        gone_block=np.zeros(2, np.intp),
+        rows=_rows(10),
+        rows_block=np.zeros(2, np.intp),
+        status=_rows(20),
+        status_block=np.zeros(2, np.intp),
+        moved=blocks.MovedRows(
+            now=_rows(30),
+            lng_was_e5=_rows(30).lng_e5 - np.array([70, -70], np.int32),
+            lat_was_e5=_rows(30).lat_e5 - np.array([-1, 0], np.int32),
+            at_was=_rows(30).at - np.array([1_500, 900], np.uint32),
+        ),
+        moved_block=np.zeros(2, np.intp),
+    )
+    values = {
+        "gone": {"driver": [3, 4]},
+        "set": _columns(10),
+        "status": _columns(20),
+        "moved": _columns(30)
+        | {"driver": [31, 1], "lng_by_e5": [70, -70], "lat_by_e5": [-1, 0], "at_by_ms": [1_500, 900]},
+    }
+    block = blocks.encode(changes, 1)[0]
+    *counts, moved_bytes = struct.unpack_from(f"<{len(DATA['block_counts'])}I", block)
+    assert counts == [2, 2, 2, 2]
+    at, part = 4 * len(DATA["block_counts"]), "gone"
+    for row in DATA["block_columns"]:
+        if row["part"] != part:
+            at, part = at + -at % 4, row["part"]
+            moved_at = at
+        read, at = _column(block, at, row["type"], 2)
+        assert [value + row.get("less", 0) for value in read] == values[part][row["name"]], row
+    at += -at % 4
+    assert (at, moved_bytes) == (len(block), len(block) - moved_at)
+
+
+def _rows(first: int) -> DriverColumns:
+    """Two rows whose fields differ from each other and from those of another `first`."""
+    return DriverColumns(
+        np.array([first + 1, first + 2], np.uint32),
+        np.array([-first * 1000, first * 1001], np.int32),
+        np.array([first * 2000, -first * 2001], np.int32),
+        np.array([first * 300_000, first * 300_001], np.uint32),
+        np.array([first + 3, first + 4], np.uint8),
+        np.array([first + 5, first + 6], np.uint8),
+        np.array([first % 7, (first + 1) % 7], np.uint8),
+    )
+
+
+def _columns(first: int) -> dict[str, list[int]]:
+    names = ("driver", "lng_e5", "lat_e5", "at_ms", "heading", "speed", "status")
+    return {
+        name: getattr(_rows(first), field).tolist()
+        for name, field in zip(names, DriverColumns._fields, strict=True)
+    }
+
+
+def _column(data: bytes, at: int, kind: str, n: int) -> tuple[list[int], int]:
+    """`n` values of this type, and where they end."""
+    if kind in protocol.STRUCT_CODES:
+        code = f"<{n}{protocol.STRUCT_CODES[kind]}"
+        return list(struct.unpack_from(code, data, at)), at + struct.calcsize(code)
+    values = []
+    for _ in range(n):
+        value = shift = 0
+        while True:
+            octet = data[at]
+            value, at, shift = value | (octet & 127) << shift, at + 1, shift + 7
+            if not octet & 128:
+                break
+        values.append(value >> 1 ^ -(value & 1) if kind == "zigzag" else value)
+    return values, at
 
 
 @pytest.mark.parametrize(
