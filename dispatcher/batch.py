@@ -29,11 +29,12 @@ class BatchInProgress:
     roads: RoadNetwork
     limits: DecisionLimits
     now_ms: int
+    """Log time of the batch."""
     events: list[Decided] = field(default_factory=list)
     answering: tuple[str, Trace] | None = None
     """The command at hand: its id and trace."""
     append_ms: int = 0
-    """When the command at hand was appended."""
+    """Append time of the command at hand, in log time."""
     _refused: set[tuple[str, str]] = field(default_factory=set)
     """Command ids and reasons."""
 

@@ -19,6 +19,7 @@ class ReadCommand:
 
     command: AnyCommand
     append_ms: int
+    """Append time by the broker's clock; log time once `in_log_time` has shifted it."""
     trace: Trace
 
 

@@ -102,7 +102,7 @@ class Scenario:
         return seal(
             since=since,
             cursor=to,
-            at_ms=at_ms,
+            cut_ms=at_ms,
             expected=ExpectedState(lanes.a, lanes.b, len(self.drivers), len(self.rides)),
             sections=Sections(drivers, rides_section(gone, records), feed_section(feed)),
             stale=stale,

@@ -112,7 +112,10 @@ class Keys:
         raise BadTokenError(message)
 
     def mint(self, grant: Grant, now_ms: int) -> str:
-        """Make a token, signed with the first secret. `grant` must have an expiry."""
+        """Make a token, signed with the first secret. `grant` must have an expiry.
+
+        `now_ms`: wall clock, epoch milliseconds.
+        """
         import jwt  # noqa: PLC0415 - as above
 
         assert grant.expires_ms is not None

@@ -318,7 +318,7 @@ class Follower:
         metrics.gauge("gateway_drivers", city_view.drivers.total)
         metrics.gauge("gateway_speed", city_view.city.time.speed)
         metrics.gauge(
-            "gateway_lag_seconds", (self._env.now_ms() + city_view.city.shift_ms - city_view.at_ms) / 1000
+            "gateway_lag_seconds", (self._env.now_ms() + city_view.city.shift_ms - city_view.cut_ms) / 1000
         )
         now = self._counts(city_view)
         for topic in (LOCATIONS, EVENTS):

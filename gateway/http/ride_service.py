@@ -185,9 +185,9 @@ class RideService:
             "city": self._env.settings.city,
             "gateway": {"id": self._env.settings.name or "gateway"},
             "cursor": city_view.cursor._asdict(),
-            "at_ms": city_view.at_ms,
+            "at_ms": city_view.cut_ms,
             "speed": city_view.city.time.speed,
-            "city_ms": city_view.city.time.at(city_view.at_ms),
+            "city_ms": city_view.city.time.at(city_view.cut_ms),
             "drivers": city_view.driver_counts(),
             "rides": city_view.ride_counts(),
         }

@@ -73,15 +73,15 @@ class RouteService:
         for place in (*(start.place for start in begins), there):
             if not self._roads.contains(*place):
                 raise unprocessable(f"not within {self._roads.city.title}, or too far from a street: {place}")
-        view = self._city_view()
-        if view is None:
+        city_view = self._city_view()
+        if city_view is None:
             raise unavailable("this gateway is still reading the log", _RETRY_S)
         if not self._is_ready:
             async with self._is_preparing:
                 await self._offload(self._roads.prepare)
                 self._is_ready = True
-        time = view.city.time
-        percent = self._roads.city.drive_percent_at(time.at(view.at_ms))
+        time = city_view.city.time
+        percent = self._roads.city.drive_percent_at(time.at(city_view.cut_ms))
         return self._fastest(begins, there, percent) | {"speed": time.speed}
 
     def _fastest(self, begins: Sequence[Start], there: Place, percent: int) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class CityView:
         self.grid = grid
         self.loc = loc
         self.ev = ev
-        self.at_ms = city.now_ms
+        self.cut_ms = city.now_ms
         """Log time of the cut."""
         self.cursor: Cursor | None = None
         """Of the last cut closed; None before the log has an epoch."""
@@ -97,7 +97,7 @@ class CityView:
         self.explanations = Explanations()
         self.batches = WholeBatches(city.batch, producer_id)
         self._feed = Feed(ev)
-        self._append_ms = 0
+        self._log_ms = 0
         """Log time of the last position that was folded."""
         self._clock = PositionsClock(shift_ms=city.shift_at(loc))
         self._shifted_to = max((at for at, _ in city.shifts if at <= loc), default=-1)
@@ -112,7 +112,7 @@ class CityView:
         """No position before where reading began was appended later; None where no batch tells."""
         self._skipped_to = 0
         """Batches that read no further than this say nothing of the age of what is before it."""
-        self._window = Window(loc=loc, ev=ev, at_ms=city.now_ms, full_ms=0, horizon_ms=span.resume_ms)
+        self._window = Window(loc=loc, ev=ev, log_ms=city.now_ms, full_ms=0, horizon_ms=span.resume_ms)
         self._live = False
         self._made: dict[Cursor, tuple[bytes, bytes]] = {}
         """Rides and feed sections of this cut, by where they start."""
@@ -165,7 +165,7 @@ class CityView:
         if unreadable:
             self.drivers.dropped.arrived += unreadable
             self.drivers.dropped.add(UNREADABLE, unreadable)
-        self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
+        self._window.note(self.loc, self._log_ms, self.ev, self.city.now_ms)
 
     def _fold_in_log_time(self, fixes: FixColumns) -> int | None:
         """Give positions their log times, and fold them.
@@ -177,10 +177,10 @@ class CityView:
         while len(fixes.offset):
             at = self._next_shift(int(fixes.offset[-1]))
             end = int(np.searchsorted(fixes.offset, at)) if at is not None else len(fixes.offset)
-            timed = self._clock.read(fixes.take(slice(end)), self._append_ms)
+            timed = self._clock.read(fixes.take(slice(end)), self._log_ms)
             done = len(timed.times_ms)
             if done:
-                self._append_ms = int(timed.times_ms[-1])
+                self._log_ms = int(timed.times_ms[-1])
                 self.drivers.fold(timed.fixes, timed.is_near)
             fixes = fixes.take(slice(done, None))
             if timed.set_back is None:
@@ -256,7 +256,7 @@ class CityView:
         if self.city.shifts != shifts:
             self._heed_shifts(shifts)
         self._cover()
-        self._window.note(self.loc, self._append_ms, self.ev, self.city.now_ms)
+        self._window.note(self.loc, self._log_ms, self.ev, self.city.now_ms)
         self._release()
 
     def _note_jumps(self, batch: Batch) -> None:
@@ -287,15 +287,15 @@ class CityView:
 
     def close(self) -> None:
         """Settle the cut: which rows there are, and what may be forgotten."""
-        self.at_ms = max(self._append_ms, self.city.now_ms, self.at_ms)
+        self.cut_ms = max(self._log_ms, self.city.now_ms, self.cut_ms)
         if not self.city.epoch:
             return
         self._made.clear()
         self.previous, self.cursor = self.cursor, Cursor(self.city.epoch, self.loc, self.ev)
-        self.drivers.close(self.cursor, self.at_ms)
-        self.rides.close(self.cursor, self.at_ms)
-        self._feed.close(self.ev, self.at_ms, self.span.boot_ms)
-        self._window.forget_before(self.at_ms - self.span.boot_ms)
+        self.drivers.close(self.cursor, self.cut_ms)
+        self.rides.close(self.cursor, self.cut_ms)
+        self._feed.close(self.ev, self.cut_ms, self.span.boot_ms)
+        self._window.forget_before(self.cut_ms - self.span.boot_ms)
 
     def went_live(self, unread_ms: int) -> None:
         """The end of the log was reached. What was not read was appended before `unread_ms`."""
@@ -309,7 +309,7 @@ class CityView:
     @property
     def whole(self) -> bool:
         """Whether the rows of the last cut are all known: only then anything of it may be shown."""
-        return self._live and self.cursor is not None and self.at_ms >= self._window.full_ms
+        return self._live and self.cursor is not None and self.cut_ms >= self._window.full_ms
 
     def reaches_beyond(self, other: "CityView") -> bool:
         """Whether reading began earlier than there."""
@@ -327,7 +327,7 @@ class CityView:
             self.cursor is not None
             and cursor.reached_by(self.cursor)
             and cursor.ev >= self._feed.since
-            and self._window.contains(cursor, self.at_ms)
+            and self._window.contains(cursor, self.cut_ms)
         )
 
     def area(self, box: Box | None) -> Tiles | None:
@@ -379,7 +379,7 @@ class CityView:
         return seal(
             since=since,
             cursor=self.cursor,
-            at_ms=self.at_ms,
+            cut_ms=self.cut_ms,
             expected=ExpectedState(lanes.a, lanes.b, rows, self.rides.held),
             sections=sections,
             stale=stale,

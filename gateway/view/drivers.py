@@ -56,9 +56,10 @@ class DriverTable:
         self._driver = np.zeros(0, np.uint32)
         self._lng_e5 = np.zeros(0, np.int32)
         self._lat_e5 = np.zeros(0, np.int32)
-        self._at_ms = np.zeros(0, np.int64)
+        self._device_ms = np.zeros(0, np.int64)
         self._offset = np.zeros(0, np.int64)
-        self._append_ms = np.zeros(0, np.int64)
+        self._log_ms = np.zeros(0, np.int64)
+        """The append time, shifted to log time."""
         self._heading = np.zeros(0, np.uint8)
         self._speed = np.zeros(0, np.uint8)
         self._status = np.zeros(0, np.uint8)
@@ -93,7 +94,7 @@ class DriverTable:
         """
         fixes = self.dropped.sift(fixes, is_near)
         slot = self._slots(fixes.driver.tolist())
-        had_ms, had_offset = self._at_ms[slot], self._offset[slot]
+        had_ms, had_offset = self._device_ms[slot], self._offset[slot]
         newer = (fixes.at_ms > had_ms) | ((fixes.at_ms == had_ms) & (fixes.offset > had_offset))
         if newer.any():
             self._store(slot[newer], _those(fixes, newer))
@@ -106,8 +107,8 @@ class DriverTable:
         self._note_hops(slot[chain], tile[chain], follows, fixes.offset[chain])
         newest = chain[is_last]
         slot = slot[newest]
-        self._at_ms[slot], self._offset[slot] = fixes.at_ms[newest], fixes.offset[newest]
-        self._append_ms[slot], self._tile[slot] = fixes.append_ms[newest], tile[newest]
+        self._device_ms[slot], self._offset[slot] = fixes.at_ms[newest], fixes.offset[newest]
+        self._log_ms[slot], self._tile[slot] = fixes.append_ms[newest], tile[newest]
         self._lng_e5[slot], self._lat_e5[slot] = rows.lng_e5[newest], rows.lat_e5[newest]
         self._heading[slot], self._speed[slot] = rows.heading[newest], rows.speed[newest]
         self._touched[slot] = True
@@ -135,21 +136,21 @@ class DriverTable:
 
     # --- closing a cut ----------------------------------------------------------------------------
 
-    def close(self, cursor: Cursor, at_ms: int) -> None:
+    def close(self, cursor: Cursor, cut_ms: int) -> None:
         """Settle which rows there are at this cut time, and drop what no client can ask for any more."""
-        self._touch_expired(at_ms)
+        self._touch_expired(cut_ms)
         slots = np.flatnonzero(self._touched)
         slots = slots[np.argsort(self._driver[slots])]
         self._touched[slots] = False
         before = Side(self._rows_of(slots), self._row_tile[slots], self._present[slots])
-        present = self._append_ms[slots] + self.expiry_ms > at_ms
+        present = self._log_ms[slots] + self.expiry_ms > cut_ms
         after = Side(self._now(slots), self._tile[slots], present)
         self._take_rows(slots, before, after)
         self._step = UpdateParts(self.grid, before, after)
         gone = slots[~present & (before.present | (self._gone_loc[slots] == _NEVER))]
         self._gone_loc[gone], self._gone_ev[gone] = cursor.loc, cursor.ev
         self._gone_loc[slots[present]] = _NEVER
-        self._forget(at_ms)
+        self._forget(cut_ms)
 
     def _take_rows(self, slots: _Slots, before: Side, after: Side) -> None:
         """Take over rows as the cut has them, and keep the sums."""
@@ -163,24 +164,24 @@ class DriverTable:
         self._row_heading[slots], self._row_speed[slots] = after.rows.heading, after.rows.speed
         self._row_tile[slots] = after.tile
 
-    def _touch_expired(self, at_ms: int) -> None:
+    def _touch_expired(self, cut_ms: int) -> None:
         """Rows whose time is over differ, too."""
-        if self._oldest_ms + self.expiry_ms > at_ms:
+        if self._oldest_ms + self.expiry_ms > cut_ms:
             return
-        alive = self._used & (self._append_ms + self.expiry_ms > at_ms)
+        alive = self._used & (self._log_ms + self.expiry_ms > cut_ms)
         self._touched |= self._present & ~alive
-        self._oldest_ms = int(self._append_ms[alive].min(initial=_NO_TIME))
+        self._oldest_ms = int(self._log_ms[alive].min(initial=_NO_TIME))
 
-    def _forget(self, at_ms: int) -> None:
+    def _forget(self, cut_ms: int) -> None:
         life_ms = self.expiry_ms + self.memory_ms
-        if self._oldest_used_ms + life_ms > at_ms:
+        if self._oldest_used_ms + life_ms > cut_ms:
             return
-        forgotten = self._used & (self._append_ms + life_ms <= at_ms)
+        forgotten = self._used & (self._log_ms + life_ms <= cut_ms)
         for slot in np.flatnonzero(forgotten).tolist():
             del self._slot_of[int(self._driver[slot])]
             self._free.append(slot)
         self._used[forgotten] = False
-        self._oldest_used_ms = int(self._append_ms[self._used].min(initial=_NO_TIME))
+        self._oldest_used_ms = int(self._log_ms[self._used].min(initial=_NO_TIME))
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -231,7 +232,7 @@ class DriverTable:
             self._driver[slots],
             self._lng_e5[slots],
             self._lat_e5[slots],
-            self._at_ms[slots].astype(np.uint32),
+            self._device_ms[slots].astype(np.uint32),
             self._heading[slots],
             self._speed[slots],
             self._status[slots],
@@ -261,9 +262,9 @@ class DriverTable:
         if slot is None:
             slot = self._slot_of[driver] = self._new_slot()
             self._driver[slot], self._used[slot], self._present[slot] = driver, True, False
-            self._at_ms[slot] = self._offset[slot] = self._gone_loc[slot] = self._gone_ev[slot] = _NEVER
+            self._device_ms[slot] = self._offset[slot] = self._gone_loc[slot] = self._gone_ev[slot] = _NEVER
             self._tile[slot] = self._hop_offset[slot] = _NEVER
-            self._append_ms[slot] = 0
+            self._log_ms[slot] = 0
             self._status[slot], self._status_ev[slot] = self._status_of.get(driver, (0, _NEVER))
         return slot
 

@@ -61,7 +61,7 @@ def seal(
     *,
     since: Cursor | None,
     cursor: Cursor,
-    at_ms: int,
+    cut_ms: int,
     expected: ExpectedState,
     sections: Sections,
     stale: bool = False,
@@ -72,7 +72,7 @@ def seal(
     Args:
         since: The cursor that the update begins at; None makes it an image.
         cursor: The cursor that it leads to.
-        at_ms: Log time of that cut.
+        cut_ms: Log time of that cut.
         expected: The client's expected state after it.
         sections: Its body.
         stale: Sets the flag that the gateway's input is old.
@@ -89,7 +89,7 @@ def seal(
         since.ev if since else 0,
         cursor.loc,
         cursor.ev,
-        at_ms,
+        cut_ms,
         epoch_check(cursor.epoch),
         expected.a,
         expected.b,

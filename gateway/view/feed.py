@@ -20,7 +20,7 @@ class _FeedEvent(NamedTuple):
 
 class _Span(NamedTuple):
     next_offset: int
-    at_ms: int
+    cut_ms: int
 
 
 class Feed:
@@ -46,11 +46,11 @@ class Feed:
         found.reverse()
         return found
 
-    def close(self, ev: int, at_ms: int, memory_ms: int) -> None:
+    def close(self, ev: int, cut_ms: int, memory_ms: int) -> None:
         """A cut closed at `ev`: let go of what was news in cuts older than `memory_ms`."""
         if not self._spans or self._spans[-1].next_offset < ev:
-            self._spans.append(_Span(ev, at_ms))
-        while self._spans[0].at_ms + memory_ms < at_ms and len(self._spans) > 1:
+            self._spans.append(_Span(ev, cut_ms))
+        while self._spans[0].cut_ms + memory_ms < cut_ms and len(self._spans) > 1:
             self.since = self._spans.popleft().next_offset
             while self._ring and self._ring[0].offset < self.since:
                 self._ring.popleft()

@@ -50,8 +50,8 @@ class _Ended(NamedTuple):
 class _Gone(NamedTuple):
     ride: str
     cursor: Cursor
-    at_ms: int
-    """Cut time then. A dispatcher that catches up ends rides in a past that every client is beyond."""
+    cut_ms: int
+    """Log time of that cut. A dispatcher that catches up ends rides in a past that every client is beyond."""
 
 
 class RideTable:
@@ -90,16 +90,16 @@ class RideTable:
         if row is not None:
             self.lanes = self.lanes.minus(row.lanes)
 
-    def close(self, cursor: Cursor, at_ms: int) -> None:
-        """Let go of rides that ended long enough ago, as of this cut time."""
-        while self._ended and self._ended[0].ended_ms + self.expiry_ms <= at_ms:
+    def close(self, cursor: Cursor, cut_ms: int) -> None:
+        """Let go of rides that ended long enough ago, as of this log time."""
+        while self._ended and self._ended[0].ended_ms + self.expiry_ms <= cut_ms:
             ended = self._ended.popleft()
             row = self._rows.get(ended.ride)
             if row is not None and row.ended_ms != ended.ended_ms:
                 continue  # a later ride has the same id
             self.drop(ended.ride)
-            self._gone.append(_Gone(ended.ride, cursor, at_ms))
-        while self._gone and self._gone[0].at_ms + self.memory_ms <= at_ms:
+            self._gone.append(_Gone(ended.ride, cursor, cut_ms))
+        while self._gone and self._gone[0].cut_ms + self.memory_ms <= cut_ms:
             self._gone.popleft()
 
     def rows(self, since: Cursor | None) -> list[bytes]:

@@ -28,8 +28,10 @@ class FixColumns(NamedTuple):
 
     driver: Longs
     at_ms: Longs
+    """Device time."""
     offset: Longs
     append_ms: Longs
+    """Append time; log time once `PositionsClock.read` has shifted it."""
     lng: Floats
     lat: Floats
     heading: Longs

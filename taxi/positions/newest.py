@@ -23,8 +23,10 @@ class Seen(Struct, frozen=True, gc=False, array_like=True):
     """A position that counts, and where it stands in the log."""
 
     at_ms: int
+    """Device time."""
     offset: int
     append_ms: int
+    """Append time, in log time."""
     lng: float
     lat: float
     heading: int = UNTOLD

@@ -136,7 +136,7 @@ def the_last_fix_wins() -> Iterator[None]:
     fold = gateway.view.drivers.DriverTable.fold
 
     def overwrite(self: gateway.view.drivers.DriverTable, *args: Any) -> None:
-        self._at_ms[:] = 0
+        self._device_ms[:] = 0
         fold(self, *args)
 
     with patch.object(gateway.view.drivers.DriverTable, "fold", overwrite):

@@ -229,7 +229,7 @@ def test_what_is_served_reaches_back_as_far_as_promised(seed: int, steps: int) -
     city_view = booted(Oracle(log), len(log.locations), log.closed[-1][0])
     for record in log.locations:
         cursor = Cursor(EPOCH, record.offset + 1, city_view.ev)
-        age_ms = city_view.at_ms - record.timestamp_ms
+        age_ms = city_view.cut_ms - record.timestamp_ms
         if age_ms <= SPAN.resume_ms and record.offset + 1 == city_view.loc:
             assert city_view.serves(cursor)
 

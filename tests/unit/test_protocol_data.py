@@ -95,7 +95,7 @@ def test_the_gateways_header_is_laid_out_as_the_data_says() -> None:
     sealed = encoding.seal(
         since=None,
         cursor=Cursor("5e", 2**40 + 1, 2**41 + 2),
-        at_ms=2**42 + 3,
+        cut_ms=2**42 + 3,
         expected=encoding.ExpectedState(0xAAAA0001, 0xBBBB0002, 7, 8),
         sections=encoding.Sections(b"dddd", b"rrrrrrrr", b"f"),
         stale=True,

@@ -46,7 +46,7 @@ def test_a_position_an_hour_ahead_moves_nothing_and_makes_no_row(harness: Gatewa
         await for_a_while(harness, browser, 3)
         assert set(browser.state.drivers) == set(DRIVERS)
         city_view = shown(harness)
-        assert abs(city_view.at_ms - harness.now_ms()) < 3_000
+        assert abs(city_view.cut_ms - harness.now_ms()) < 3_000
 
     harness.run(scenario())
 
@@ -108,7 +108,7 @@ def test_a_gateway_that_boots_after_the_clock_was_set_back_shows_the_same(harnes
         assert shown(harness, "gateway-2").begins.loc > first
         await for_a_while(harness, browser, 2, HOUR_MS)
         city_view, other = shown(harness), shown(harness, "gateway-2")
-        assert (other.cursor, other.at_ms) == (city_view.cursor, city_view.at_ms)
+        assert (other.cursor, other.cut_ms) == (city_view.cursor, city_view.cut_ms)
         assert other.diff(None, None, None) == city_view.diff(None, None, None)
         assert other.drivers.total == len(DRIVERS)
 

@@ -348,7 +348,7 @@ def test_a_clock_never_tells_a_time_later_than_it_was() -> None:
 
 
 def test_a_window_takes_the_later_of_both_topics() -> None:
-    window = Window(loc=0, ev=0, at_ms=0, full_ms=500, horizon_ms=1_000)
+    window = Window(loc=0, ev=0, log_ms=0, full_ms=500, horizon_ms=1_000)
     window.note(10, 600, 10, 100)
     assert window.contains(Cursor(EPOCH, 10, 0), 1_000)
     assert not window.contains(Cursor(EPOCH, 9, 10), 1_000)
