@@ -321,6 +321,8 @@ def page(data: Data, text: str) -> str:
 def tables(data: Data) -> dict[str, list[str]]:
     """Name of a table → its lines."""
     return {
+        "client messages": _table(["message", "when"], _messages(data["client_messages"])),
+        "server messages": _table(["message", "meaning"], _messages(data["server_messages"])),
         "limits": _table(
             ["limit", "value", "kept by the", ""],
             ([f"`{row['name']}`", row["value"], row["side"], row["about"]] for row in data["limits"]),
@@ -367,6 +369,20 @@ def tables(data: Data) -> dict[str, list[str]]:
             ],
         ),
     }
+
+
+def _messages(rows: Iterable[Data]) -> Iterator[list[object]]:
+    for row in rows:
+        yield ["binary" if row.get("binary") else f"`{_form(row)}`", row["about"]]
+
+
+def _form(row: Data) -> str:
+    """A control message as the page shows it."""
+    fields = [f'"type":"{row["name"]}"']
+    for field in row["fields"]:
+        name, _, value = field.partition("=")
+        fields.append(f'"{name.rstrip("?")}"{"?" * name.endswith("?")}{f":{value}" * bool(value)}')
+    return f"{{{','.join(fields)}}}".replace("|", "\\|")
 
 
 def _block_rows(data: Data) -> Iterator[list[object]]:

@@ -23,6 +23,7 @@ from taxi.roads.grid import grid_city
 from taxi.runtime.env import Env
 from taxi.runtime.faults import Fault
 from taxi.state import CityState, snapshots
+from testing.control_messages import check_server_message
 from testing.virtual_sockets import SimListener, Socket, SocketNetwork
 from testing.virtual_time import Node, SimLoop, SimTask
 
@@ -92,6 +93,7 @@ class Browser:
         async with asyncio.timeout(within_s):
             while is_notice(message := await self.socket.receive()):
                 self.notices.append(json.loads(message or ""))
+                check_server_message(self.notices[-1])
         if isinstance(message, bytes):
             cut = decode_update(message)
             self.state.apply(cut)
@@ -99,6 +101,7 @@ class Browser:
             return cut
         if message is not None:
             self.said.append(json.loads(message))
+            check_server_message(self.said[-1])
             if self.said[-1]["type"] == "ready":
                 self.state.ready(self.said[-1]["epoch"])
             return self.said[-1]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The protocol is one file of data: what is made from it is up to date, and the gateway says the same."""
 
+import json
 import re
 import struct
 from pathlib import Path
@@ -19,6 +20,7 @@ from scripts import protocol
 from taxi.client.protocol import TRANSITIONS, CloseAction, close_action
 from taxi.cursor import Cursor, epoch_check
 from taxi.messages.states import DriverStatus, RideState
+from testing.control_messages import OF_CLIENTS, OF_SERVERS, check_server_message
 
 DATA: Final = protocol.load()
 LIMITS: Final = {limit["name"]: limit["value"] for limit in DATA["limits"]}
@@ -126,6 +128,56 @@ def test_the_gateways_header_is_laid_out_as_the_data_says() -> None:
         assert struct.unpack_from(code, sealed, at) == (wanted[row["name"]],), row["name"]
         at += struct.calcsize(code)
     assert at == encoding.HEADER_BYTES
+
+
+EXAMPLES: Final[dict[str, Any]] = {
+    "v": DATA["version"],
+    "city": "grid",
+    "view": [0, 0, 1, 1],
+    "cursor": "5e0c0ffee0ddba11:7:9",
+    "token": "t",
+    "generation": 1,
+    "bbox": None,
+    "own": [1, 2],
+    "received": [3, 4],
+}
+
+
+def _is_accepted(kind: str, fields: dict[str, Any]) -> bool:
+    text = json.dumps({"type": kind, **fields})
+    answer = messages.read_hello(text, "grid") if kind == "hello" else messages.read_later(text)
+    return not isinstance(answer, messages.SessionRefusal)
+
+
+@pytest.mark.parametrize("kind", OF_CLIENTS)
+def test_the_gateway_reads_the_control_messages_of_the_data(kind: str) -> None:
+    fields = {name: EXAMPLES[name] for name in OF_CLIENTS[kind].required | OF_CLIENTS[kind].optional}
+    assert _is_accepted(kind, fields)
+    for name in fields:
+        without = {other: value for other, value in fields.items() if other != name}
+        assert _is_accepted(kind, without) is (name in OF_CLIENTS[kind].optional), f"{kind} without {name}"
+        assert not _is_accepted(kind, without | {name: {"wrong": "type"}}), f"{kind}: {name} is not read"
+
+
+def test_the_gateway_reads_no_other_control_message() -> None:
+    for kind in (*OF_SERVERS, "bye"):
+        assert not _is_accepted(kind, EXAMPLES)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "pause"},
+        {"type": "drain"},
+        {"type": "drain", "within_ms": 1, "why": "stop"},
+        {"type": "pending", "for_s": 1},
+        {},
+    ],
+)
+def test_a_message_of_a_gateway_that_is_not_in_the_data_is_found(message: dict[str, Any]) -> None:
+    check_server_message({"type": "drain", "within_ms": 1})
+    with pytest.raises(AssertionError):
+        check_server_message(message)
 
 
 @pytest.mark.parametrize(("module", "rows"), [(encoding, "header"), (rides, "ride")])
