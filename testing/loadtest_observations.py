@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from gateway.view.city_view import CityView
 from taxi.cursor import Cursor
-from taxistream.tools.loadtest.frame import HEADER
+from taxistream.tools.loadtest.decoding import HEADER
 from taxistream.tools.loadtest.judge import ReceivedUpdate
 from taxistream.tools.oracle.city import OracleCity
 from taxistream.tools.oracle.grid import Area, OracleGrid

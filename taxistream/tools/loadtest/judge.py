@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from taxistream.tools.loadtest.frame import Block, Frame, NotACut, read_frame
+from taxistream.tools.loadtest.decoding import Block, DecodedUpdate, NotAnUpdateError, read_update
 from taxistream.tools.oracle.city import Columns, Cursor, Mask, OracleCity, Rows
 from taxistream.tools.oracle.driver_index import UNKNOWN
 from taxistream.tools.oracle.grid import Area
@@ -51,26 +51,26 @@ def judge(city: OracleCity, sight: ReceivedUpdate) -> Judged:
     if not city.knows(sight.to):
         raise Unready
     try:
-        frame = read_frame(sight.message)
-    except NotACut as error:
+        update = read_update(sight.message)
+    except NotAnUpdateError as error:
         return Judged([("bytes", f"{error}, at {sight.to}")])
     if city.events.at(sight.to[1]) is None:
-        return Judged([("half_batch", f"ev {sight.to[1]} is the end of no batch")], frame.driver_updates)
+        return Judged([("half_batch", f"ev {sight.to[1]} is the end of no batch")], update.driver_updates)
     if not city.remembers(sight.to) or (sight.since is not None and not city.remembers(sight.since)):
-        return Judged([], frame.driver_updates)  # too old to be checked
-    verdicts = list(_verdicts(city, sight, frame))
-    return Judged([(rule, f"{text}, in {_name(sight)}") for rule, text in verdicts], frame.driver_updates)
+        return Judged([], update.driver_updates)  # too old to be checked
+    verdicts = list(_verdicts(city, sight, update))
+    return Judged([(rule, f"{text}, in {_name(sight)}") for rule, text in verdicts], update.driver_updates)
 
 
 def _name(sight: ReceivedUpdate) -> str:
-    return f"the cut {sight.since} → {sight.to} of {sight.area or 'the city'}"
+    return f"the update {sight.since} → {sight.to} of {sight.area or 'the city'}"
 
 
-def _verdicts(city: OracleCity, sight: ReceivedUpdate, frame: Frame) -> Iterator[Verdict]:
+def _verdicts(city: OracleCity, sight: ReceivedUpdate, update: DecodedUpdate) -> Iterator[Verdict]:
     now = city.rows(sight.to)
     before = None if sight.since is None else city.rows(sight.since)
     mask, lanes = now.within(sight.area)
-    header = frame.header
+    header = update.header
     if header.epoch_check != zlib.crc32(now.epoch.encode()) or now.epoch != sight.epoch:
         yield "epoch", f"a check of {header.epoch_check} for {now.epoch}, and ready told {sight.epoch}"
     if header.at_ms != now.at_ms:
@@ -80,23 +80,28 @@ def _verdicts(city: OracleCity, sight: ReceivedUpdate, frame: Frame) -> Iterator
     held = (int(mask.sum()), len(now.rides))
     if (header.drivers_held, header.rides_held) != held:
         yield "wrong_counts", f"{(header.drivers_held, header.rides_held)} told, {held} are"
-    yield from _drivers(city, sight, frame, before, now.columns, mask)
-    yield from _rides(frame, before, now)
-    yield from _feed(city, sight, frame)
+    yield from _drivers(city, sight, update, before, now.columns, mask)
+    yield from _rides(update, before, now)
+    yield from _feed(city, sight, update)
 
 
 # --- drivers ----------------------------------------------------------------------------------------
 
 
 def _drivers(
-    city: OracleCity, sight: ReceivedUpdate, frame: Frame, before: Rows | None, wanted: Columns, mask: Mask
+    city: OracleCity,
+    sight: ReceivedUpdate,
+    update: DecodedUpdate,
+    before: Rows | None,
+    wanted: Columns,
+    mask: Mask,
 ) -> Iterator[Verdict]:
     if before is None:
         old = wanted.copy(np.zeros(len(mask), bool))
     else:
         old = before.columns.copy(before.within(sight.old)[0])
     rows = old.copy(old.held)
-    yield from _applied(city, frame.blocks, rows)
+    yield from _applied(city, update.blocks, rows)
     extra, lacking = rows.held & ~mask, mask & ~rows.held
     both = rows.held & mask
     differs = np.zeros(len(mask), bool)
@@ -169,20 +174,20 @@ def _slots(city: OracleCity, numbers: npt.NDArray[np.uint32], kind: str) -> Any:
 # --- rides and feed ---------------------------------------------------------------------------------
 
 
-def _rides(frame: Frame, before: Rows | None, now: Rows) -> Iterator[Verdict]:
+def _rides(update: DecodedUpdate, before: Rows | None, now: Rows) -> Iterator[Verdict]:
     rides = {} if before is None else dict(before.ride_records)
-    for name in frame.rides_gone:
+    for name in update.rides_gone:
         rides.pop(name, None)
-    rides |= frame.rides
+    rides |= update.rides
     if rides != now.ride_records:
         names = [name for name in {**rides, **now.rides} if rides.get(name) != now.ride_records.get(name)]
         yield "wrong_ride", f"{len(names)} of them, as {', '.join(names[:_NAMED_MAX])}"
 
 
-def _feed(city: OracleCity, sight: ReceivedUpdate, frame: Frame) -> Iterator[Verdict]:
+def _feed(city: OracleCity, sight: ReceivedUpdate, update: DecodedUpdate) -> Iterator[Verdict]:
     wanted = [] if sight.since is None else city.events.feed_between(sight.since[1], sight.to[1])
-    have, want = ([entry[0] for entry in feed] for feed in (frame.feed, wanted))
+    have, want = ([entry[0] for entry in feed] for feed in (update.feed, wanted))
     if have != want:
         yield "feed", f"events {have} told, {want} on the log"
-    elif frame.feed != wanted:
-        yield "feed", f"{frame.feed} told, {wanted} on the log"
+    elif update.feed != wanted:
+        yield "feed", f"{update.feed} told, {wanted} on the log"

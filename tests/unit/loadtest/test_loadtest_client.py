@@ -96,7 +96,7 @@ class Scenario:
         self.client.heard_text(self.line, json.dumps(message), 0)
 
     def cut(self, since: tuple[int, int] | None, to: tuple[int, int], generation: int = 0) -> None:
-        self.client.heard_cut(self.line, cut(since, to, generation), 0)
+        self.client.heard_update(self.line, cut(since, to, generation), 0)
 
     def live(self) -> None:
         self.client.start()
@@ -197,7 +197,7 @@ def garbled(scenario: Scenario) -> None:
 
 def short(scenario: Scenario) -> None:
     scenario.live()
-    scenario.client.heard_cut(scenario.line, b"\1", 0)
+    scenario.client.heard_update(scenario.line, b"\1", 0)
 
 
 def accused(scenario: Scenario) -> None:
@@ -260,10 +260,10 @@ def test_on_a_drain_the_old_line_is_heard_until_hello_is_said_on_the_next() -> N
         it.live()
         old = it.line
         it.say(type="drain", within_ms=900)
-        it.client.heard_cut(old, cut((20, 5), (30, 5)), 0)
+        it.client.heard_update(old, cut((20, 5), (30, 5)), 0)
         it.client.opened(it.line)
         assert it.line.said[0]["cursor"] == "e:30:5"
-        it.client.heard_cut(old, cut((30, 5), (40, 5)), 0)  # kept, for the next line may fail
+        it.client.heard_update(old, cut((30, 5), (40, 5)), 0)  # kept, for the next line may fail
         it.say(type="ready", mode="resume", epoch="e", grid=GRID, gateway="h")
         assert old.is_left
         it.cut((30, 5), (50, 5))

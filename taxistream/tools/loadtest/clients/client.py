@@ -17,7 +17,7 @@ from taxi.client.protocol import SERVING, SILENCE_MS, EffectType, EventType, Lin
 from taxi.client.viewport import ViewportRequests
 from taxistream.tools.loadtest.clients.line import Line
 from taxistream.tools.loadtest.clients.observations import Key
-from taxistream.tools.loadtest.frame import HEADER, IMAGE
+from taxistream.tools.loadtest.decoding import HEADER, IMAGE
 from taxistream.tools.oracle.city import Cursor
 from taxistream.tools.oracle.grid import Area, BBox, OracleGrid
 
@@ -156,16 +156,16 @@ class LoadClient:
         self._patient(line)
         self._happen(LinkEvent(EventType.OPENED if line is self.line else EventType.NEXT_OPENED))
 
-    def heard_cut(self, line: Line, message: bytes, at_ms: int) -> None:
+    def heard_update(self, line: Line, message: bytes, at_ms: int) -> None:
         if line is not self.line:
             if line is self.next:
-                self._broken("outcome", "a cut before ready")
+                self._broken("outcome", "an update before ready")
             return
         if self.link.state is LinkState.HANDOVER_GREETING:
             self._patient(line)
             self._kept.append((message, at_ms))
             return
-        self._cut(line, message, at_ms)
+        self._take_update(line, message, at_ms)
 
     def heard_text(self, line: Line, text: str, at_ms: int) -> None:
         try:
@@ -193,14 +193,14 @@ class LoadClient:
         del line
         self._broken("bytes", why)
 
-    # --- cuts -------------------------------------------------------------------------------------
+    # --- updates ----------------------------------------------------------------------------------
 
-    def _cut(self, line: Line, message: bytes, at_ms: int) -> None:
+    def _take_update(self, line: Line, message: bytes, at_ms: int) -> None:
         now_s = self._now_s()
         self._mind_the_beat(now_s)
         line.silent_s = now_s + SILENCE_MS / 1000
         if len(message) < HEADER.size:
-            self._broken("bytes", f"a cut of {len(message)} bytes")
+            self._broken("bytes", f"an update of {len(message)} bytes")
             return
         head = HEADER.unpack_from(message)
         generation, since, to = head[2], (head[6], head[7]), (head[8], head[9])
@@ -237,7 +237,7 @@ class LoadClient:
             self._broken(rule, f"{what} at {at}", forget=True)
             return False
         if not is_image and since != at:
-            self._broken("chain", f"a cut from {since} for a client at {at}")
+            self._broken("chain", f"an update from {since} for a client at {at}")
             return False
         forward = at is None or (to[0] >= at[0] and to[1] >= at[1])
         if not forward and self._excuse not in _BACK_ALLOWED:
@@ -376,7 +376,7 @@ class LoadClient:
             if self.line is None:
                 break
             if isinstance(message, bytes):
-                self._cut(self.line, message, at_ms)
+                self._take_update(self.line, message, at_ms)
             else:
                 self.heard_text(self.line, message, at_ms)
 

@@ -25,7 +25,7 @@ class Hearer(Protocol):
     """Gets the events of a connection. `at_ms` is the wall clock in epoch milliseconds."""
 
     def opened(self, line: "Line") -> None: ...
-    def heard_cut(self, line: "Line", message: bytes, at_ms: int) -> None: ...
+    def heard_update(self, line: "Line", message: bytes, at_ms: int) -> None: ...
     def heard_text(self, line: "Line", text: str, at_ms: int) -> None: ...
     def lost(self, line: "Line", code: int, reason: str) -> None: ...
     def misframed(self, line: "Line", why: str) -> None:
@@ -143,7 +143,7 @@ class Line(asyncio.Protocol):
 
     def _tell(self, kind: int, payload: bytes, at_ms: int) -> None:
         if kind == _BINARY:
-            self._hearer.heard_cut(self, payload, at_ms)
+            self._hearer.heard_update(self, payload, at_ms)
         elif kind == _TEXT:
             self._hearer.heard_text(self, payload.decode(errors="replace"), at_ms)
         elif kind == _CLOSE:

@@ -17,7 +17,7 @@ _RIDE_BYTES: Final = 44
 U32 = npt.NDArray[np.uint32]
 
 
-class NotACut(ValueError):  # noqa: N818 - what it is
+class NotAnUpdateError(ValueError):
     """The bytes violate the layout; the text says where."""
 
 
@@ -78,7 +78,7 @@ class Block:
 
 
 @dataclass
-class Frame:
+class DecodedUpdate:
     """A parsed update."""
 
     header: Header
@@ -95,14 +95,14 @@ class Frame:
 
 
 def read_header(message: bytes) -> Header:
-    """Parse the header of an update. Raises NotACut."""
+    """Parse the header of an update. Raises NotAnUpdateError."""
     if len(message) < HEADER.size:
-        raise NotACut(f"{len(message)} bytes")
+        raise NotAnUpdateError(f"{len(message)} bytes")
     return Header(*HEADER.unpack_from(message))
 
 
-def read_frame(message: bytes) -> Frame:
-    """Parse an update. Raises NotACut."""
+def read_update(message: bytes) -> DecodedUpdate:
+    """Parse an update. Raises NotAnUpdateError."""
     header = read_header(message)
     _check_header(header, len(message))
     drivers_end = HEADER.size + header.drivers_bytes
@@ -112,20 +112,20 @@ def read_frame(message: bytes) -> Frame:
         gone, rides = _rides(message[drivers_end:rides_end])
         feed = _feed(message[rides_end:])
     except (struct.error, IndexError, ValueError) as error:
-        raise NotACut(str(error)) from None
-    return Frame(header, blocks, gone, rides, feed)
+        raise NotAnUpdateError(str(error)) from None
+    return DecodedUpdate(header, blocks, gone, rides, feed)
 
 
 def _check_header(header: Header, size: int) -> None:
     announced = HEADER.size + header.drivers_bytes + header.rides_bytes + header.feed_bytes
     if header.version != 1:
-        raise NotACut(f"version {header.version}")
+        raise NotAnUpdateError(f"version {header.version}")
     if announced != size:
-        raise NotACut(f"{size} bytes, and the header says {announced}")
+        raise NotAnUpdateError(f"{size} bytes, and the header says {announced}")
     if header.zero or header.flags & ~(IMAGE | STALE) or (header.drivers_bytes | header.rides_bytes) % 4:
-        raise NotACut("reserved bits or unaligned sections")
+        raise NotAnUpdateError("reserved bits or unaligned sections")
     if header.is_image and (header.loc_before or header.ev_before):
-        raise NotACut("an image that follows something")
+        raise NotAnUpdateError("an image that follows something")
 
 
 class _Cursor:
@@ -141,10 +141,10 @@ class _Cursor:
         return found
 
     def pad(self, start: int = 0) -> None:
-        """Skip padding to a multiple of four bytes from `start`. Raises NotACut if it is not zero."""
+        """Skip padding to a multiple of four bytes from `start`. Raises NotAnUpdateError if not zero."""
         end = self.at + -(self.at - start) % 4
         if any(self.section[self.at : end]) or end > len(self.section):
-            raise NotACut("padding that is not zero")
+            raise NotAnUpdateError("padding that is not zero")
         self.at = end
 
 
@@ -155,7 +155,7 @@ def _blocks(section: bytes) -> list[Block]:
     (count,) = walk.take("<u4", 1)
     blocks = [_block(walk) for _ in range(count)]
     if walk.at != len(section):
-        raise NotACut(f"{len(section) - walk.at} bytes after the blocks")
+        raise NotAnUpdateError(f"{len(section) - walk.at} bytes after the blocks")
     return blocks
 
 
@@ -171,7 +171,7 @@ def _block(walk: _Cursor) -> Block:
     moves = _moves(walk.take("u1", moved_bytes), n_moved)
     for name, numbers in (("set", number), ("status", status_changed), ("moved", moves.number)):
         if len(numbers) > 1 and not (numbers[1:] > numbers[:-1]).all():
-            raise NotACut(f"{name} rows that do not ascend")
+            raise NotAnUpdateError(f"{name} rows that do not ascend")
     return Block(gone, number, x, y, at, heading, speed, status, status_changed, changed_to, moves)
 
 
@@ -180,7 +180,7 @@ def _moves(part: npt.NDArray[np.uint8], count: int) -> Moves:
     values, used = _varints(part[2 * count :], 4 * count)
     rest = part[2 * count + used :]
     if len(part) % 4 or len(rest) > 3 or rest.any():
-        raise NotACut("the moved part is not as long as its rows")
+        raise NotAnUpdateError("the moved part is not as long as its rows")
     number = np.cumsum(values[:count], dtype=np.uint64).astype(np.uint32)
     dx, dy, dt = (_unzigzag(values[count * n : count * (n + 1)]) for n in (1, 2, 3))
     return Moves(number, dx, dy, dt, heading, speed)
@@ -192,17 +192,17 @@ def _varints(data: npt.NDArray[np.uint8], count: int) -> tuple[npt.NDArray[np.ui
         return np.zeros(0, np.uint64), 0
     ends = np.flatnonzero(data < 0x80)[:count]
     if len(ends) < count:
-        raise NotACut("varints that end early")
+        raise NotAnUpdateError("varints that end early")
     starts = np.concatenate([[0], ends[:-1] + 1])
     lengths = ends - starts + 1
     if lengths.max() > 5:
-        raise NotACut("a varint of more than five bytes")
+        raise NotAnUpdateError("a varint of more than five bytes")
     used = int(ends[-1]) + 1
     place = np.arange(used) - np.repeat(starts, lengths)
     parts = (data[:used].astype(np.uint64) & np.uint64(0x7F)) << (7 * place).astype(np.uint64)
     values: npt.NDArray[np.uint64] = np.add.reduceat(parts, starts)
     if (values >> np.uint64(32)).any():
-        raise NotACut("a varint beyond 32 bits")
+        raise NotAnUpdateError("a varint beyond 32 bits")
     return values, used
 
 
@@ -226,7 +226,7 @@ def _rides(section: bytes) -> tuple[list[str], dict[str, bytes]]:
     walk.pad()
     rides = dict(_records(section[walk.at :], n_set))
     if len(rides) != n_set:
-        raise NotACut("a ride is there twice")
+        raise NotAnUpdateError("a ride is there twice")
     return gone, rides
 
 
@@ -237,11 +237,11 @@ def _records(section: bytes, count: int) -> Iterator[tuple[str, bytes]]:
         end = at + _RIDE_BYTES + length + -length % 4
         record = section[at:end]
         if not 1 <= length <= 40 or end > len(section) or any(record[_RIDE_BYTES + length :]):
-            raise NotACut("a ride record that is none")
+            raise NotAnUpdateError("a ride record that is none")
         yield record[_RIDE_BYTES : _RIDE_BYTES + length].decode("ascii"), record
         at = end
     if at != len(section):
-        raise NotACut(f"{len(section) - at} bytes after the rides")
+        raise NotAnUpdateError(f"{len(section) - at} bytes after the rides")
 
 
 def _feed(section: bytes) -> list[Any]:
@@ -250,5 +250,5 @@ def _feed(section: bytes) -> list[Any]:
     (count,) = struct.unpack_from("<I", section)
     feed: list[Any] = json.loads(section[4:].decode())
     if len(feed) != count:
-        raise NotACut(f"{len(feed)} feed events, {count} announced")
+        raise NotAnUpdateError(f"{len(feed)} feed events, {count} announced")
     return feed
