@@ -3,26 +3,29 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 from msgspec import structs
 
 from simulator.fleet import FleetPositions, Rows
 from taxi.bus import Outgoing
 from taxi.messages import AnyCommand, Fix, GoOffline, GoOnline
 from taxi.messages.codec import encode
+from taxi.positions.fixes import Longs
 from taxi.runtime import tracing
 
 
-def fix_records(rows: Rows, sight: FleetPositions, device_ms: int) -> list[Outgoing]:
-    """A position for each row; driver numbers are rows + 1."""
+def fix_records(rows: Rows, sight: FleetPositions, device_ms: int | Longs) -> list[Outgoing]:
+    """A position for each row; driver numbers are rows + 1. `device_ms`: one time for all or for each."""
     columns = (
         (rows + 1).tolist(),
+        np.broadcast_to(device_ms, rows.shape).tolist(),
         sight.points.round(6).tolist(),
         (sight.heading.round().astype(int) % 360).tolist(),
         sight.speed.round(1).tolist(),
     )
     fixes = [
-        Fix(driver=driver, at_ms=device_ms, lng=lng, lat=lat, heading=heading, speed=speed)
-        for driver, (lng, lat), heading, speed in zip(*columns, strict=True)
+        Fix(driver=driver, at_ms=at_ms, lng=lng, lat=lat, heading=heading, speed=speed)
+        for driver, at_ms, (lng, lat), heading, speed in zip(*columns, strict=True)
     ]
     return [Outgoing(b"%d" % fix.driver, encode(fix)) for fix in fixes]
 

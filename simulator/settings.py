@@ -23,6 +23,8 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
     """Seed of the simulated world."""
     load: Annotated[float, Meta(ge=0, le=10)] = 0.8
     """Demand: at 1.0 some 86 % of the fleet has a rider, with the best policy."""
+    gps_noise: bool = False
+    """Whether positions have the errors of real devices (`simulator.gps.GpsErrors`)."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, note: Callable[[Note], object] | None = None) -> Self:

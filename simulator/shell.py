@@ -12,6 +12,8 @@ from typing import Final, NoReturn
 import numpy as np
 
 from simulator.event_log import EventLog
+from simulator.fleet import Rows
+from simulator.gps import GpsDevices
 from simulator.health import SimulatorReadiness
 from simulator.outbox import Outbox
 from simulator.positions_rate import PositionsRate
@@ -22,7 +24,7 @@ from simulator.settings import CityBehavior, Settings
 from simulator.streets import Streets
 from simulator.world import World
 from taxi import topics
-from taxi.bus import OffsetOutOfRange, Producer, Unavailable
+from taxi.bus import OffsetOutOfRange, Outgoing, Producer, Unavailable
 from taxi.messages import (
     AnyCommand,
     AnyEvent,
@@ -92,6 +94,8 @@ class Shell:
         self._tick_s = 1 / behavior.ticks_per_s
         self._pulse = SimulatorReadiness(env, ("fixes", "commands", "events", "drivers"))
         self._positions_rate = PositionsRate(env, behavior.ticks_per_s, env.settings.drivers)
+        plane = streets.roads.plane
+        self._gps = GpsDevices(env.settings.seed, plane) if env.settings.gps_noise else None
         self._outbox = Outbox(int(behavior.resend_s * 1000))
         self._traces: dict[str, tracing.Trace] = {}
 
@@ -153,7 +157,7 @@ class Shell:
             now_ms, device_ms = self._clock.now_ms(), self._clock.device_ms()
             rows = self._world.tick(count, now_ms)
             self._outbox.put(asked_at(self._world.take_commands(), device_ms), now_ms)
-            records = fix_records(rows, self._world.fleet.see(rows), device_ms)
+            records = self._reports(rows, device_ms)
             asked_s = loop.time()
             try:
                 await producer.send(topics.LOCATIONS, self._partition, records)
@@ -164,10 +168,17 @@ class Shell:
                 if records:
                     self._clock.learn(asked_s, producer.append_ms)
                 self._positions_rate.published()
-                self._published(len(rows))
+                self._published(len(records))
             count += 1
             due = max(due + self._tick_s, loop.time())
             await asyncio.sleep(due - loop.time())
+
+    def _reports(self, rows: Rows, device_ms: int) -> list[Outgoing]:
+        """What the cars of these rows send."""
+        seen = self._world.fleet.see(rows)
+        if self._gps is None:
+            return fix_records(rows, seen, device_ms)
+        return fix_records(*self._gps.report(rows, seen, device_ms))
 
     def _published(self, fixes: int) -> None:
         self._env.metrics.count("simulator_fixes_total", fixes)

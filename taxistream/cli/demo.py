@@ -76,6 +76,12 @@ def demo(
             envvar="TAXI_SPEED", min=1, max=30, help="Time lapse: the city lives so many times as fast."
         ),
     ] = 1,
+    gps_noise: Annotated[
+        bool,
+        typer.Option(
+            "--gps-noise", envvar="TAXI_GPS_NOISE", help="Positions have the errors of real GPS devices."
+        ),
+    ] = False,
     data_dir: DataDirOption = DATA_DIR,
     fresh: FreshOption = False,
     spare: Annotated[
@@ -119,6 +125,7 @@ def demo(
         seed=seed,
         load=load,
         speed=speed,
+        gps_noise=gps_noise,
         gateways=gateways,
         dispatchers=dispatchers,
         host=os.environ.get("TAXI_HOST") or "127.0.0.1",

@@ -49,6 +49,7 @@ class DemoOptions:
     seed: int
     load: float
     speed: int = 1
+    gps_noise: bool = False
     gateways: int
     dispatchers: int
     host: str
@@ -162,6 +163,7 @@ def world_variables(options: DemoOptions) -> dict[str, str]:
         "TAXI_DRIVERS": str(options.drivers or ""),
         "TAXI_SEED": str(options.seed),
         "TAXI_LOAD": str(options.load),
+        "TAXI_GPS_NOISE": str(options.gps_noise).lower(),
     }
 
 

@@ -3,6 +3,8 @@
 
 import asyncio
 
+from msgspec import structs
+
 from simulator.settings import CityBehavior, Settings
 from simulator.shell import main
 from simulator.streets import Streets
@@ -31,12 +33,12 @@ class SimulatorHarness(MemoryWorld):
         """Every command as written, repeats included."""
         self._births = 0
 
-    def start(self, behavior: CityBehavior = QUICK) -> tuple[Node, Spy, SimTask]:
+    def start(self, behavior: CityBehavior = QUICK, *, gps_noise: bool = False) -> tuple[Node, Spy, SimTask]:
         """A simulator, as the first or the next process."""
         self._births += 1
         return self.spawn(
             f"simulator {self._births}",
-            self.settings,
+            structs.replace(self.settings, gps_noise=gps_noise),
             "0" * 16,
             lambda env: main(env, roads=self.streets.roads, demand=self.streets.demand, behavior=behavior),
         )
