@@ -9,7 +9,7 @@ from taxi.positions import fixes
 class DecisionLimits(Struct, frozen=True, kw_only=True):
     """`*_ms`: milliseconds. Of city time where people wait, of log time where machines do.
 
-    With a `speed` of 10, ten milliseconds of city time pass in one of log time (`taxi.state.city_time`).
+    With a `speed` of 10, ten milliseconds of city time pass in one of log time (`taxi.city_time`).
     """
 
     policy_interval_ms: int = 2_000

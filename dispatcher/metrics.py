@@ -8,10 +8,10 @@ from dispatcher.batch import Decided
 from dispatcher.market import OffMap
 from dispatcher.settings import Settings
 from taxi import messages as m
+from taxi.city_time import CityTime
 from taxi.messages.states import RideState
 from taxi.runtime.env import Env
 from taxi.state import CityState, Ride
-from taxi.state.city_time import CityTime
 
 METRICS: Final = {
     "dispatcher_batch_seconds": "From the end of a batch's input to its commit.",

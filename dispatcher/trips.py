@@ -6,10 +6,10 @@ from itertools import takewhile
 from operator import attrgetter
 from typing import Final, NamedTuple, Self
 
+from taxi.city_time import Period
 from taxi.messages.states import RideState
 from taxi.roads.network import RoadNetwork
 from taxi.state import CityState, Ride
-from taxi.state.city_time import Period
 
 _ON_TRIP: Final = RideState.ON_TRIP
 

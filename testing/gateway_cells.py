@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from gateway.access.tokens import Keys
-from gateway.stream.delta_source import Area, Box
+from gateway.stream.delta_source import Area, Box, Periods
 from gateway.stream.hub import Hub
 from gateway.stream.session import LogOffsets
 from gateway.stream.session_handler import AskEnds
@@ -93,6 +93,8 @@ class Cells:
             "stale": stale,
         }
         return json.dumps(frame).encode()
+
+    periods: Periods = ()
 
     def ready_fields(self) -> dict[str, Any]:
         return {"cells": CELLS}

@@ -20,7 +20,7 @@ import uvloop
 from starlette.applications import Starlette
 
 from gateway.access.tokens import Keys
-from gateway.stream.delta_source import Area, Box
+from gateway.stream.delta_source import Area, Box, Periods
 from gateway.stream.hub import Hub
 from gateway.stream.session import LogOffsets
 from gateway.stream.terms import Terms
@@ -36,6 +36,8 @@ class Noise:
         self._frame = os.urandom(size)
         self.cursor: Cursor | None = Cursor("be9c", 0, 0)
         self.previous: Cursor | None = None
+
+    periods: Periods = ()
 
     def close(self) -> None:
         assert self.cursor is not None

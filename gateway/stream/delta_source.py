@@ -4,10 +4,12 @@
 from collections.abc import Hashable
 from typing import Any, Protocol, TypeAlias
 
+from taxi.city_time import Period
 from taxi.cursor import Cursor
 
 Area: TypeAlias = Hashable
 """A viewport in canonical form; None is the whole city. Clients with equal areas have equal rows."""
+Periods: TypeAlias = tuple[Period, ...]
 Box: TypeAlias = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
 
@@ -26,6 +28,11 @@ class DeltaSource(Protocol):
     @property
     def previous(self) -> Cursor | None:
         """The cursor of the cut before it, from which `step` begins."""
+        ...
+
+    @property
+    def periods(self) -> Periods:
+        """How fast people live at the last closed cut, and since when (`taxi.city_time`)."""
         ...
 
     def serves(self, cursor: Cursor) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.stream.delta_source import Area, DeltaSource
+from gateway.stream.delta_source import Area, DeltaSource, Periods
 from gateway.stream.frames import Parcel
 from gateway.stream.session import Session, SessionPhase
 from taxi.cursor import Cursor
@@ -30,6 +30,8 @@ class Client:
     group: "ViewportGroup | None" = None
     """The group that it is in while it is in sync, or None. While it is set, the client's cursor is
     `Fanout.cursor`; `session.cursor` is out of date."""
+    periods: Periods = ()
+    """The last ones that it was sent after `ready`."""
 
     @property
     def is_closed(self) -> bool:
@@ -137,6 +139,11 @@ class Fanout:
         self._part(client)
         self.apart[client] = None
 
+    def set_all_apart(self) -> None:
+        """The next update of every live client is for it alone."""
+        for client in list(self.everyone()):
+            self.set_apart(client)
+
     def leave(self, client: Client) -> None:
         """Remove a client: it gets no more updates. Sets `session.cursor` if it was in sync."""
         self._part(client)
@@ -172,8 +179,7 @@ class Fanout:
             return tally
         steps = source.cursor != self.cursor == source.previous
         if not steps and self._groups and not (self.cursor and source.serves(self.cursor)):
-            for client in list(self.everyone()):
-                self.set_apart(client)
+            self.set_all_apart()
         late: list[Client] = []
         for group in self._groups.values():
             area = group.area

@@ -21,6 +21,7 @@ from gateway.view.grid import TileGrid, Tiles
 from gateway.view.rides import RideTable, ride_record, rides_section
 from gateway.view.window import Window
 from taxi.bus import Record
+from taxi.city_time import Period
 from taxi.cursor import Cursor
 from taxi.messages import EpochStarted, InputSkipped
 from taxi.messages.states import DriverStatus, RideState
@@ -114,6 +115,7 @@ class CityView:
         """Batches that read no further than this say nothing of the age of what is before it."""
         self._window = Window(loc=loc, ev=ev, log_ms=city.now_ms, full_ms=0, horizon_ms=span.resume_ms)
         self._live = False
+        self._periods: tuple[Period, ...] = ()
         self._made: dict[Cursor, tuple[bytes, bytes]] = {}
         """Rides and feed sections of this cut, by where they start."""
         self._take_over(city)
@@ -291,6 +293,7 @@ class CityView:
         if not self.city.epoch:
             return
         self._made.clear()
+        self._periods = tuple(self.city.periods)
         self.previous, self.cursor = self.cursor, Cursor(self.city.epoch, self.loc, self.ev)
         self.drivers.close(self.cursor, self.cut_ms)
         self.rides.close(self.cursor, self.cut_ms)
@@ -333,6 +336,11 @@ class CityView:
     def area(self, box: Box | None) -> Tiles | None:
         """The tiles that show a bounding box; None is the whole city. Raises ValueError."""
         return None if box is None else self.grid.touched(box)
+
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """How fast people live at the last cut, and since when."""
+        return self._periods
 
     def ready_fields(self) -> dict[str, Any]:
         """The fields of `ready` that describe the grid."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 from urllib.parse import urlsplit
 
+from taxi.city_time import CityTime, Period
 from taxi.client import timed_socket
 from taxi.client.decode import decode_update
 from taxi.client.link import Effect, Link, LinkEvent, open_ms, step
@@ -98,6 +99,8 @@ class CityStream:
         """Why no connection serves; None while one does."""
         self.faults: tuple[Fault, ...] = ()
         """What the gateway says is wrong although its updates arrive. Empty: it says that all is well."""
+        self.city_time = CityTime()
+        """How log time becomes city time, as of the last update."""
         self._where = where
         self._on_link = on_link
         self._on_health = on_health
@@ -319,6 +322,8 @@ class CityStream:
                 self._handle(LinkEvent(EventType.DRAIN))
             elif kind == "health":
                 self._set_faults(_faults(message))
+            elif kind == "city_time":
+                self.city_time = _city_time(message)
             elif kind == "pending" and self._link.state not in SERVING:
                 problem = Problem(ProblemKind.PENDING, "the gateway has not caught up yet: waiting for it")
                 self._handle(LinkEvent(EventType.PENDING), problem)
@@ -333,6 +338,7 @@ class CityStream:
         self.stats.resumes += message["mode"] == "resume"
         self._trusted = self._trusted or message["mode"] == "resume"
         self._set_faults(())
+        self.city_time = CityTime()
         self._handle(LinkEvent(ready))
         self._views.settle(self._now_s())
         self._send_view()
@@ -510,6 +516,14 @@ def _faults(message: dict[str, Any]) -> tuple[Fault, ...]:
         and isinstance(fault.get("code"), str)
         and isinstance(fault.get("text"), str)
     )
+
+
+def _city_time(message: dict[str, Any]) -> CityTime:
+    """The periods of a `city_time` message. Raises StreamError."""
+    try:
+        return CityTime([Period(*map(int, period)) for period in message["periods"]])
+    except (TypeError, ValueError) as error:
+        raise StreamError(f"no periods: {error}") from None
 
 
 def _silence(state: LinkState, where: str) -> Problem:

@@ -127,7 +127,7 @@ class PolicyActivated(Event, frozen=True, kw_only=True):
     data_digest: str
     code_digest: str
     speed: Annotated[int, Meta(ge=1, le=SPEED_MAX)] = 1
-    """How many times as fast as log time the people of the city live from here on (`taxi.state.city_time`).
+    """How many times as fast as log time the people of the city live from here on (`taxi.city_time`).
     While log time is 0, this waits for the first batch with another time."""
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from taxi import messages as m
+from taxi.city_time import CityTime, Period
 from taxi.messages.states import ENDED, DriverStatus, RideState
-from taxi.state.city_time import CityTime, Period
 from taxi.state.rows import Driver, Ride, Totals
 
 _SHIFTS_MAX: Final = 32

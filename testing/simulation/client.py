@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from taxi.city_time import REAL_TIME, CityTime, Period
 from taxi.client.decode import decode_update
 from taxi.client.replica import Replica
 from taxi.client.rows import DriverRow, StreamError, Update
@@ -61,7 +62,7 @@ class Witness(Protocol):
     def saw(self, what: str) -> None:
         """For the tally of things that must happen sometimes."""
 
-    def observe(self, client: str, cut: Update, state: Replica, window: Window) -> None:
+    def observe(self, client: str, cut: Update, state: Replica, window: Window, city_time: CityTime) -> None:
         """A cut was applied."""
 
 
@@ -119,6 +120,8 @@ class Client:
     state: Replica = field(default_factory=Replica)
     window: Window = Window(None)
     """What the rows are of."""
+    city_time: CityTime = REAL_TIME
+    """As the gateway says."""
     _excused: str = ""
     """Why the next cut may be an image although the client has a cursor: the reset's reason."""
     _asked_for: str = ""
@@ -274,10 +277,14 @@ class Client:
             if message["mode"] == "image" and self.state.cursor is not None and not self._excused:
                 self.witness.fail("image without reset", self.name, message)
             self.state.ready(message["epoch"])
+            self.city_time = CityTime()
             grid = message["grid"]
             places = tuple(grid[name] for name in ("west_e5", "south_e5", "shift", "columns", "rows"))
             self.window = Window(self.window.box, places)
             self.witness.saw(f"ready {message['mode']}")
+        elif kind == "city_time":
+            self.city_time = CityTime([Period(*period) for period in message["periods"]])
+            self.witness.saw("city time sent")
         elif kind in {"pending", "health"}:
             self.witness.saw(f"told {kind}")
         else:
@@ -315,7 +322,7 @@ class Client:
         if before is not None and cut.loc_before == before.loc and self._asked_for == "resume":
             self.witness.saw("resumed with a diff")
         self._asked_for = self._excused = ""
-        self.witness.observe(self.name, cut, self.state, self.window)
+        self.witness.observe(self.name, cut, self.state, self.window, self.city_time)
 
     def _complain(self, socket: Socket, cut: Update) -> None:
         """Send `mismatch`, because the hash shows that a row is missing. The rows stay until the image."""

@@ -5,7 +5,7 @@ import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -13,10 +13,12 @@ from typing import Any
 from dispatcher.core import DecisionConfig
 from taxi import topics
 from taxi.bus.memory.bus import MemoryBroker
+from taxi.city_time import REAL_TIME, CityTime
 from taxi.client.rows import DriverRow, RideRow, Update
 from taxi.roads.network import RoadNetwork
 from taxistream.tools.audit.findings import AuditFindings
 from taxistream.tools.audit.shell import audit
+from taxistream.tools.oracle.city_time import CityClock
 from taxistream.tools.oracle.errors import BrokenLogError
 from taxistream.tools.oracle.rides import ENDED
 from taxistream.tools.oracle.runs import LogEvent
@@ -51,6 +53,8 @@ class Sight:
     rides: dict[str, RideRow]
     window: Window
     """The part of the city that it looks at."""
+    city_time: CityTime = REAL_TIME
+    """How log time becomes city time, as it was sent."""
 
 
 @dataclass
@@ -85,6 +89,7 @@ class Oracle:
         rules: list[Callable[[], Iterator[Violation]]] = [
             self.every_cut_is_the_fold_of_the_log,
             self.every_feed_event_once_in_order,
+            self.everyone_knows_the_city_time,
             self.every_batch_is_decided_alike_again,
             self.dropped_positions_are_counted,
             self.what_a_simulator_sends_counts,
@@ -137,6 +142,19 @@ class Oracle:
             wanted = [] if cut.is_image else self.events.feed_between(cut.ev_before, cut.ev)
             if shown != wanted:
                 yield "feed", sight.client, round(sight.at_s, 3), (cut.ev_before, cut.ev), shown, wanted
+
+    def everyone_knows_the_city_time(self) -> Iterator[Violation]:
+        """As it is at the cut, not before and not after."""
+        clocks, clock = {0: CityClock()}, CityClock()
+        for batch in self.events.batches:
+            for event in batch:
+                clock.take(event.kind, event.body)
+            clocks[batch[-1].offset + 1] = replace(clock)
+        for sight in self.observations:
+            known, clock = sight.city_time, clocks[sight.cut.ev]
+            times = [sight.cut.at_ms, *(from_ms for from_ms, *_ in (*clock.changes, *known.periods))]
+            if any(known.at(at_ms) != clock.at(at_ms) for at_ms in times) or known.speed != clock.speed:
+                yield "another city time", sight.client, round(sight.at_s, 3), known, clock
 
     # --- what the dispatcher decided ----------------------------------------------------------------
 

@@ -59,6 +59,7 @@ from testing.simulation.planted_gateway import (
     the_last_fix_wins,
     the_late_stay_in_sync,
     the_missed_leave_in_a_crowd,
+    the_speed_of_the_start,
     tokens_read_once,
     what_falls_outside_stays,
     yesterdays_fixes_count,
@@ -138,5 +139,6 @@ BUGS: dict[str, Plant] = {
         tokens_read_once,
         everyone_leaves_at_once,
         the_missed_leave_in_a_crowd,
+        the_speed_of_the_start,
     )
 }

@@ -35,10 +35,10 @@ from taxi.bus import Bus, Claim, Fenced, Unknown, Write
 from taxi.bus.memory.bus import MemoryBus, MemoryTransactionalProducer
 from taxi.bus.memory.membership import MemoryClaim
 from taxi.bus.memory.network import Timeout
+from taxi.city_time import CityTime, Period
 from taxi.positions import clock as positions_clock
 from taxi.runtime.env import Env
 from taxi.state import CityState, Ride, Touched
-from taxi.state.city_time import CityTime, Period
 from testing.simulation.world import World, cost_s
 from testing.virtual_time import Node
 

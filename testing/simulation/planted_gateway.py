@@ -227,3 +227,14 @@ def the_missed_leave_in_a_crowd() -> Iterator[None]:
     """A drain that was held up makes up for it at once."""
     with patch.object(gateway.access.limits.SlidingWindowLimiter, "free_s", lambda _: 0.0):
         yield
+
+
+@contextmanager
+def the_speed_of_the_start() -> Iterator[None]:
+    """A gateway passes on how fast people lived when it began, whatever the log says since."""
+
+    def first(view: gateway.view.city_view.CityView) -> object:
+        return view.__dict__.setdefault("first_periods", tuple(view.city.periods))
+
+    with patch.object(gateway.view.city_view.CityView, "periods", property(first)):
+        yield

@@ -77,6 +77,7 @@ CLIENTS: Final = (
     "dispatcher_dropped_positions_total ahead grid",
     "dispatcher_dropped_positions_total unreadable grid",
     "the deeper view has taken over",
+    "city time sent",
     "ready image",
     "ready resume",
     "resumed with a diff",

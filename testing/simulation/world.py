@@ -26,6 +26,7 @@ from taxi import topics
 from taxi.bus import BusError
 from taxi.bus.memory.bus import MemoryBroker, MemoryBus
 from taxi.bus.memory.log import Fate
+from taxi.city_time import CityTime
 from taxi.client.replica import Replica
 from taxi.client.rows import Update
 from taxi.runtime.env import Env
@@ -228,10 +229,10 @@ class World:
     def saw(self, what: str) -> None:
         self.tally[what] += 1
 
-    def observe(self, client: str, cut: Update, state: Replica, window: Window) -> None:
+    def observe(self, client: str, cut: Update, state: Replica, window: Window, city_time: CityTime) -> None:
         self.tally["cuts"] += 1
         self.observations.append(
-            Sight(self.loop.now, client, cut, dict(state.drivers), dict(state.rides), window)
+            Sight(self.loop.now, client, cut, dict(state.drivers), dict(state.rides), window, city_time)
         )
 
     def _watch(self, socket: Socket, message: bytes | str) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taxi.city_time import PERIODS_MAX, CityTime, Period
 from taxi.messages import SPEED_MAX
-from taxi.state.city_time import PERIODS_MAX, CityTime, Period
 from taxistream.tools.audit.speeds import Speeds
 from taxistream.tools.oracle.city_time import CityClock
 

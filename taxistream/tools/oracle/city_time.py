@@ -2,16 +2,17 @@
 """City time along a log: log time, and what people have lived through faster than the clock."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 
+@dataclass
 class CityClock:
     """City time of the events so far. Written from docs/messages.md."""
 
-    def __init__(self) -> None:
-        self.changes: list[tuple[int, int]] = []
-        """(log time, speed from there on), ascending. Before the first one the speed is 1."""
-        self._wanted = 1
+    changes: tuple[tuple[int, int], ...] = ()
+    """(log time, speed from there on), ascending. Before the first one the speed is 1."""
+    _wanted: int = 1
 
     @property
     def speed(self) -> int:
@@ -21,13 +22,13 @@ class CityClock:
     def take(self, kind: str, body: Mapping[str, Any]) -> None:
         """Process an event, in the order of the log."""
         if kind == "EpochStarted" and body.get("reason") == "events_lost":
-            self.changes, self._wanted = [], 1
+            self.changes, self._wanted = (), 1
         if kind == "PolicyActivated":
             self._wanted = body.get("speed", 1)
         if self._wanted == self.speed:
             return
         if kind in {"PolicyActivated", "BatchClosed"} and body["at_ms"] > 0:
-            self.changes.append((body["at_ms"], self._wanted))
+            self.changes = (*self.changes, (body["at_ms"], self._wanted))
 
     def at(self, log_ms: int) -> int:
         """City time at a log time."""

@@ -147,6 +147,7 @@ class Player:
             "hash": [*city.hash],
             "feed": self.feed,
             "faults": [fault.code for fault in city.faults],
+            "periods": [list(period) for period in city.city_time.periods],
         }
         for name, value in holds.items():
             if name == "view" and not now["trusted"]:

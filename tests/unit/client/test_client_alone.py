@@ -11,7 +11,7 @@ ALONE = """
 import sys
 
 ALLOWED = sys.stdlib_module_names | {"websockets"}
-OURS = {"taxi", "taxi.client", "taxi.cursor"}
+OURS = {"taxi", "taxi.city_time", "taxi.client", "taxi.cursor"}
 
 
 class Blocked:

@@ -11,6 +11,7 @@ from gateway.access.tokens import Grant, Keys, Role
 from gateway.stream.drain import drain
 from gateway.stream.session import LogOffsets
 from taxi.bus import Unavailable
+from taxi.city_time import Period
 from testing.gateway_cells import CELLS, Harness, Viewer
 
 SECRET = "s" * 32
@@ -493,5 +494,25 @@ def test_who_fell_out_of_the_window_begins_anew() -> None:
         while (await viewer.frame())["from"] is not None:
             pass
         assert {"type": "reset", "reason": "overflow"} in viewer.said
+
+    harness.run(scenario())
+
+
+def test_who_follows_is_sent_another_city_time_before_the_cut_at_which_it_holds() -> None:
+    harness = Harness()
+
+    async def scenario() -> None:
+        viewers = [await harness.watch(), await harness.watch(view=[0, 0, 4, 1])]
+        writing = harness.loop.create_task(busy(harness))
+        await asyncio.gather(*(follow(viewer, 3) for viewer in viewers))
+        assert all("city_time" not in [word["type"] for word in viewer.said] for viewer in viewers)
+        period = Period(5_000, 5_000, 10)
+        harness.cells.periods = (period,)
+        viewers.append(await harness.watch())
+        for viewer in viewers:
+            await follow(viewer, 10)
+            sent = [said for said in viewer.said if said["type"] == "city_time"]
+            assert sent == [{"type": "city_time", "periods": [list(period)]}]
+        writing.cancel()
 
     harness.run(scenario())

@@ -11,7 +11,7 @@ import type { Rate } from "../city/rates";
 import type { StallState } from "../city/stalls";
 import type { Group } from "../city/words";
 import type { MapTrouble } from "../map/health";
-import { atRest, type Fault, type Link, type View } from "../stream";
+import { atRest, type Fault, type Link, REAL_TIME, type View } from "../stream";
 import type { Ask } from "./ask";
 import { faults } from "./faults";
 import { isOver } from "./tour";
@@ -58,6 +58,8 @@ export class Store {
   readonly outage = signal(NO_OUTAGE);
   readonly stalls = signal<StallState | null>(null);
   readonly mismatch = signal<HashMismatch | null>(null);
+  /** How log time becomes the time that people live by. */
+  readonly cityTime = signal(REAL_TIME);
   readonly figures = signal<Figures | null>(null);
   readonly pulseHistory = signal<readonly Sample[]>([]);
   readonly fleetHistory = signal<readonly Sample[]>([]);

@@ -244,6 +244,7 @@ export class StreamPresenter implements StreamListener {
     const byStatus = [...replica.counts];
     const { cutMs, stale } = update;
     store.held.value = { drivers: replica.drivers.n, byStatus, cutMs, stale };
+    store.cityTime.value = replica.cityTime;
     const figures = this.pulse.count(replica);
     store.figures.value = figures;
     const { waiting, medianMs, p90Ms, served } = figures;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Waits and served share over what this page has seen, at most the last 15 minutes. */
+/** Waits (in city time) and served share over what this page has seen, at most the last 15 minutes by the clock. */
 
-import type { Replica, RideRecord } from "../stream";
+import type { CityTime, Replica, RideRecord } from "../stream";
 import { gaveUp, isWaiting } from "./rides";
 
 export const WINDOW_MS = 15 * 60_000;
@@ -16,20 +16,20 @@ export interface Figures {
 }
 
 /**
- * In a new city the first riders have a taxi beside them (docs/simulator.md), so rides that were requested in the
+ * City time. In a new city the first riders have a taxi beside them (docs/simulator.md), so rides that were requested in the
  * first minute after the earliest request known here tell nothing.
  */
 const OPENING_MS = 60_000;
 /** If no ride changed for so long, the city stood still: riders who waited through that waited for no taxi. */
 const STANDSTILL_MS = 60_000;
-/** Before so much time, only the short waits have ended. */
+/** Before so much city time, only the short waits have ended. */
 const WARM_MS = 3 * 60_000;
 const ENOUGH = 10;
 
 interface Ended {
   readonly requestedMs: number;
   readonly atMs: number;
-  /** Request → driver at the pickup; null: the rider gave up. */
+  /** Request → driver at the pickup, in city time; null: the rider gave up. */
   readonly waitMs: number | null;
 }
 
@@ -50,21 +50,22 @@ export class Pulse {
       if (isWaiting(ride)) waiting++;
       if (this.known.has(ride)) continue;
       this.known.add(ride);
-      this.add(ride, (low) => replica.fullMs(low), times);
+      this.add(ride, replica, times);
     }
     this.noteTimes(times);
     this.forgetBefore(replica.cutMs - WINDOW_MS);
-    return { waiting, ...this.figures(replica.cutMs) };
+    return { waiting, ...this.figures(replica.cutMs, replica.cityTime) };
   }
 
-  private add(ride: RideRecord, fullMs: (low: number) => number, times: number[]): void {
+  private add(ride: RideRecord, replica: Replica, times: number[]): void {
+    const fullMs = (low: number) => replica.fullMs(low);
     const { requested, assigned, arrived, started, ended } = ride;
     for (const low of [requested, assigned, arrived, started, ended]) if (low !== 0) times.push(fullMs(low));
     const requestedMs = fullMs(requested);
     this.firstRequestMs = Math.min(this.firstRequestMs, requestedMs);
     if (arrived !== 0) {
       const atMs = fullMs(arrived);
-      this.seen.set(ride.id, { requestedMs, atMs, waitMs: atMs - requestedMs });
+      this.seen.set(ride.id, { requestedMs, atMs, waitMs: replica.cityTime.between(requestedMs, atMs) });
     } else if (gaveUp(ride)) this.seen.set(ride.id, { requestedMs, atMs: fullMs(ended), waitMs: null });
   }
 
@@ -76,10 +77,10 @@ export class Pulse {
     }
   }
 
-  private figures(cutMs: number): Omit<Figures, "waiting"> {
-    const fromMs = Math.max(this.firstRequestMs + OPENING_MS, this.wentOnMs);
-    const counted = [...this.seen.values()].filter(({ requestedMs }) => requestedMs >= fromMs);
-    if (counted.length < ENOUGH || cutMs - fromMs < WARM_MS) return NOT_ENOUGH;
+  private figures(cutMs: number, time: CityTime): Omit<Figures, "waiting"> {
+    const fromMs = Math.max(time.at(this.firstRequestMs) + OPENING_MS, time.at(this.wentOnMs));
+    const counted = [...this.seen.values()].filter(({ requestedMs }) => time.at(requestedMs) >= fromMs);
+    if (counted.length < ENOUGH || time.at(cutMs) - fromMs < WARM_MS) return NOT_ENOUGH;
     const waits = counted.flatMap(({ waitMs }) => (waitMs === null ? [] : [waitMs]));
     waits.sort((a, b) => a - b);
     const served = waits.length / counted.length;

@@ -10,7 +10,7 @@
 import { mercatorX, mercatorY, metresPerWorld } from "./mercator";
 
 export const DELAY_MS = 1_100;
-/** A taxi that is farther off than this did not drive there: it is put there at once. */
+/** A taxi that is farther off than this did not drive there: it is put there at once. So much at real time. */
 export const JUMP_M = 200;
 /** A late or corrected fix is reached smoothly. */
 const EASE_MS = 300;
@@ -52,6 +52,8 @@ export class Motion {
   toTurn = new Float64Array(FIRST_CAPACITY);
   /** x, y of the last `TRAIL` turning points, newest first. */
   trail = new Float64Array(FIRST_CAPACITY * TRAIL * 2);
+  /** How many times as fast as the clock taxis drive. */
+  speed = 1;
   private readonly jump: number;
 
   constructor(lng: number, lat: number) {
@@ -121,7 +123,7 @@ export class Motion {
     const y = worldY - this.originY;
     const toX = mercatorX(fix.lng) - this.originX;
     const toY = mercatorY(fix.lat) - this.originY;
-    if (Math.hypot(toX - x, toY - y) > this.jump) {
+    if (Math.hypot(toX - x, toY - y) > this.jump * this.speed) {
       this.place(slot, fix);
       return;
     }

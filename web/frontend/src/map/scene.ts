@@ -141,6 +141,7 @@ export class Scene {
   private follow(update: Update, replica: Replica, now: number): void {
     if (!update.stale) this.clock.heard(update.cutMs, now);
     const showMs = this.showMs(now);
+    this.motion.speed = replica.cityTime.speed;
     if (update.image) this.motion.retain(replica.drivers.slots);
     else this.removeGone(update, replica);
     for (const driver of changedDrivers(update)) this.steer(driver, replica, showMs);

@@ -7,6 +7,7 @@ import type { Store } from "../app/store";
 import type { FeedRow } from "../city/feed";
 import { clock, count, dollars } from "../city/format";
 import type { Group, Line } from "../city/words";
+import type { CityTime } from "../stream";
 import { Glyph, IconButton } from "./glyphs";
 import type { PanelProps } from "./page";
 
@@ -101,7 +102,7 @@ function Feed({ store, actions, rows }: PanelProps & { rows: number }) {
     <ol class="feed" aria-live="off">
       {shown.map((row) => (
         <li key={row.key}>
-          <FeedLine row={row} actions={actions} />
+          <FeedLine row={row} actions={actions} cityTime={store.cityTime.value} />
         </li>
       ))}
       {shown.length === 0 && <li class="none">{chosen ? "Nothing of this kind yet" : "No event yet"}</li>}
@@ -110,30 +111,32 @@ function Feed({ store, actions, rows }: PanelProps & { rows: number }) {
 }
 
 /** A row opens its ride, if there is one. */
-function FeedLine({ row, actions }: { row: FeedRow; actions: Actions }) {
+type FeedLineProps = { row: FeedRow; actions: Actions; cityTime: CityTime };
+
+function FeedLine({ row, actions, cityTime }: FeedLineProps) {
   const { ride } = row;
   if (ride === null)
     return (
       <div class="feed-row">
-        <FeedWords row={row} />
+        <FeedWords row={row} cityTime={cityTime} />
       </div>
     );
   return (
     <button type="button" class="feed-row" title="Open this ride" onClick={() => actions.showRide(ride)}>
-      <FeedWords row={row} />
+      <FeedWords row={row} cityTime={cityTime} />
     </button>
   );
 }
 
 /** A row's content: what happened, where, for how much, and how many others were like it. */
-export function FeedWords({ row }: { row: FeedRow }) {
+export function FeedWords({ row, cityTime }: { row: FeedRow; cityTime: CityTime }) {
   const { line, where, fareCents, more } = row;
   // The places may be cut off, the fare may not.
   const notes = [fareCents === null ? null : dollars(fareCents), where].filter((note) => note !== null);
   return (
     <>
       <span class="at">
-        <time>{clock(line.atMs)}</time>
+        <time>{clock(cityTime.at(line.atMs))}</time>
         {more > 0 && (
           <small title={`and ${count(more)} more of this kind`}>
             +{count(more)}

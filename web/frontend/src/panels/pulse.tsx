@@ -3,11 +3,12 @@
 
 import type { ComponentChildren } from "preact";
 import type { Store } from "../app/store";
-import { count, span } from "../city/format";
+import { clock, count, span } from "../city/format";
 import type { Sample } from "../city/history";
 import { WINDOW_MS } from "../city/pulse";
 import type { Rate } from "../city/rates";
 import { DRIVER, STATUS_NAMES, type StatusName } from "../city/rides";
+import { type CityTime, REAL_TIME } from "../stream";
 import { Glyph } from "./glyphs";
 import type { PanelProps } from "./page";
 import { Spark } from "./spark";
@@ -30,9 +31,12 @@ function Pulse({ store }: { store: Store }) {
       <div class="row spread heading">
         <h2 class="title">Pulse</h2>
         <span class="note">
-          {[store.view.value ? "whole city" : "", seen(samples)].filter(Boolean).join(" · ")}
+          {[store.view.value ? "whole city" : "", seen(samples, store.cityTime.value)]
+            .filter(Boolean)
+            .join(" · ")}
         </span>
       </div>
+      <Lapse store={store} />
       <Metric samples={samples} value={0} filled label="Riders waiting" icon={<Glyph name="rider" />}>
         {waiting === null ? "–" : count(waiting)}
       </Metric>
@@ -45,6 +49,18 @@ function Pulse({ store }: { store: Store }) {
         {served !== null && <span class="unit"> %</span>}
       </Metric>
     </div>
+  );
+}
+
+/** How fast people live and how late it is for them, unless it is as late as for this reader. */
+export function Lapse({ store }: { store: Store }) {
+  const time = store.cityTime.value;
+  if (time.isReal) return null;
+  return (
+    <p class="lapse" title="Waits and times are those of the city.">
+      <b>{time.speed === 1 ? "Real time" : `${time.speed} × real time`}</b>
+      <span>{clock(time.at(store.held.value?.cutMs ?? 0))} in the city</span>
+    </p>
   );
 }
 
@@ -156,11 +172,15 @@ function figures({ lagMs, updatesPerS, kBPerS }: Rate): string {
 }
 
 /** How long the figures reach back: what this page has seen, at most 15 minutes. */
-export function seen(samples: readonly Sample[]): string {
+export function seen(samples: readonly Sample[], time: CityTime = REAL_TIME): string {
   const first = samples[0];
   const last = samples.at(-1);
   if (!first || !last) return "";
   const ms = last.atMs - first.atMs;
+  if (!time.isReal) {
+    const minutes = Math.floor(time.between(first.atMs, last.atMs) / 60_000);
+    return `last ${Math.max(1, minutes)} min of the city`;
+  }
   if (ms > WINDOW_MS - 15_000) return "last 15 min";
   return ms < 60_000 ? `last ${Math.max(1, Math.round(ms / 1000))} s` : `last ${Math.floor(ms / 60_000)} min`;
 }

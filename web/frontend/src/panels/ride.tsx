@@ -7,7 +7,7 @@ import { explanationNow } from "../city/explanation";
 import { taxi } from "../city/format";
 import { hasEnded, RIDE } from "../city/rides";
 import { shortRide } from "../city/words";
-import type { RideRecord } from "../stream";
+import type { CityTime, RideRecord } from "../stream";
 import { ExplanationTable } from "./explanation";
 import { Glyph, Icon, IconButton } from "./glyphs";
 import type { PanelProps } from "./page";
@@ -17,7 +17,12 @@ export function RidePanel({ store, actions }: PanelProps) {
   const now = store.ask.value;
   if (now.step === "off") return null;
   return now.step === "riding" ? (
-    <Riding actions={actions} ask={now} cutMs={store.held.value?.cutMs ?? 0} />
+    <Riding
+      actions={actions}
+      ask={now}
+      cutMs={store.held.value?.cutMs ?? 0}
+      cityTime={store.cityTime.value}
+    />
   ) : (
     <Asking actions={actions} ask={now} />
   );
@@ -72,9 +77,10 @@ interface RidingProps {
   readonly actions: Actions;
   readonly ask: Ask & { step: "riding" };
   readonly cutMs: number;
+  readonly cityTime: CityTime;
 }
 
-function Riding({ actions, ask, cutMs }: RidingProps) {
+function Riding({ actions, ask, cutMs, cityTime }: RidingProps) {
   const { row, own } = ask;
   const known = { own, why: explanationNow(row, ask.why), fareCents: ask.fareCents };
   const title = own ? "Your ride" : `Ride ${shortRide(ask.id)}`;
@@ -92,7 +98,7 @@ function Riding({ actions, ask, cutMs }: RidingProps) {
         {own && <p class="note mono below">{shortRide(ask.id)}</p>}
       </div>
       <div class="sect">
-        <Timeline row={row} known={known} cutMs={cutMs} />
+        <Timeline row={row} known={known} cutMs={cutMs} cityTime={cityTime} />
       </div>
       {known.why && <ExplanationTable why={known.why} />}
       <div class="sect row">

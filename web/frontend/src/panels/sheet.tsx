@@ -11,7 +11,7 @@ import { Events, FeedWords } from "./events";
 import { Glyph, Icon } from "./glyphs";
 import { KillButton } from "./headline";
 import type { PanelProps } from "./page";
-import { PulsePanel, percent } from "./pulse";
+import { Lapse, PulsePanel, percent } from "./pulse";
 import { RidePanel } from "./ride";
 
 const HEIGHTS = ["peek", "half", "full"] as const;
@@ -65,6 +65,7 @@ function Peek({ store, actions }: PanelProps) {
   return (
     <div class="peek-body">
       <KillButton store={store} actions={actions} full />
+      <Lapse store={store} />
       <dl class="figs">
         <Figure name="Waiting" glyph value={waiting === undefined ? "–" : count(waiting)} />
         <Figure name="Median wait" value={time(medianMs)} />
@@ -127,7 +128,7 @@ function LastEvent({ store, onOpen }: { store: Store; onOpen: () => void }) {
       <ol class="feed">
         {row ? (
           <li key={row.key} class="feed-row">
-            <FeedWords row={row} />
+            <FeedWords row={row} cityTime={store.cityTime.value} />
           </li>
         ) : (
           <li class="none">No event yet</li>

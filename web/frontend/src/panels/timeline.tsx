@@ -4,7 +4,7 @@
 import { type Explanation, isOrder } from "../city/explanation";
 import { clock, dollars, taxi } from "../city/format";
 import { type Glyph as GlyphName, hasEnded, RIDE } from "../city/rides";
-import { fullMs, type RideRecord } from "../stream";
+import { type CityTime, fullMs, type RideRecord } from "../stream";
 import { Glyph } from "./glyphs";
 
 /** Beside the row: whether the ride is this page's own, and what only the gateway's answer contains. */
@@ -26,9 +26,10 @@ interface Props {
   readonly known: Known;
   /** Cut time of the row. */
   readonly cutMs: number;
+  readonly cityTime: CityTime;
 }
 
-export function Timeline({ row, known, cutMs }: Props) {
+export function Timeline({ row, known, cutMs, cityTime }: Props) {
   const steps = row ? past(row, known, (low) => fullMs(low, cutMs)) : [];
   const next = row ? expected(row, known) : ["Requested"];
   return (
@@ -37,7 +38,7 @@ export function Timeline({ row, known, cutMs }: Props) {
         <li key={text} class={i === steps.length - 1 ? "now" : ""}>
           <Glyph name={glyph} />
           <p>{text}</p>
-          <time>{atMs === null ? "" : clock(atMs)}</time>
+          <time>{atMs === null ? "" : clock(cityTime.at(atMs))}</time>
         </li>
       ))}
       {next.map((text) => (

@@ -8,6 +8,8 @@ import type { Replica } from "./replica.ts";
 import { browser } from "./timed_socket.ts";
 import type { View } from "./viewport.ts";
 
+export type { Period } from "./city_time.ts";
+export { CityTime, REAL_TIME } from "./city_time.ts";
 export type { Options, StreamListener, TokenSource } from "./connection.ts";
 export type { Cursor } from "./cursor.ts";
 export { cursorText } from "./cursor.ts";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What to send to a gateway and what its messages mean, on whichever connection. No socket, no timer, no clock. */
 
+import { cityTimeOf, REAL_TIME } from "./city_time.ts";
 import { cursorText } from "./cursor.ts";
 import { DecodeError, decodeUpdate, type Update } from "./decode.ts";
 import type { Grid } from "./grid.ts";
@@ -137,6 +138,9 @@ export class MessageHandler {
       case "health":
         this.setFaults(faultsOf(message));
         return SIGN_OF_LIFE;
+      case "city_time":
+        this.replica.cityTime = cityTimeOf(message);
+        return SIGN_OF_LIFE;
       case "reset":
         this.awaitsImage = true;
         this.listener.reset?.(String(message.reason));
@@ -150,6 +154,7 @@ export class MessageHandler {
     this.epoch = ready.epoch;
     this.awaitsImage = ready.mode === "image";
     this.setFaults([]);
+    this.replica.cityTime = REAL_TIME;
     this.listener.ready?.(ready);
     return { isSignOfLife: true, event: { type: "ready" } };
   }
@@ -212,6 +217,7 @@ interface Control {
   readonly type?: unknown;
   readonly reason?: unknown;
   readonly faults?: unknown;
+  readonly periods?: unknown;
 }
 
 function parsed(text: string): Control {

@@ -2,6 +2,7 @@
 /** The rows that a client holds, and the one way they change: an update is applied whole, then checked. */
 
 import type { DriverColumns, MovedColumns, StatusColumns } from "./blocks.ts";
+import { REAL_TIME } from "./city_time.ts";
 import { type Cursor, crc32 } from "./cursor.ts";
 import { DecodeError, goneDrivers, type RideRecord, type Update } from "./decode.ts";
 import { addDriver, type Lanes, rideLanes } from "./hash.ts";
@@ -91,6 +92,8 @@ export class Replica {
   readonly counts = new Uint32Array(STATUSES);
   cursor: Cursor | null = null;
   cutMs = 0;
+  /** How log time becomes the time that people live by, as of the cursor. */
+  cityTime = REAL_TIME;
 
   /** Apply an update of `epoch` whole, then compare counts and hash with those in it. */
   apply(update: Update, epoch: string): Outcome {

@@ -7,6 +7,7 @@ import { NO_OUTAGE, type OutageEvent, type OutageState, reduceOutage } from "../
 import { Pulse, quantile } from "../../src/city/pulse";
 import { Rates } from "../../src/city/rates";
 import { cause, lines } from "../../src/city/words";
+import { CityTime } from "../../src/stream/city_time";
 import type { FeedEvent, FeedIds } from "../../src/stream/decode";
 import { decodeUpdate } from "../../src/stream/decode";
 import { Replica } from "../../src/stream/replica";
@@ -181,6 +182,14 @@ describe("the pulse", () => {
       expect(look(pulse, rows(MIN), again + MIN)).toMatchObject({ medianMs: null, served: null });
       expect(look(pulse, rows(6 * MIN), again + 6 * MIN)).toMatchObject({ medianMs: 2 * MIN, served: 1 });
     }
+  });
+
+  it("tells waits as long as they were lived through", () => {
+    const replica = new Replica();
+    replica.cityTime = new CityTime([{ fromMs: 0, cityMs: 0, speed: 10 }]);
+    const rides = steady(CUT_MS - 3 * MIN, CUT_MS, 12_000);
+    replica.apply(decodeUpdate(encodeUpdate({ image: true, to: [1, 1], cutMs: CUT_MS, rides })), EPOCH);
+    expect(new Pulse().count(replica)).toMatchObject({ medianMs: 2 * MIN, p90Ms: 2 * MIN });
   });
 
   it("takes the value below which a share lies", () => {

@@ -68,6 +68,14 @@ describe("a taxi on the map", () => {
     expect(eastM(motion, 7, 3_060)).toBeCloseTo(400, 2);
   });
 
+  it("glides as far as that where people live ten times as fast", () => {
+    const motion = driving(3_000);
+    motion.speed = 10;
+    motion.take(7, fix(400, 4_000), 3_050);
+    expect(eastM(motion, 7, 3_060)).toBeLessThan(50);
+    expect(eastM(motion, 7, 4_000)).toBeCloseTo(400, 2);
+  });
+
   it("reaches a late fix smoothly instead of jumping to it", () => {
     const motion = driving(3_000);
     motion.take(7, fix(45, 3_500), 6_000);

@@ -83,3 +83,7 @@ class CityTime(NamedTuple):
         if (kept[-1].speed if kept else 1) == speed:
             return kept
         return [*kept, Period(log_ms, self.at(log_ms), speed)][-PERIODS_MAX:]
+
+
+REAL_TIME: Final = CityTime()
+"""City time while the speed has always been 1."""
