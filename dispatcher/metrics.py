@@ -29,7 +29,7 @@ METRICS: Final = {
     "dispatcher_dead_letters_total": "Messages that could not be read, by topic.",
     "dispatcher_dropped_positions_total": "Positions that do not count, by reason and city.",
     "dispatcher_passed_over_total": "Events of other producers on the log of a city.",
-    "dispatcher_restarts_total": "Times that a city had to be taken over anew, by reason.",
+    "dispatcher_restarts_total": "Times that a city had to be taken over again, by reason.",
     "dispatcher_fenced_total": "Times that it lost its cities: by=group or producer says who refused it.",
     "dispatcher_cities": "Cities that this dispatcher decides for now.",
 }

@@ -73,8 +73,8 @@ async def _serve(env: Env[Settings], cities: tuple[CityContext, ...]) -> None:
 async def _follow(env: Env[Settings], member: Membership, cities: tuple[CityContext, ...]) -> None:
     """Decide for the cities that are assigned; each assignment is a fresh start for all of them.
 
-    The group takes everything before it gives anew. A city that stays is let go and recovered, too: that
-    costs a second, and its producer is never older than its assignment.
+    The group revokes all partitions before it assigns them again. A city that stays is also recovered again:
+    that costs a second, and its producer is never older than its assignment.
     """
     assignment = await _first(member)
     while True:

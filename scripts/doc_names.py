@@ -68,7 +68,7 @@ def unknown_names(files: Iterable[Source], words: set[str], paths: set[str]) -> 
 
 
 def quoted(source: Source) -> Iterator[tuple[int, str]]:
-    """(line, text) of what stands between back-ticks in a page, or in the docstrings and comments of code."""
+    """(line, text) of what is between back-ticks in a page, or in the docstrings and comments of code."""
     texts = [(0, _FENCE.sub(_blank, _without_retired(source.text)))]
     if not source.name.endswith(".md"):
         texts = [

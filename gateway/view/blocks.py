@@ -54,7 +54,7 @@ class MovedRows(NamedTuple):
     at_was: _Words
 
 
-def nobody_moved() -> MovedRows:
+def no_moved_rows() -> MovedRows:
     """No row at all."""
     none = no_drivers()
     return MovedRows(none, none.lng_e5, none.lat_e5, none.at)
@@ -79,7 +79,7 @@ def one_block(gone: _Words, rows: DriverColumns) -> bytes:
     if not len(gone) and not len(rows.driver):
         return b""
     gone_block, rows_block, none = (np.zeros(n, np.intp) for n in (len(gone), len(rows.driver), 0))
-    changes = BlockChanges(gone, gone_block, rows, rows_block, no_drivers(), none, nobody_moved(), none)
+    changes = BlockChanges(gone, gone_block, rows, rows_block, no_drivers(), none, no_moved_rows(), none)
     return joined([encode(changes, 1)[0]])
 
 
@@ -110,7 +110,7 @@ class _Part:
         self.rank = np.arange(len(block)) - self.firsts[block]
 
     def at(self, starts: _Places, column: int = 0) -> _Places:
-        """Where each row stands in its block's `column`-th column, given where the part starts."""
+        """Where each row is in its block's `column`-th column, given where the part starts."""
         return (starts + column * self.counts)[self.block] + self.rank
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The city at a cut, and how it changed since any cursor of the window.
 
-A pure function of the log before the cut: whoever has read the same records stands at the same rows,
-wherever reading began and however it was chunked. What is taxi stands here and in the tables.
+Deterministic: gateways that have read the same records have the same rows, wherever reading began and however
+it was chunked. What the stream need not know about taxis is here and in the tables.
 """
 
 from collections.abc import Iterable, Sequence
@@ -121,7 +121,7 @@ class CityView:
         self._take_over(city)
 
     def _take_over(self, city: CityState) -> None:
-        """The rows that a snapshot stands for."""
+        """Make the rows of a snapshot."""
         for driver in city.drivers:
             self.drivers.set_status(driver, city.status(driver), self.ev)
         for ride in sorted(city.rides.values(), key=lambda ride: (ride.ended_ms, ride.ride)):

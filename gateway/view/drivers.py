@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The newest position and the status of every driver, as columns; and since which cursor each row stands.
+"""The newest position and the status of every driver, as columns, and the cursor of each last change.
 
 A driver has a slot for as long as a client may need to learn that the row is gone. Slots are inner
 matter: rows leave here sorted by driver number, and the hash never sees a slot.
@@ -47,7 +47,7 @@ class DriverTable:
         self._slot_of: dict[int, int] = {}
         self._free: list[int] = []
         self._status_of: dict[int, tuple[int, int]] = {}
-        """Driver → status, and the event offset since which it stands; with a position or without."""
+        """Driver → status, and the event offset of its last change; with a position or without."""
         self._size = 0
         self._oldest_ms = self._oldest_used_ms = _NO_TIME
         """No row, and no slot, has a position appended earlier, so none expires before that one would."""

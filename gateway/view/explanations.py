@@ -33,7 +33,7 @@ class Explanations:
         _keep(self._fares_cents, rides)
 
     def why(self, ride: Ride) -> Why | None:
-        """The last offer or order of it. An id may be given anew after an hour: then the attempt differs."""
+        """The last offer or order of it. An id may be used again after an hour: then the attempt differs."""
         found = self._whys.get(ride.ride)
         return found if found is not None and found.attempt == ride.attempt else None
 

@@ -150,5 +150,5 @@ def ride_record(
 
 
 def low_bits(at_ms: int | None) -> int:
-    """The low 32 bits of a time, 0 for none; a time that ends in 32 zeros is told a millisecond late."""
+    """The low 32 bits of a time, 0 for none; a time that ends in 32 zeros is sent a millisecond late."""
     return 0 if at_ms is None else at_ms & _WORD or 1
