@@ -100,7 +100,10 @@ def places(extract: Extract, green: list[Feature]) -> list[Feature]:
     squares = [
         ((area.centroid.x, area.centroid.y), tags)
         for area, tags in extract.areas
-        if tags.get("place") in _PLACES and "name" in tags and box(*extract.bounds).contains(area.centroid)
+        if tags.get("place") in _PLACES
+        and "name" in tags
+        and not _is_under(tags)
+        and box(*extract.bounds).contains(area.centroid)
     ]
     ordered = sorted(
         [*parts, *squares], key=lambda place: (_PLACES[place[1]["place"]], *_by_people(place[1]))

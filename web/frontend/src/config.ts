@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What the page's shell knows before the stream speaks (web/page.py). */
+/** A city, as far as the page's shell knows it before the stream speaks (web/page.py). */
 export interface Config {
   readonly city: string;
   readonly title: string;
+  /** The name of its own land in the layer `land`. */
+  readonly land: string;
   /** West, south, east, north. */
   readonly bbox: [number, number, number, number];
   readonly center: readonly [number, number];
@@ -13,11 +15,12 @@ export interface Config {
   readonly basemap: string;
 }
 
-export function readConfig(): Config {
+/** The cities that the gateway shows, at least one. The page opens with the first, unless the address names another. */
+export function readCities(): Config[] {
   const element = document.getElementById("config");
   if (!element?.textContent) throw new Error("the page came without its configuration");
-  const config = JSON.parse(element.textContent) as Config;
-  return { ...config, basemap: at(config.basemap) };
+  const { cities } = JSON.parse(element.textContent) as { cities: Config[] };
+  return cities.map((city) => ({ ...city, basemap: at(city.basemap) }));
 }
 
 /** The address of what the gateway serves, given relative to the page: a proxy may serve both under a path. */

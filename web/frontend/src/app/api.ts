@@ -6,6 +6,19 @@ import { at } from "../config";
 import type { Place } from "./map_port";
 import { token } from "./token";
 
+/** The city that requests are about; null: the only one. */
+let city: string | null = null;
+
+/** Make all further requests about a city of a gateway that shows several. */
+export function askAbout(name: string | null): void {
+  city = name;
+}
+
+/** The address of a city's API. */
+function api(path: string): string {
+  return at(city === null ? path : `${path}?city=${encodeURIComponent(city)}`);
+}
+
 function headers(): Record<string, string> {
   const known = token();
   return { "Content-Type": "application/json", ...(known && { Authorization: `Bearer ${known}` }) };
@@ -14,7 +27,7 @@ function headers(): Record<string, string> {
 /** Whether this gateway is a part of a local demo: only then does its status name the parts. */
 export async function canKill(): Promise<boolean> {
   try {
-    const answer = await fetch(at("api/status"), { headers: headers() });
+    const answer = await fetch(api("api/status"), { headers: headers() });
     return answer.ok && "parts" in ((await answer.json()) as object);
   } catch {
     return false;
@@ -32,7 +45,7 @@ export async function requestRide(id: string, pickup: Place, dropoff: Place): Pr
 /** What a ride's row leaves out; null if no gateway knows it now. */
 export async function rideDetails(id: string): Promise<RideDetails | null> {
   try {
-    const answer = await fetch(at(`api/rides/${encodeURIComponent(id)}`), { headers: headers() });
+    const answer = await fetch(api(`api/rides/${encodeURIComponent(id)}`), { headers: headers() });
     return answer.ok ? ((await answer.json()) as RideDetails) : null;
   } catch {
     return null;
@@ -52,7 +65,7 @@ export async function placeNames(basemap: string): Promise<object | null> {
 /** `mayDie`: the gateway that answers may be the one that is killed, so a lost answer is as good as one. */
 async function post(path: string, body: object, mayDie: boolean): Promise<string | null> {
   try {
-    const answer = await fetch(at(path), { method: "POST", headers: headers(), body: JSON.stringify(body) });
+    const answer = await fetch(api(path), { method: "POST", headers: headers(), body: JSON.stringify(body) });
     return answer.ok ? null : await problem(answer);
   } catch {
     return mayDie ? null : "no gateway answered";

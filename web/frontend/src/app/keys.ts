@@ -5,7 +5,8 @@ import { FIND_ID } from "../panels/find";
 import type { Actions } from "./actions";
 import type { Store } from "./store";
 
-export function listenToKeys(store: Store, actions: Actions): void {
+/** Until `end` is aborted. */
+export function listenToKeys(store: Store, actions: Actions, end?: AbortSignal): void {
   const keys: Record<string, () => void> = {
     k: actions.kill,
     a: actions.askForRide,
@@ -18,13 +19,17 @@ export function listenToKeys(store: Store, actions: Actions): void {
       store.feedPaused.value = !store.feedPaused.value;
     },
   };
-  window.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const inField = event.target instanceof HTMLElement && event.target.closest("input, textarea, select");
-    const presses = event.key === " " && event.target instanceof HTMLButtonElement;
-    const act = keys[event.key.toLowerCase()];
-    if (!act || inField || presses) return;
-    if (event.key === " " || event.key === "/") event.preventDefault();
-    act();
-  });
+  window.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      const inField = event.target instanceof HTMLElement && event.target.closest("input, textarea, select");
+      const presses = event.key === " " && event.target instanceof HTMLButtonElement;
+      const act = keys[event.key.toLowerCase()];
+      if (!act || inField || presses) return;
+      if (event.key === " " || event.key === "/") event.preventDefault();
+      act();
+    },
+    end && { signal: end },
+  );
 }

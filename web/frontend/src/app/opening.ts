@@ -6,6 +6,8 @@ import type { Replica } from "../stream";
 import type { Place } from "./map_port";
 
 export const OPENING_ZOOM = 14.3;
+/** Closer to the ground than the whole of a small city. */
+const CLOSER = 1.2;
 const FLIGHT_MS = 1_500;
 
 export interface OpeningMap {
@@ -25,6 +27,7 @@ export class Opening {
   constructor(
     private readonly map: OpeningMap,
     named: boolean,
+    private readonly zoom = OPENING_ZOOM,
   ) {
     this.hasBegun = named;
   }
@@ -39,6 +42,11 @@ export class Opening {
     const place = busiest(drivers, DISTRICT_E5);
     if (place === null) return;
     this.hasBegun = true;
-    this.map.open(place, OPENING_ZOOM, FLIGHT_MS);
+    this.map.open(place, this.zoom, FLIGHT_MS);
   }
+}
+
+/** The zoom that the map flies to, in a city that fits the window at `whole`. */
+export function openingZoom(whole = 0): number {
+  return Math.max(OPENING_ZOOM, whole + CLOSER);
 }

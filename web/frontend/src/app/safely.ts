@@ -44,13 +44,16 @@ export function matchesMedia(query: string): boolean {
   return attempt(() => matchMedia(query).matches, false);
 }
 
-/** Calls `then` whenever the box has another size. */
-export function followSize(box: HTMLElement, then: () => void): void {
-  const observed = attempt(() => {
-    new ResizeObserver(then).observe(box);
-    return true;
-  }, false);
-  if (!observed) window.addEventListener("resize", then);
+/** Calls `then` whenever the box has another size, until the returned function is called. */
+export function followSize(box: HTMLElement, then: () => void): () => void {
+  const observer = attempt(() => {
+    const made = new ResizeObserver(then);
+    made.observe(box);
+    return made;
+  }, null);
+  if (observer) return () => observer.disconnect();
+  window.addEventListener("resize", then);
+  return () => window.removeEventListener("resize", then);
 }
 
 /** Some random 32-bit numbers. They name things and need not be secret. */

@@ -11,7 +11,7 @@ import { canKill, placeNames, rideDetails } from "./api";
 import { killGateway } from "./kill";
 import { Look } from "./look";
 import type { MapPort, Place } from "./map_port";
-import { Opening } from "./opening";
+import { Opening, openingZoom } from "./opening";
 import { namedPlace } from "./place_link";
 import { RideController } from "./ride_controller";
 import type { Store } from "./store";
@@ -32,15 +32,16 @@ export class Session {
   /** Null where there is no map. */
   readonly opening: Opening | null;
   private readonly rides: RideController;
+  private readonly ended = new AbortController();
 
   constructor(
-    private readonly config: Pick<Config, "city" | "basemap">,
+    private readonly config: Pick<Config, "city" | "basemap"> & Partial<Pick<Config, "zoom">>,
     readonly store: Store,
     /** Null where the browser cannot draw one. */
     readonly map: MovingMap | null,
     open: typeof connect = connect,
   ) {
-    this.opening = map && new Opening(map.map, namedPlace(location.hash) !== null);
+    this.opening = map && new Opening(map.map, namedPlace(location.hash) !== null, openingZoom(config.zoom));
     const look = new Look(map?.map ?? null);
     this.rides = new RideController(store, map, () => this.stream.replica);
     this.presenter = new StreamPresenter(store, {
@@ -63,22 +64,40 @@ export class Session {
     map?.map.onMove(() => look.moved(this.stream));
   }
 
+  /** Follow the browser until `stop`. */
   start(): void {
-    window.addEventListener("online", () => this.stream.start());
-    window.addEventListener("hashchange", () => {
-      const named = namedPlace(location.hash);
-      if (named) this.map?.map.fly(named.center, named.zoom);
-    });
-    window.addEventListener("pagehide", ({ persisted }) => {
-      if (persisted) this.presenter.leave();
-    });
-    setInterval(() => this.presenter.tick(), TICK_MS);
+    const { signal } = this.ended;
+    window.addEventListener("online", () => this.stream.start(), { signal });
+    window.addEventListener(
+      "hashchange",
+      () => {
+        const named = namedPlace(location.hash);
+        if (named) this.map?.map.fly(named.center, named.zoom);
+      },
+      { signal },
+    );
+    window.addEventListener(
+      "pagehide",
+      ({ persisted }) => {
+        if (persisted) this.presenter.leave();
+      },
+      { signal },
+    );
+    const ticking = setInterval(() => this.presenter.tick(), TICK_MS);
+    signal.addEventListener("abort", () => clearInterval(ticking));
     void placeNames(this.config.basemap).then((names) => {
       if (names) this.presenter.neighbourhoods = new Neighbourhoods(names);
     });
     void canKill().then((yes) => {
       this.store.canKill.value = yes;
     });
+  }
+
+  /** End the stream and everything that follows the browser: this page shows another city from now on. */
+  stop(): void {
+    this.rides.close();
+    this.stream.stop();
+    this.ended.abort();
   }
 
   /** The stream has no fares: of the ends of trips that the feed names, a gateway is asked. */

@@ -82,20 +82,20 @@ function ride({ stream }: Inspected, id: string) {
   return shown;
 }
 
-/** Put the snapshot where tests look for it. */
-export function expose(page: Inspected): void {
+/** Put the snapshot where tests look for it. `now`: the page as it is now, because its city may change. */
+export function expose(now: () => Inspected & { readonly city: string }): void {
   const view = Object.freeze({
-    snapshot: () => snapshot(page),
+    snapshot: () => ({ city: now().city, ...snapshot(now()) }),
     /** The longest time without a verified update that ended after `since` (`performance.now()`), or that goes on. */
-    longestPause: (since = 0) => page.presenter.pauses.longestMs(since),
+    longestPause: (since = 0) => now().presenter.pauses.longestMs(since),
     /** Where drivers are drawn now: those asked for, or the first by number. */
-    drawn: (drivers?: readonly number[], atMost?: number) => drawn(page, drivers, atMost),
-    ride: (id: string) => ride(page, id),
+    drawn: (drivers?: readonly number[], atMost?: number) => drawn(now(), drivers, atMost),
+    ride: (id: string) => ride(now(), id),
     /** The ride asked for on this page. */
-    asked: () => page.store.ask.value,
+    asked: () => now().store.ask.value,
     /** Where a place lies on the map, in CSS pixels. */
-    project: (lng: number, lat: number) => page.scene?.map.project([lng, lat]) ?? null,
-    view: () => page.scene?.map.view() ?? null,
+    project: (lng: number, lat: number) => now().scene?.map.project([lng, lat]) ?? null,
+    view: () => now().scene?.map.view() ?? null,
   });
   attempt(() => Object.defineProperty(window, "taxistream", { value: view }), undefined);
 }

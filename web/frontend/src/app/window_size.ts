@@ -8,7 +8,7 @@ const SMALL_WIDTH_PX = 720;
 const LOW_HEIGHT_PX = 520;
 const LOW_WIDTH_PX = 560;
 
-export function followWindowSize(store: Store): void {
+export function followWindowSize(store: Pick<Store, "small" | "low">): void {
   followMedia(
     `(max-width: ${SMALL_WIDTH_PX}px), (max-height: ${LOW_HEIGHT_PX}px)`,
     () => window.innerWidth <= SMALL_WIDTH_PX || window.innerHeight <= LOW_HEIGHT_PX,

@@ -28,10 +28,12 @@ export interface Camera {
 }
 
 const EYE = "eye";
-const MIN_ZOOM = 10.2;
+/** How much farther one may zoom out than the map opens. */
+const FARTHER_OUT = 2.7;
 const MAX_ZOOM = 19.5;
-/** How far one may pan beyond the city, degrees. */
-const MARGIN = 0.14;
+/** How far one may pan beyond the city: at least so many degrees, and as a share of its width. */
+const MARGIN_MIN = 0.05;
+const MARGIN_SHARE = 1.32;
 const SCALE_MAX = 2;
 const FLIGHT_MS = 600;
 const NEAREST_STREET_PX = 60;
@@ -66,6 +68,7 @@ export class CityMap {
   private readonly ground: MapLibreMap;
   private readonly names: MapLibreMap;
   private readonly markers = new Map<string, Marker>();
+  private readonly unfollow: () => void;
 
   /** Throws where the browser has no WebGL 2. */
   constructor(
@@ -77,7 +80,7 @@ export class CityMap {
     setWorkerUrl(workerUrl);
     this.ground = new MapLibreMap({
       ...this.options(box),
-      style: groundStyle(config.basemap),
+      style: groundStyle(config.basemap, config.land),
       ...this.limits(),
     });
     const overlay = document.createElement("div");
@@ -106,7 +109,7 @@ export class CityMap {
     this.watch(this.ground, "ground");
     this.watch(this.names, "names");
     this.resize();
-    followSize(box, () => this.resize());
+    this.unfollow = followSize(box, () => this.resize());
   }
 
   private watch(map: MapLibreMap, canvas: "ground" | "names"): void {
@@ -144,6 +147,14 @@ export class CityMap {
     const source = map.getSource<GeoJSONSource>(sourceId);
     const { data } = source?.serialize() ?? {};
     if (source && typeof data === "string") source.setData(data);
+  }
+
+  /** Take it off the page. Its contexts are given back at once, because a browser has few. */
+  remove(): void {
+    this.unfollow();
+    this.ground.remove();
+    this.names.remove();
+    this.taxiCanvas.getContext("webgl2")?.getExtension("WEBGL_lose_context")?.loseContext();
   }
 
   onClick(then: (place: Place, at: { x: number; y: number }) => void): void {
@@ -284,8 +295,9 @@ export class CityMap {
 
   private limits(): Partial<MapOptions> {
     const [west, south, east, north] = this.config.bbox;
-    const bounds = new LngLatBounds([west - MARGIN, south - MARGIN, east + MARGIN, north + MARGIN]);
-    return { minZoom: MIN_ZOOM, maxZoom: MAX_ZOOM, maxBounds: bounds };
+    const margin = Math.max(MARGIN_MIN, MARGIN_SHARE * (east - west));
+    const bounds = new LngLatBounds([west - margin, south - margin, east + margin, north + margin]);
+    return { minZoom: this.config.zoom - FARTHER_OUT, maxZoom: MAX_ZOOM, maxBounds: bounds };
   }
 
   /** Draws nothing: it sees the matrix that MapLibre draws with. */

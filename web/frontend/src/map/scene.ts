@@ -43,6 +43,8 @@ export class Scene {
   private startedAt = 0;
   private dirty = false;
   private look: Look;
+  private readonly checking: ReturnType<typeof setInterval>;
+  private isRemoved = false;
   frames = 0;
 
   /** Throws where the browser has no WebGL 2. `onTrouble` is called whenever the trouble changes. */
@@ -78,12 +80,21 @@ export class Scene {
       }),
     );
     const frame = (now: number) => {
+      if (this.isRemoved) return;
       requestAnimationFrame(frame);
       this.attempt(() => this.frame(now));
     };
     requestAnimationFrame(frame);
     this.startedAt = performance.now();
-    setInterval(() => this.check(), CHECK_MS);
+    this.checking = setInterval(() => this.check(), CHECK_MS);
+  }
+
+  /** Take it off the page for good: nothing is drawn or reported any more. */
+  remove(): void {
+    this.isRemoved = true;
+    clearInterval(this.checking);
+    this.map.remove();
+    this.box.replaceChildren();
   }
 
   private frame(now: number): void {
@@ -94,7 +105,7 @@ export class Scene {
 
   /** An error in drawing ends the drawing: the figures beside the map stay live. */
   private attempt(draw: () => void): void {
-    if (this.trouble === "failed") return;
+    if (this.trouble === "failed" || this.isRemoved) return;
     try {
       draw();
     } catch (error) {
@@ -105,6 +116,7 @@ export class Scene {
   }
 
   private lose(canvas: Canvas): void {
+    if (this.isRemoved) return;
     console.warn(`the WebGL context of the ${canvas} is lost`);
     this.health.lose(canvas, performance.now());
     this.reportTrouble();
@@ -126,6 +138,7 @@ export class Scene {
   }
 
   private reportTrouble(): void {
+    if (this.isRemoved) return;
     this.box.dataset["lost"] = this.health.lostNames();
     const trouble = this.health.trouble(performance.now());
     if (trouble === this.trouble) return;

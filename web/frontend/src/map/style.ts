@@ -55,13 +55,13 @@ function road(
   };
 }
 
-const GROUND: LayerSpecification[] = [
+const ground = (land: string): LayerSpecification[] => [
   { id: "water", type: "background", paint: { "background-color": COLOUR.water } },
   {
     id: "shore",
     type: "line",
     source: "land",
-    filter: ["!=", ["get", "name"], "New Jersey"],
+    filter: ["all", ["!=", ["get", "name"], "New Jersey"], ["!", ["has", "outside"]]],
     paint: {
       "line-color": COLOUR.shore,
       "line-width": zoomed(10, 3, 15, 18),
@@ -73,7 +73,7 @@ const GROUND: LayerSpecification[] = [
     id: "land",
     type: "fill",
     source: "land",
-    paint: { "fill-color": ["match", ["get", "name"], "Manhattan", COLOUR.land, COLOUR.far] },
+    paint: { "fill-color": ["match", ["get", "name"], land, COLOUR.land, COLOUR.far] },
   },
   {
     id: "parks",
@@ -212,20 +212,28 @@ const EDGE: LayerSpecification[] = [
     id: "edge",
     type: "line",
     source: "edge",
+    // A polygon's outline is drawn along the tiles that it is cut into, too; a line's is not.
+    filter: ["==", ["geometry-type"], "LineString"],
     paint: {
       "line-color": COLOUR.water,
       "line-width": zoomed(10, 110, 13, 700),
       "line-blur": zoomed(10, 80, 13, 500),
     },
   },
-  { id: "beyond", type: "fill", source: "edge", paint: { "fill-color": COLOUR.water } },
+  {
+    id: "beyond",
+    type: "fill",
+    source: "edge",
+    filter: ["==", ["geometry-type"], "Polygon"],
+    paint: { "fill-color": COLOUR.water },
+  },
 ];
 export const EDGE_SOURCE = "edge";
 export const LAND_SOURCE = "land";
 /** Degrees around the data that a window can show at the smallest zoom. */
 const BEYOND = 2;
 
-/** Everything outside a box, as a polygon with a hole. */
+/** Everything outside a box, as a polygon with a hole, and the box as a line. */
 export function beyond([west, south, east, north]: readonly [number, number, number, number]) {
   const ring = (by: number) => [
     [west - by, south - by],
@@ -234,15 +242,18 @@ export function beyond([west, south, east, north]: readonly [number, number, num
     [west - by, north + by],
     [west - by, south - by],
   ];
+  const feature = <T extends object>(geometry: T) => ({ type: "Feature", properties: {}, geometry }) as const;
   return {
-    type: "Feature",
-    properties: {},
-    geometry: { type: "Polygon", coordinates: [ring(BEYOND), ring(0).reverse()] },
+    type: "FeatureCollection",
+    features: [
+      feature({ type: "Polygon", coordinates: [ring(BEYOND), ring(0).reverse()] } as const),
+      feature({ type: "LineString", coordinates: ring(0) } as const),
+    ],
   } as const;
 }
 
-/** Everything below the taxis. */
-export function groundStyle(base: string): StyleSpecification {
+/** Everything below the taxis. `land`: the name of the city's own land. */
+export function groundStyle(base: string, land: string): StyleSpecification {
   const sources = {
     land: geojson(base, "land"),
     parks: geojson(base, "parks"),
@@ -250,7 +261,7 @@ export function groundStyle(base: string): StyleSpecification {
     roads: geojson(base, "roads", { tolerance: 0.2 }),
     edge: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
   };
-  return { version: 8, name: "night", sources, layers: [...GROUND, ...STREETS, ...EDGE] };
+  return { version: 8, name: "night", sources, layers: [...ground(land), ...STREETS, ...EDGE] };
 }
 
 /** Everything above them: names only, on nothing. */

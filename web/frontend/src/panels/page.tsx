@@ -4,6 +4,7 @@
 import type { Actions } from "../app/actions";
 import type { Store } from "../app/store";
 import { Announcer, Credit, EmptyView, MapTroubleLine, Tools, Zoom } from "./chrome";
+import { type Cities, CitySwitch } from "./cities";
 import { ErrorWall } from "./error_wall";
 import { Events } from "./events";
 import { Headline } from "./headline";
@@ -18,7 +19,12 @@ export interface PanelProps {
   readonly actions: Actions;
 }
 
-export function Page({ store, actions, attribution }: PanelProps & { attribution: string }) {
+interface PageProps extends PanelProps {
+  readonly attribution: string;
+  readonly cities: Cities;
+}
+
+export function Page({ store, actions, attribution, cities }: PageProps) {
   const panel = { store, actions };
   // Without a map there is nothing to click on and nothing to zoom.
   const hasMap = store.mapTrouble.value !== "missing";
@@ -27,11 +33,12 @@ export function Page({ store, actions, attribution }: PanelProps & { attribution
       {store.small.value ? (
         <div class="layout">
           <Headline {...panel} />
+          <CitySwitch cities={cities} />
           <InTheMiddle {...panel} />
           <Sheet {...panel} attribution={attribution} />
         </div>
       ) : (
-        <Wide {...panel} attribution={attribution} hasMap={hasMap} />
+        <Wide {...panel} attribution={attribution} cities={cities} hasMap={hasMap} />
       )}
       <Announcer store={store} />
     </ErrorWall>
@@ -39,12 +46,13 @@ export function Page({ store, actions, attribution }: PanelProps & { attribution
 }
 
 /** The order is that of the tab stops. */
-function Wide({ hasMap, attribution, ...panel }: PanelProps & { attribution: string; hasMap: boolean }) {
+function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: boolean }) {
   const open = panel.store.ask.value.step !== "off";
   return (
     <div class={open ? "layout open" : "layout"}>
       <div class="top">
         <Headline {...panel} />
+        <CitySwitch cities={cities} />
         {hasMap && <Tools {...panel} />}
       </div>
       <PulsePanel {...panel} />

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
-import { OPENING_ZOOM, Opening } from "../../src/app/opening";
-import { namedPlace } from "../../src/app/place_link";
+import { OPENING_ZOOM, Opening, openingZoom } from "../../src/app/opening";
+import { cityFragment, namedCity, namedPlace } from "../../src/app/place_link";
 import type { Replica } from "../../src/stream";
 
 const one = (speed: number) => ({
@@ -38,6 +38,10 @@ describe("the opening of the map", () => {
     expect(opening.isOver).toBe(true);
   });
 
+  it("flies closer in a small city than the whole of it", () => {
+    expect([openingZoom(12.9), openingZoom(14), openingZoom()]).toEqual([OPENING_ZOOM, 15.2, OPENING_ZOOM]);
+  });
+
   it("waits for the map", () => {
     const map = new FakeMap();
     map.isReady = false;
@@ -63,6 +67,17 @@ describe("the opening of the map", () => {
 describe("an address", () => {
   it("names a place and a zoom", () => {
     expect(namedPlace("#at=-73.9857,40.7580/15.5")).toEqual({ center: [-73.9857, 40.758], zoom: 15.5 });
+  });
+
+  it("names a city, alone or beside a place", () => {
+    expect(namedCity("#city=helsinki")).toBe("helsinki");
+    expect(cityFragment("a b")).toBe("#city=a%20b");
+    expect(namedCity(cityFragment("a b&c"))).toBe("a b&c");
+    const both = "#at=24.9452,60.1675/15.5&city=helsinki";
+    expect([namedCity(both), namedPlace(both)?.zoom]).toEqual(["helsinki", 15.5]);
+    expect([namedCity(""), namedCity("#at=1,2/3"), namedCity("#city"), namedCity("#x=city=y")]).toEqual(
+      Array(4).fill(null),
+    );
   });
 
   it.each(["", "#token=abc", "#at=1,2", "#at=-73.9,40.7/99", "#at=999,40/12", "#at=x,y/z"])(

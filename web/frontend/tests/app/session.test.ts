@@ -2,6 +2,7 @@
 /** A whole page but for its browser: a stream over fake sockets, a map that notes what it is asked, all actions. */
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { askAbout, rideDetails } from "../../src/app/api";
 import { Session } from "../../src/app/session";
 import { Store } from "../../src/app/store";
 import type { connect } from "../../src/stream";
@@ -45,6 +46,32 @@ async function served(map: FakeMap | null = new FakeMap()) {
   socket!.says(encodeUpdate({ image: true, to: [10, 5], rows: ROWS }));
   return { ...it, socket: socket! };
 }
+
+describe("a page whose city is left", () => {
+  it("ends its stream and closes the panel of its ride", async () => {
+    const { session, store, socket } = await served();
+    session.actions.askForRide();
+    expect(store.ask.value.step).toBe("choosing");
+    session.stop();
+    expect(store.ask.value.step).toBe("off");
+    expect(socket.deeds.at(-1)).toBe("closes");
+    expect(session.stream.state.state).toBe("stopped");
+  });
+
+  it("asks about its own city alone where a gateway shows several", async () => {
+    const asked = vi.fn(async () => new Response("{}"));
+    vi.stubGlobal("fetch", asked);
+    vi.stubGlobal("sessionStorage", { getItem: () => null });
+    askAbout("helsinki");
+    await rideDetails("r 1");
+    askAbout(null);
+    await rideDetails("r 1");
+    expect(asked.mock.calls.map(([url]: unknown[]) => url)).toEqual([
+      "https://taxi.example/city/api/rides/r%201?city=helsinki",
+      "https://taxi.example/city/api/rides/r%201",
+    ]);
+  });
+});
 
 describe("a page", () => {
   it("asks the gateway that served it, over the same path, for its city", async () => {

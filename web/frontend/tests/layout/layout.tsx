@@ -164,11 +164,19 @@ const STATES: Record<string, () => Store> = {
 const nothing = new Proxy({} as Actions, { get: () => () => {} });
 const box = document.getElementById("panels")!;
 
+const CITIES = {
+  all: [
+    { city: "manhattan", title: "Manhattan" },
+    { city: "helsinki", title: "Helsinki" },
+  ],
+  shown: "manhattan",
+};
+
 function show(name: string): void {
   const store = STATES[name]!();
   followWindowSize(store);
   render(null, box);
-  render(<Page store={store} actions={nothing} attribution={CREDIT} />, box);
+  render(<Page store={store} actions={nothing} attribution={CREDIT} cities={CITIES} />, box);
 }
 
 Object.assign(window, { show, states: Object.keys(STATES) });

@@ -20,6 +20,9 @@ import { atRest, type RideRecord } from "../../src/stream";
 import { CUT_MS } from "../stream/encode";
 import { draw, settled } from "./dom";
 
+const ONE_CITY = { all: [{ city: "manhattan", title: "Manhattan" }], shown: "manhattan" };
+const TWO_CITIES = { all: [...ONE_CITY.all, { city: "helsinki", title: "Helsinki" }], shown: "helsinki" };
+
 beforeAll(() => {
   vi.stubGlobal("requestAnimationFrame", (then: () => void) => setTimeout(then, 0));
 });
@@ -380,7 +383,7 @@ describe("what is read aloud", () => {
 
 describe("the page", () => {
   it("has panels around the map on wide screens, and one sheet on small ones", async () => {
-    const { store, box } = panel((props) => <Page {...props} attribution="" />);
+    const { store, box } = panel((props) => <Page {...props} attribution="" cities={ONE_CITY} />);
     expect([box.find(".left").length, box.find(".zoom").length]).toEqual([1, 1]);
     store.mapTrouble.value = "missing";
     await settled();
@@ -388,6 +391,19 @@ describe("the page", () => {
     store.small.value = true;
     await settled();
     expect([box.find(".left").length, box.find(".sheet").length]).toEqual([0, 1]);
+  });
+
+  it("has a switch between cities, wide and small, only if there are several", async () => {
+    expect(
+      panel((props) => <Page {...props} attribution="" cities={ONE_CITY} />).box.find(".cities"),
+    ).toEqual([]);
+    const { store, box } = panel((props) => <Page {...props} attribution="" cities={TWO_CITIES} />);
+    for (const small of [false, true]) {
+      store.small.value = small;
+      await settled();
+      const [cities] = box.find(".cities");
+      expect(cities?.text).toBe("ManhattanHelsinki");
+    }
   });
 
   it("shows more on a small screen when its grip is pressed", async () => {
@@ -400,7 +416,7 @@ describe("the page", () => {
 
   it("puts an error of a panel in the place of all of them", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
-    const { store, box } = panel((props) => <Page {...props} attribution="" />);
+    const { store, box } = panel((props) => <Page {...props} attribution="" cities={ONE_CITY} />);
     store.held.value = { ...store.held.value!, byStatus: null as never };
     await settled();
     expect(box.text).toContain("This page stopped because of an error in it");
