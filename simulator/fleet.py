@@ -22,7 +22,7 @@ STEP_S_MAX: Final = 2.0
 it was last seen."""
 _CRUISE_PACE: Final = 0.65
 _SIDEWAYS_MPS: Final = 1.5
-_NEVER: Final = 2.0
+_NEVER: Final = np.inf
 """A share that no drive along an arc reaches."""
 
 
