@@ -40,6 +40,9 @@ def evaluate(
     full_behavior: Annotated[
         bool, typer.Option("--full-behavior", help="Breaks, no-shows and riders who give up, as in the demo.")
     ] = False,
+    speed: Annotated[
+        int, typer.Option(min=1, max=30, help="Time lapse: people live so many times as fast as the clock.")
+    ] = 1,
     bound: Annotated[
         bool, typer.Option("--bound/--no-bound", help="Compute the bound in hindsight, and regret.")
     ] = True,
@@ -77,8 +80,10 @@ def evaluate(
         patience_s=patience,
         cruise=cruise,
         full_behavior=full_behavior,
+        speed=speed,
     )
     title = f"load {load}, {drivers} drivers, {hours:g} h, seeds {seeds}{', evening peak' if peak else ''}"
+    title += f", {speed} × real time" if speed > 1 else ""
     if chart is not None:
         _draw(report["rows"], title, chart)
     if as_json:

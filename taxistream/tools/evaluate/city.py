@@ -45,6 +45,7 @@ class EvaluationStep(NamedTuple):
     """A decided batch."""
 
     at_s: int
+    """City time."""
     events: list[AnyEvent]
     cpu_ms: float | None
     """CPU time of the decision; measured for some of the batches in which the policy decides, else None."""
@@ -72,6 +73,7 @@ class VirtualCity:
             policy=policy,
             limits=DecisionLimits(patience_ms=setting.patience_s * 1000),
             tuning=tuning or Tuning(),
+            speed=setting.speed,
         )
         self.city, self.newest = CityState(), NewestFixes()
         homes = Fleet.home_spots(streets, setting.drivers, seed)
@@ -100,10 +102,13 @@ class VirtualCity:
         self.world.hear(events, START_MS)
 
     def steps(self) -> Iterator[EvaluationStep | None]:
-        """Run the city second by second. Yields the decided batch, or None if none was due in that second."""
+        """Run the city second by second (city time). Yields the decided batch, or None if none was due.
+
+        A driver moves once a second of the clock, as in the live city.
+        """
         said: list[AnyCommand] = []
         for second in range(self.setting.lasts_s):
-            now_ms = START_MS + second * 1000
+            now_ms = START_MS + second * 1000 // self.setting.speed
             self.world.tick(second, now_ms)
             said += self.world.take_commands()
             is_due = now_ms % self._interval_ms == 0

@@ -16,7 +16,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass
 class MeasuredRide:
-    """The figures of one ride. Times are seconds since the start of the run."""
+    """The figures of one ride. Times are seconds of city time since the start of the run."""
 
     requested_s: float
     ends: tuple[m.Place, m.Place]
@@ -70,7 +70,7 @@ class EvaluationMetrics:
         if step.cpu_ms is not None and step.at_s >= self.city.setting.warm_up_s:
             self.cpu_ms.append(step.cpu_ms)
         for event in step.events:
-            self._note(event, (event.at_ms - START_MS) / 1000)
+            self._note(event, (self.city.city.time.at(event.at_ms) - START_MS) / 1000)
 
     def _note(self, event: m.AnyEvent, at_s: float) -> None:
         match event:

@@ -35,6 +35,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     """Idle drivers drive around, as in the live city; otherwise they wait where their last drive ended."""
     full_behavior: bool = False
     """Include breaks of drivers, no-shows and impatient riders, as in the live city."""
+    speed: int = 1
+    """How many times as fast as the clock people live. Batches and positions keep to the clock."""
 
     @property
     def warm_up_s(self) -> int:
@@ -55,7 +57,7 @@ class Scenario(Struct, frozen=True, kw_only=True):
         """The behaviour of drivers and riders in this scenario."""
         behavior = msgspec.structs.replace(
             CityBehavior(),
-            ticks_per_s=1,
+            ticks_per_s=self.speed,
             drive_noise=self.noise,
             refuse_share=self.refuse,
             cruises=self.cruise,
