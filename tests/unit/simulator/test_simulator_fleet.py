@@ -83,7 +83,7 @@ def test_nobody_jumps_or_races(manhattan: Streets) -> None:
 
 @pytest.mark.parametrize("speed", [1, 10, 30])
 def test_a_drive_takes_the_time_of_the_tables(manhattan: Streets, speed: int) -> None:
-    """A car that moves once a second of the clock passes many short streets at once where people live faster."""
+    """A car that moves once a second of the clock passes many short streets at once if people live faster."""
     n = 300
     fleet, rows = fleet_of(manhattan, n), np.arange(n)
     fleet.speed = speed
