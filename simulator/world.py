@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from heapq import heappop, heappush
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -57,9 +57,6 @@ _REPORTS: Final = {
 """Where the log stands → how far the driver must have come to report what is next."""
 
 
-_ANSWER: Final = -1
-_REFUSE: Final = -2
-
 _OPENS_MS: Final = 15_000
 """How long a taxi waits beside its rider when a city opens, if another one is given the ride. In log time,
 because it waits for the dispatcher."""
@@ -74,6 +71,64 @@ class Job:
     ride: str
     attempt: int
     stage: RideStage
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RiderGivesUp:
+    """A rider without a taxi cancels."""
+
+    ride: str
+
+    @property
+    def order(self) -> tuple[int, str, int, int]:
+        """Before the timers of drivers that end at the same time."""
+        return -1, self.ride, 0, 0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OrderRefused:
+    """A driver refuses a ride that was given by order."""
+
+    row: int
+    ride: str
+    attempt: int
+
+    @property
+    def order(self) -> tuple[int, str, int, int]:
+        """Among timers that end at the same time."""
+        return self.row, self.ride, self.attempt, -2
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OfferAnswered:
+    """A driver answers an offer."""
+
+    row: int
+    ride: str
+    attempt: int
+
+    @property
+    def order(self) -> tuple[int, str, int, int]:
+        """Among timers that end at the same time."""
+        return self.row, self.ride, self.attempt, -1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StageEnds:
+    """A driver has waited long enough at a pickup or a drop-off."""
+
+    row: int
+    ride: str
+    attempt: int
+    stage: RideStage
+
+    @property
+    def order(self) -> tuple[int, str, int, int]:
+        """Among timers that end at the same time."""
+        return self.row, self.ride, self.attempt, self.stage
+
+
+Timer: TypeAlias = RiderGivesUp | OrderRefused | OfferAnswered | StageEnds
 
 
 class World:
@@ -110,8 +165,8 @@ class World:
         self._busy = np.zeros(len(fleet), bool)
         self._missing = np.ones(len(fleet), bool)
         self._asked: dict[int, str] = {}
-        self._timers: list[tuple[int, int, str, int, int]] = []
-        """(due ms in city time, row or −1 for a rider, ride, attempt, stage or _ANSWER or _REFUSE)."""
+        self._timers: list[tuple[int, tuple[int, str, int, int], Timer]] = []
+        """A heap of (when it ends in city time, ms; its order among those of the same time; the timer)."""
         self._rides_until_ms: int | None = None
         self._turns = behavior.ticks_per_s
         self._asks_most = len(fleet) // (2 * self._turns) + 1
@@ -198,7 +253,7 @@ class World:
         """A rider waits: note when the impatient ones give up."""
         cancels = self._riders.cancels(ride.ride, self.state.time.at(ride.requested_ms))
         if cancels is not None and ride.state in _NO_TAXI_YET:
-            heappush(self._timers, (cancels[0], -1, ride.ride, 0, 0))
+            self._start(cancels[0], RiderGivesUp(ride.ride))
 
     def _consider(self, row: int, ride: Ride, now_ms: int) -> None:
         """An offer: the answer comes later, or never."""
@@ -208,7 +263,7 @@ class World:
         self._offers[row] = offer
         answer = self._answer_to(*offer)
         if answer is not None:
-            heappush(self._timers, (now_ms + answer.after_ms, row, *offer, _ANSWER))
+            self._start(now_ms + answer.after_ms, OfferAnswered(row, *offer))
 
     def _answer_to(self, ride: str, attempt: int) -> OfferAnswer | None:
         """None: the driver says nothing."""
@@ -231,7 +286,7 @@ class World:
         after_ms = self._drivers.refuses(ride.ride, ride.attempt) if ride.ordered else None
         if after_ms is not None and ride.state is RideState.ASSIGNED:
             since_ms = self.state.time.at(ride.driver_since_ms)
-            heappush(self._timers, (since_ms + after_ms, row, ride.ride, ride.attempt, _REFUSE))
+            self._start(since_ms + after_ms, OrderRefused(row, ride.ride, ride.attempt))
 
     # --- what drivers do --------------------------------------------------------------------------
 
@@ -248,15 +303,15 @@ class World:
                 boards_ms = self._opened.boards_ms(ride.ride) or self._riders.boarding_ms(ride.ride)
                 wait_ms = boards_ms if comes else self._no_show_ms
                 since_ms = self.state.time.at(ride.arrived_ms) if ride.arrived_ms else now_ms
-                self._later(since_ms + wait_ms, row, job)
+                self._start(since_ms + wait_ms, StageEnds(row, job.ride, job.attempt, job.stage))
             case RideStage.ALIGHTING:
                 alights_ms = self._opened.alights_ms(ride.ride) or self._riders.alighting_ms(ride.ride)
-                self._later(now_ms + alights_ms, row, job)
+                self._start(now_ms + alights_ms, StageEnds(row, job.ride, job.attempt, job.stage))
             case RideStage.DONE:
                 pass
 
-    def _later(self, due_ms: int, row: int, job: Job) -> None:
-        heappush(self._timers, (due_ms, row, job.ride, job.attempt, int(job.stage)))
+    def _start(self, due_ms: int, timer: Timer) -> None:
+        heappush(self._timers, (due_ms, timer.order, timer))
 
     def _advance(self, row: int, now_ms: int) -> None:
         """The driver has come a stage further."""
@@ -305,7 +360,7 @@ class World:
         for row in self.fleet.step(rows, now_ms).tolist():
             self._advance(row, now_ms)
         while self._timers and self._timers[0][0] <= now_ms:
-            self._ring(*heappop(self._timers), now_ms)
+            self._end(heappop(self._timers)[-1], now_ms)
         self._change_shifts(rows, now_ms)
         self._request_rides(now_ms)
         if self._to_open:
@@ -331,15 +386,18 @@ class World:
         """Drivers on shift who are not online as far as the log says."""
         return int(self._missing.sum())
 
-    def _ring(self, _due_ms: int, row: int, ride: str, attempt: int, stage: int, now_ms: int) -> None:
-        if row < 0:
-            self._give_up(ride, now_ms)
-        elif stage == _ANSWER:
-            self._answer(row, ride, attempt)
-        elif stage == _REFUSE:
-            self._refuse(row, ride, attempt)
-        elif self._jobs.get(row) == Job(ride, attempt, RideStage(stage)):
-            self._advance(row, now_ms)
+    def _end(self, timer: Timer, now_ms: int) -> None:
+        """What follows when a timer ends, if things are still as they were when it started."""
+        match timer:
+            case RiderGivesUp():
+                self._give_up(timer.ride, now_ms)
+            case OfferAnswered():
+                self._answer(timer.row, timer.ride, timer.attempt)
+            case OrderRefused():
+                self._refuse(timer.row, timer.ride, timer.attempt)
+            case StageEnds():
+                if self._jobs.get(timer.row) == Job(timer.ride, timer.attempt, timer.stage):
+                    self._advance(timer.row, now_ms)
 
     def _answer(self, row: int, ride: str, attempt: int) -> None:
         """Answer, if the offer still stands."""
