@@ -87,7 +87,7 @@ def _make(options: argparse.Namespace) -> None:
         _replace(made, folder)
     km = sum(arc.length_m for arc in streets.arcs) / 1000
     print(f"{folder}: {len(streets.nodes):,} junctions, {len(streets.arcs):,} arcs, {km:,.0f} km")
-    print(f"Show it: TAXI_CITIES_DIR={options.into} taxi demo --cities {options.name}")
+    print(f"Show it: TAXI_CITIES_DIR={options.into} .venv/bin/taxi demo --cities manhattan,{options.name}")
 
 
 def _replace(made: Path, folder: Path) -> None:

@@ -3,13 +3,16 @@
 
 import importlib.resources
 import math
+import zipfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
 _HOUR_MS = 3_600_000
+_ARRAYS: Final = ("graph.npz", "trips.npz")
+"""What a city needs besides `city.json`. `zones.npz` and layers of the map may be missing."""
 
 
 class UnknownCityError(LookupError):
@@ -85,6 +88,20 @@ def city_dir(city: str | Path) -> Path:
 def load_city(city: str | Path) -> CityInfo:
     """Read a city's `city.json`. Raises UnknownCityError, msgspec.ValidationError."""
     return msgspec.json.decode((city_dir(city) / "city.json").read_bytes(), type=CityInfo)
+
+
+def wrong_file(folder: Path) -> str | None:
+    """What is wrong with the first missing or damaged file of a city; None if they look whole."""
+    try:
+        load_city(folder)
+    except (OSError, msgspec.DecodeError) as error:
+        return f"{folder.name}/city.json can't be read ({error})"
+    for name in _ARRAYS:
+        if not (folder / name).exists():
+            return f"{folder.name}/{name} is missing"
+        if not zipfile.is_zipfile(folder / name):
+            return f"{folder.name}/{name} is damaged: it is no whole file of arrays"
+    return None
 
 
 def _cities_dir() -> Path:

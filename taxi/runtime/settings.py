@@ -27,7 +27,7 @@ from msgspec import Meta, Struct
 
 from taxi.bus.kafka.config import ConfigError
 from taxi.cities import CityPartition, parse
-from taxi.roads.city import city_names, load_city
+from taxi.roads.city import city_names, wrong_file
 from taxi.runtime import checks
 from taxi.runtime.environment import OTHERS, Note, UnknownVariableError, pick
 
@@ -141,10 +141,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         known = city_names(self._own_cities())
         for city in cities:
             if isinstance(city.folder, Path):
-                try:
-                    load_city(city.folder)
-                except (OSError, msgspec.DecodeError) as error:
-                    yield "cities_dir", f"{city.folder.name}/city.json can't be read ({error})"
+                if why := wrong_file(city.folder):
+                    yield "cities_dir", why
             elif city.folder not in known:
                 yield field, f"no city {city.folder!r}; there are: {', '.join(known)}"
 

@@ -339,6 +339,8 @@ def own_city(folder: Path, text: str = "") -> Path:
     (folder / "oslo").mkdir(parents=True)
     given = text.encode() or (city_dir("helsinki") / "city.json").read_bytes()
     (folder / "oslo" / "city.json").write_bytes(given)
+    for name in ("graph.npz", "trips.npz"):
+        (folder / "oslo" / name).write_bytes((city_dir("helsinki") / name).read_bytes())
     return folder
 
 
@@ -361,6 +363,19 @@ def test_a_damaged_city_is_refused_at_the_start(tmp_path: Path) -> None:
     cities = own_city(tmp_path / "cities", '{"name": "oslo"}')
     with pytest.raises(SettingsError, match=r"^TAXI_CITIES_DIR=.*oslo/city\.json can't be read"):
         Settings.from_env({"TAXI_CITY": "oslo", "TAXI_CITIES_DIR": str(cities)})
+
+
+@pytest.mark.parametrize("name", ["graph.npz", "trips.npz"])
+def test_a_city_without_one_of_its_files_is_refused_at_the_start(name: str, tmp_path: Path) -> None:
+    cities = own_city(tmp_path / "cities")
+    environ = {"TAXI_CITY": "oslo", "TAXI_CITIES_DIR": str(cities)}
+    whole = (cities / "oslo" / name).read_bytes()
+    (cities / "oslo" / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SettingsError, match=rf"^TAXI_CITIES_DIR=.*oslo/{name} is damaged"):
+        Settings.from_env(environ)
+    (cities / "oslo" / name).unlink()
+    with pytest.raises(SettingsError, match=rf"^TAXI_CITIES_DIR=.*oslo/{name} is missing"):
+        Settings.from_env(environ)
 
 
 def test_the_number_of_taxis_is_the_citys_unless_it_is_set() -> None:
