@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { Actions } from "../../src/app/actions";
 import { Store } from "../../src/app/store";
 import type { FeedRow } from "../../src/city/feed";
+import { clock } from "../../src/city/format";
 import { DRIVER, RIDE } from "../../src/city/rides";
 import { lines } from "../../src/city/words";
 import { Announcer, EmptyView, MapTroubleLine, Tools, Zoom } from "../../src/panels/chrome";
@@ -16,7 +17,7 @@ import { PulsePanel } from "../../src/panels/pulse";
 import { RidePanel } from "../../src/panels/ride";
 import { Sheet } from "../../src/panels/sheet";
 import { Tour } from "../../src/panels/tour";
-import { atRest, type RideRecord } from "../../src/stream";
+import { atRest, CityTime, type RideRecord } from "../../src/stream";
 import { CUT_MS } from "../stream/encode";
 import { draw, settled } from "./dom";
 
@@ -200,6 +201,27 @@ describe("the fleet", () => {
     await settled();
     expect(box.text).toContain("Off shift4");
     expect(box.text).toContain("4 in view");
+  });
+});
+
+describe("the time lapse", () => {
+  const lapsed = (speed: number) =>
+    new CityTime([{ fromMs: CUT_MS - 60_000, cityMs: CUT_MS - 60_000, speed: 10 }, ...later(speed)]);
+  const later = (speed: number) =>
+    speed === 10 ? [] : [{ fromMs: CUT_MS - 1_000, cityMs: CUT_MS + 530_000, speed }];
+
+  it.each([
+    ["beside the map", PulsePanel],
+    ["on the sheet", (props: PanelProps) => <Sheet {...props} attribution="" />],
+  ])("is named, with the hour in the city, %s", async (_, Panel) => {
+    const { store, box } = panel((props) => <Panel {...props} />);
+    expect(box.find(".lapse")).toEqual([]);
+    store.cityTime.value = lapsed(10);
+    await settled();
+    expect(box.find(".lapse")[0]?.text).toBe(`10 × real time${clock(CUT_MS + 540_000)} in the city`);
+    store.cityTime.value = lapsed(1);
+    await settled();
+    expect(box.find(".lapse")[0]?.text).toBe(`Real time${clock(CUT_MS + 531_000)} in the city`);
   });
 });
 
