@@ -100,6 +100,9 @@ class RouteService:
             line.append(roads.place(to_node))
         time_s = int(times_s[best]) * percent // 100
         length_m = round(roads.length_m(arcs))
+        if begins[best].heading != HEADING_ANY:  # the rest of the arc that the car is on
+            here, turn = roads.plane.metres([begins[best].place, roads.place(int(turning.node[best]))])
+            length_m += round(float(np.hypot(*(turn - here))))
         return {
             "start": best,
             "line": line,

@@ -75,4 +75,6 @@ def test_a_taxi_drives_on_before_it_can_turn(harness: GatewayHarness) -> None:
     there = roads.place(int(roads.arc_from[arc]))
     ahead = ask(harness, f"{text(place.tolist())},{int(heading)}", to=text(there)).json()
     assert ahead["speed"] == 1
+    on_arcs = roads.length_m(roads.route(int(roads.arc_to[arc]), int(roads.arc_from[arc])))
+    assert ahead["length_m"] == pytest.approx(on_arcs + roads.arc_length_m[arc] / 2, abs=3)
     assert ahead["line"][1] == pytest.approx(roads.place(int(roads.arc_to[arc])), abs=1e-5)

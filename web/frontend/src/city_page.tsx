@@ -103,7 +103,7 @@ export class CityPage {
 }
 
 function followMap(session: Session, scene: Scene, store: Store): (() => void)[] {
-  scene.map.onClick((place) => session.pick(place));
+  scene.map.onClick((place, at) => session.pick(place, at));
   const looking = setInterval(() => {
     const elsewhere = (store.held.value?.drivers ?? 0) > 0 || store.view.value !== null;
     store.emptyView.value = elsewhere && scene.within(scene.map.view().bounds) === 0;
@@ -113,7 +113,7 @@ function followMap(session: Session, scene: Scene, store: Store): (() => void)[]
 
 function paddingNow(store: Store): keyof typeof PADDING {
   if (store.small.value) return store.low.value ? "low" : "sheet";
-  return store.ask.value.step === "off" ? "wide" : "open";
+  return store.ask.value.step === "off" && store.taxi.value === null ? "wide" : "open";
 }
 
 function canDraw(): boolean {

@@ -2,13 +2,25 @@
 /** What a user may do. Panels and keys call these; `session.ts` makes them. */
 
 import type { RideRecord } from "../stream";
+import type { Stop } from "./ask";
 
 export interface Actions {
   /** Kill the gateway that serves this page. */
   kill(): void;
+  /** Choose the places of a ride; or show the one that is under way. */
   askForRide(): void;
-  /** Close the panel of a ride. */
-  closeRide(): void;
+  /** Choose again, with the places of the ride that is shown. */
+  askAgain(): void;
+  /** Close the panel of a ride or a taxi. */
+  closePanel(): void;
+  /** Set a place of the ride by its name, or take it back (null). */
+  setStop(what: "pickup" | "dropoff", stop: Stop | null): void;
+  /** The place in the middle of the map; null where there is no map. */
+  middle(): Stop | null;
+  /** Cancel the ride in the panel. */
+  cancelRide(): void;
+  /** Have the map follow the taxi that is shown, or no longer. */
+  follow(on: boolean): void;
   /** Request the ride whose places were chosen. */
   sendRide(): void;
   /** Go to a taxi or a ride; an empty text ends it. */
@@ -17,6 +29,7 @@ export interface Actions {
   filter(status: number | null): void;
   /** Go to a ride and open its panel; of one that is no longer held, as it was. */
   showRide(ride: RideRecord): void;
+  /** Go to a taxi and open its panel. */
   showTaxi(driver: number): void;
   /** Go to the corner with most traffic. */
   watch(): void;

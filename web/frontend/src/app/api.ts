@@ -2,6 +2,8 @@
 /** The gateway's HTTP side, as far as the page uses it. Each `post` answers null, or a problem in words. */
 
 import type { RideDetails } from "../city/explanation";
+import type { FeatureList } from "../city/gazetteer";
+import type { Route } from "../city/route";
 import { at } from "../config";
 import type { Place } from "./map_port";
 import { token } from "./token";
@@ -52,11 +54,36 @@ export async function rideDetails(id: string): Promise<RideDetails | null> {
   }
 }
 
-/** The map's own names of places; null if they do not come. */
-export async function placeNames(basemap: string): Promise<object | null> {
+/** Ask for a ride's cancellation; the row in the stream says whether it came in time. */
+export async function cancelRide(id: string): Promise<string | null> {
   try {
-    const answer = await fetch(`${basemap}/places.geojson`);
-    return answer.ok ? ((await answer.json()) as object) : null;
+    const answer = await fetch(api(`api/rides/${encodeURIComponent(id)}`), {
+      method: "DELETE",
+      headers: headers(),
+    });
+    return answer.ok ? null : await problem(answer);
+  } catch {
+    return "no gateway answered";
+  }
+}
+
+/** The fastest way along the streets from the nearest of some places; or the problem in words. */
+export async function route(starts: readonly string[], end: Place): Promise<Route | string> {
+  try {
+    const asked = new URLSearchParams([...starts.map((start) => ["from", start]), ["to", end.join(",")]]);
+    if (city !== null) asked.append("city", city);
+    const answer = await fetch(at(`api/route?${asked}`), { headers: headers() });
+    return answer.ok ? ((await answer.json()) as Route) : await problem(answer);
+  } catch {
+    return "no gateway answered";
+  }
+}
+
+/** A file of the map's own data; null if it does not come. */
+export async function mapData(basemap: string, name: "places" | "roads"): Promise<FeatureList | null> {
+  try {
+    const answer = await fetch(`${basemap}/${name}.geojson`);
+    return answer.ok ? ((await answer.json()) as FeatureList) : null;
   } catch {
     return null;
   }

@@ -2,7 +2,6 @@
 /** Asking for a ride, step by step, or looking at one that was found. A pure reduction; the request itself is `ride_controller.ts`'s. */
 
 import type { Explanation } from "../city/explanation";
-import { hasEnded } from "../city/rides";
 import type { RideRecord } from "../stream";
 import type { Place } from "./map_port";
 
@@ -35,8 +34,13 @@ export type Ask =
 
 export type AskEvent =
   | { readonly type: "begin" }
+  /** Choose again, with the places of the ride that is shown. */
+  | { readonly type: "again" }
+  /** A ride that was asked for on this page before. */
+  | { readonly type: "resumed"; readonly id: string; readonly pickup: Stop; readonly dropoff: Stop }
   | { readonly type: "cancel" }
   | { readonly type: "pick"; readonly stop: Stop }
+  | { readonly type: "set"; readonly what: "pickup" | "dropoff"; readonly stop: Stop }
   | { readonly type: "clear"; readonly what: "pickup" | "dropoff" }
   | { readonly type: "send" }
   | { readonly type: "accepted"; readonly id: string }
@@ -51,16 +55,26 @@ export type AskEvent =
     };
 
 const UNKNOWN = { why: null, fareCents: null };
-const FRESH: Ask = { step: "choosing", pickup: null, dropoff: null, problem: null };
+const FRESH: Ask & { step: "choosing" } = { step: "choosing", pickup: null, dropoff: null, problem: null };
 
 export function ask(now: Ask, event: AskEvent): Ask {
   switch (event.type) {
     case "begin":
       return now.step === "off" || now.step === "riding" ? FRESH : now;
+    case "again":
+      return now.step === "riding"
+        ? { ...FRESH, pickup: now.pickup, dropoff: now.dropoff }
+        : ask(now, { type: "begin" });
+    case "resumed": {
+      const { id, pickup, dropoff } = event;
+      return { ...UNKNOWN, step: "riding", id, pickup, dropoff, row: null, own: true };
+    }
     case "cancel":
       return { step: "off" };
     case "pick":
       return now.step === "choosing" ? picked(now, event.stop) : now;
+    case "set":
+      return now.step === "choosing" ? { ...now, [event.what]: event.stop, problem: null } : now;
     case "clear":
       return now.step === "choosing" ? { ...now, [event.what]: null } : now;
     case "send":
@@ -74,7 +88,9 @@ export function ask(now: Ask, event: AskEvent): Ask {
       if (now.step !== "sending") return now;
       return { step: "choosing", pickup: now.pickup, dropoff: now.dropoff, problem: event.problem };
     case "found":
-      return isBusy(now) ? now : { ...UNKNOWN, step: "riding", ...found(event), own: false };
+      return now.step === "choosing" || now.step === "sending"
+        ? now
+        : { ...UNKNOWN, step: "riding", ...found(event), own: false };
     case "row":
       return now.step === "riding" && event.row.id === now.id ? { ...now, row: event.row } : now;
     case "details":
@@ -86,12 +102,6 @@ export function ask(now: Ask, event: AskEvent): Ask {
 
 function found({ row, pickup, dropoff }: AskEvent & { type: "found" }) {
   return { id: row.id, row, pickup, dropoff };
-}
-
-/** While a ride of this page is asked for or under way, no other one takes its place. */
-function isBusy(now: Ask): boolean {
-  if (now.step === "riding") return now.own && !(now.row && hasEnded(now.row));
-  return now.step !== "off";
 }
 
 /** The first click is the pickup, the next one the drop-off; a further one moves the drop-off. */

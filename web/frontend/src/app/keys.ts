@@ -12,7 +12,7 @@ export function listenToKeys(store: Store, actions: Actions, end?: AbortSignal):
     a: actions.askForRide,
     "/": () => document.getElementById(FIND_ID)?.focus(),
     escape: () => {
-      actions.closeRide();
+      actions.closePanel();
       actions.find("");
     },
     " ": () => {

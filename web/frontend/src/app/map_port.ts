@@ -5,6 +5,18 @@ import type { BBox, Replica, Update } from "../stream";
 
 export type Place = readonly [lng: number, lat: number];
 
+/** What was clicked. */
+export type Hit =
+  | { readonly what: "taxi"; readonly driver: number }
+  | { readonly what: "ride"; readonly id: string };
+
+export interface WayLines {
+  /** Of a ride that is only planned: dotted. */
+  readonly planned: readonly Place[] | null;
+  /** What the shown taxi has before it. */
+  readonly ahead: readonly Place[] | null;
+}
+
 export interface MapPort {
   /** Draw what an update changed. Never throws. */
   take(update: Update, replica: Replica, now: number): void;
@@ -14,9 +26,17 @@ export interface MapPort {
   filter(statuses: readonly number[] | null): void;
   /** Where a driver is drawn now; null if it is not. */
   place(driver: number): Place | null;
+  /** What is drawn at a point of the map, in CSS pixels; a rider only while no taxi is nearer. */
+  hit(at: { readonly x: number; readonly y: number }): Hit | null;
+  /** Keep a driver in the middle of the map, until somebody moves it; null: no more. */
+  follow(driver: number | null): void;
   readonly map: {
-    view(): { readonly bounds: BBox };
+    view(): { readonly center: Place; readonly zoom: number; readonly bounds: BBox };
+    /** Draw ways along the streets; null: none. */
+    ways(lines: WayLines): void;
     fly(center: Place, zoom: number): void;
+    /** Go to where both places can be seen. */
+    fit(a: Place, b: Place): void;
     /** Whether everything that the map shows at first was drawn once. */
     readonly isReady: boolean;
     /** Whether somebody moved the map, or the page was asked to. */

@@ -15,6 +15,11 @@ export interface NamedPlace {
 const NUMBER = "(-?\\d{1,3}(?:\\.\\d{1,9})?)";
 const PLACE = new RegExp(`^${NUMBER},${NUMBER}/${NUMBER}$`);
 
+/** A metre, and a hundredth of a zoom, is exact enough. */
+export function formatPlace({ center: [lng, lat], zoom }: NamedPlace): string {
+  return `${lng.toFixed(5)},${lat.toFixed(5)}/${zoom.toFixed(2)}`;
+}
+
 /** The place that a fragment names; null if it names none on Earth. */
 export function namedPlace(fragment: string): NamedPlace | null {
   const found = PLACE.exec(part(fragment, "at") ?? "");

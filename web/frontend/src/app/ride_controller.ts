@@ -1,54 +1,109 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The ride of the ride panel: asked for here, or found. Keeps panel and map in step with its row. */
+/** What is open beside the map: a ride that is asked for, a ride, or a taxi. Keeps panel, map and address in step with the rows. */
 
 import { type Found, find } from "../city/find";
-import { hasEnded } from "../city/rides";
+import { hasEnded, RIDE } from "../city/rides";
 import type { Replica, RideRecord } from "../stream";
-import { requestRide, rideDetails } from "./api";
-import { type AskEvent, ask } from "./ask";
-import type { MapPort, Place } from "./map_port";
+import { type Address, noteSelection, type Selection } from "./address";
+import { cancelRide, requestRide, rideDetails, route } from "./api";
+import { type AskEvent, ask, type Stop } from "./ask";
+import type { Hit, MapPort, Place } from "./map_port";
+import { keepOwnRide, keptOwnRide } from "./own_ride";
 import { RideDetailsFetcher } from "./ride_details";
+import { rideOfDetails } from "./ride_of_details";
 import { randomWords } from "./safely";
 import type { Store } from "./store";
+import { degrees, type TaxiShown, Ways } from "./ways";
 
 /** Close enough to tell one taxi from the next. */
 const FOUND_ZOOM = 16;
 const TAXI_ZOOM = 16.3;
+const HALF_METRES = 2;
 
 /** The gateway's HTTP side, as far as rides need it. */
 export interface RideApi {
   /** Null, or a problem in words. */
   requestRide: typeof requestRide;
+  cancelRide: typeof cancelRide;
   rideDetails: typeof rideDetails;
+  route: typeof route;
 }
+
+export const GATEWAY: RideApi = { requestRide, cancelRide, rideDetails, route };
 
 export class RideController {
   private readonly details: RideDetailsFetcher;
+  private readonly ways: Ways;
+  /** What the address names, until the rows say what it is. */
+  private wanted: Selection | null = null;
 
   constructor(
     private readonly store: Store,
     private readonly map: Omit<MapPort, "take"> | null,
     private readonly replica: () => Replica,
-    private readonly api: RideApi = { requestRide, rideDetails },
+    private readonly api: RideApi = GATEWAY,
+    private readonly note: (selection: Selection | null) => void = noteSelection,
+    private readonly city = "",
   ) {
     this.details = new RideDetailsFetcher(api.rideDetails, (id, { why, fare_cents: fareCents }) =>
       this.handle({ type: "details", id, why, fareCents }),
     );
+    this.ways = new Ways(store, map, api.route);
+    store.ownRide.value = keptOwnRide(city);
   }
 
-  /** Choose places on the map; without a map there is nothing to click on. */
+  // --- a ride of one's own
+
+  /** Choose places; or, while a ride of this page is under way, show that one. */
   begin(): void {
-    if (this.map) this.handle({ type: "begin" });
+    const own = this.store.ownRide.value;
+    if (own) this.openOwn();
+    else this.choose({ type: "begin" });
   }
 
+  /** Choose again, with the places of the ride that is shown. */
+  again(): void {
+    this.choose({ type: "again" });
+  }
+
+  private choose(event: AskEvent): void {
+    this.closeTaxi();
+    this.handle(event);
+    this.note(null);
+  }
+
+  /** Close what is open. A ride of one's own goes on, and can be opened again. */
   close(): void {
+    this.end();
+    this.dropEndedRide();
+    this.note(null);
+  }
+
+  /** Close what is open without a word to the address, which names something else already. */
+  end(): void {
+    this.closeTaxi();
     this.handle({ type: "cancel" });
   }
 
-  /** A click on the map. */
-  pick(place: Place): void {
-    if (this.store.ask.value.step !== "choosing") return;
-    this.handle({ type: "pick", stop: this.stop(place) });
+  /** A click on the map: a place while places are chosen, else what is there. */
+  pick(place: Place, hit: Hit | null = null): void {
+    if (this.store.ask.value.step === "choosing") this.handle({ type: "pick", stop: this.stop(place) });
+    else if (hit) this.open(hit.what === "ride" ? hit : { what: "taxi", driver: hit.driver });
+  }
+
+  /** A place by its name; null takes it back. */
+  setStop(what: "pickup" | "dropoff", stop: Stop | null): void {
+    this.handle(stop ? { type: "set", what, stop } : { type: "clear", what });
+    const now = this.store.ask.value;
+    if (!stop || now.step !== "choosing") return;
+    if (now.pickup && now.dropoff) this.map?.map.fit(now.pickup.place, now.dropoff.place);
+    else this.map?.map.fly(stop.place, FOUND_ZOOM);
+  }
+
+  /** The place in the middle of the map. */
+  middle(): Stop | null {
+    const center = this.map?.map.view().center;
+    return center ? this.stop(center) : null;
   }
 
   /** Request the ride. Its row in the stream says what becomes of it. */
@@ -58,51 +113,197 @@ export class RideController {
     if (now.step !== "sending") return;
     const id = `web-${randomWords(2).reduce((text, n) => text + n.toString(36), "")}`;
     const problem = await this.api.requestRide(id, now.pickup.place, now.dropoff.place);
-    this.handle(problem === null ? { type: "accepted", id } : { type: "failed", problem });
+    if (problem !== null) {
+      this.handle({ type: "failed", problem });
+      return;
+    }
+    const { pickup, dropoff } = now;
+    this.store.ownRide.value = { id, pickup, dropoff };
+    keepOwnRide(this.city, this.store.ownRide.value);
+    this.handle({ type: "accepted", id });
+    if (this.store.ask.value.step === "riding") this.note({ what: "ride", id });
   }
 
-  /** Rows changed: show the row of the ride in the panel. */
-  follow(replica: Replica): void {
+  /** Cancel the ride in the panel. */
+  async cancel(): Promise<void> {
     const now = this.store.ask.value;
     if (now.step !== "riding") return;
-    const row = replica.rides.get(now.id);
-    if (!row || row === now.row) return;
+    this.store.cancelling.value = { id: now.id, problem: null };
+    const problem = await this.api.cancelRide(now.id);
+    if (problem !== null) this.store.cancelling.value = { id: now.id, problem };
+  }
+
+  private openOwn(): void {
+    const own = this.store.ownRide.value;
+    if (!own) return;
+    this.closeTaxi();
+    this.handle({ type: "resumed", ...own });
+    const row = this.replica().rides.get(own.id);
+    if (row) this.update(row);
+    else void this.openUnheld(own.id);
+    this.note({ what: "ride", id: own.id });
+  }
+
+  /** A ride of one's own that has ended is over for good once its panel is closed. */
+  private dropEndedRide(): void {
+    const { ownRide, ask: now } = this.store;
+    const id = ownRide.value?.id;
+    if (id === undefined || (now.value.step === "riding" && now.value.id === id)) return;
+    const row = this.replica().rides.get(id);
+    if (row && !hasEnded(row)) return;
+    if (!row && this.wasSeen !== id) return;
+    ownRide.value = null;
+    keepOwnRide(this.city, null);
+  }
+
+  /** The own ride whose row was held once: without a row it is over. */
+  private wasSeen = "";
+
+  // --- opening
+
+  /** Show what an address names: at the start, and when the browser goes back or forward. */
+  visit({ selection }: Pick<Address, "selection">): void {
+    this.wanted = selection;
+    if (selection === null) {
+      if (this.store.ask.value.step === "riding") this.handle({ type: "cancel" });
+      this.closeTaxi();
+    } else if (this.replica().cursor !== null) this.openWanted();
+  }
+
+  private openWanted(): void {
+    const { wanted } = this;
+    this.wanted = null;
+    if (wanted) this.open(wanted);
+  }
+
+  private open(selection: Selection): void {
+    if (selection.what === "taxi") {
+      this.showTaxi(selection.driver);
+      return;
+    }
+    if (selection.id === this.store.ownRide.value?.id) {
+      this.openOwn();
+      return;
+    }
+    const row = this.replica().rides.get(selection.id);
+    if (row) this.showRide(row);
+    else void this.openUnheld(selection.id);
+  }
+
+  /** A ride that ended some minutes ago, or is outside of the view: a gateway may know it. */
+  private async openUnheld(id: string): Promise<void> {
+    const details = await this.api.rideDetails(id);
+    const row = details && rideOfDetails(id, details);
+    const now = this.store.ask.value;
+    if (this.replica().rides.has(id)) return;
+    if (!row) {
+      if (now.step === "riding" && now.id === id && now.own && this.wasSeen !== id) return;
+      this.store.found.value = { what: "nothing", words: `No ride ${id} now` };
+      if (now.step === "riding" && now.id === id) this.close();
+      return;
+    }
+    if (now.step === "riding" && now.id === id) this.update(row);
+    else this.openRide(row);
+  }
+
+  /** Rows changed: show those of what is open. */
+  follow(replica: Replica): void {
+    if (this.wanted !== null) this.openWanted();
+    const own = this.store.ownRide.value;
+    if (own && replica.rides.has(own.id)) this.wasSeen = own.id;
+    this.dropEndedRide();
+    const now = this.store.ask.value;
+    if (now.step === "riding") {
+      const row = replica.rides.get(now.id);
+      if (row && row !== now.row) this.update(row);
+    }
+    this.followTaxi(replica);
+  }
+
+  private update(row: RideRecord): void {
     this.handle({ type: "row", row });
     this.show(row);
+  }
+
+  private followTaxi(replica: Replica): void {
+    const { taxi, ask: now, following } = this.store;
+    const shown = taxi.value;
+    if (shown) {
+      const next = taxiNow(shown.driver, replica);
+      if (next && !sameTaxi(next, shown)) taxi.value = next;
+    }
+    const ride = now.value.step === "riding" ? now.value.row : (taxi.value?.ride ?? null);
+    const driver = ride && !hasEnded(ride) && ride.driver !== 0 ? ride.driver : (shown?.driver ?? null);
+    this.ways.follow(driver, ride, replica);
+    if (following.value && driver === null) this.setFollowing(false);
   }
 
   /** Go to a taxi or a ride; an empty text ends it. */
   find(text: string): void {
     const where = this.store.view.value === null ? "the city" : "this view";
-    const found = text.trim() === "" ? null : find(text, this.replica(), where);
+    const found: Found | null = text.trim() === "" ? null : find(text, this.replica(), where);
     this.store.found.value = found;
-    if (found?.what !== "nothing") this.goTo(found);
+    if (found === null) this.close();
+    else if (found.what === "taxi") this.showTaxi(found.driver);
+    else if (found.what === "ride") this.showRide(found.ride);
   }
 
   /** A ride of the feed. Its row may be gone by now: then it is shown as it was. */
   showRide(ride: RideRecord): void {
-    this.goTo({ what: "ride", ride: this.replica().rides.get(ride.id) ?? ride });
+    const row = this.replica().rides.get(ride.id) ?? ride;
+    this.openRide(row);
+    const place = (row.driver !== 0 && this.map?.place(row.driver)) || degrees(row.pickup);
+    this.map?.map.fly(place, FOUND_ZOOM);
   }
 
-  private goTo(found: Exclude<Found, { what: "nothing" }> | null): void {
-    const driver = driverOf(found);
-    this.map?.select(driver || null);
-    const place = this.map?.place(driver) ?? (found?.what === "ride" ? degrees(found.ride.pickup) : null);
-    if (place) this.map?.map.fly(place, FOUND_ZOOM);
-    if (found?.what === "ride") this.open(found.ride);
-  }
-
+  /** Open the panel of a taxi, and go there. */
   showTaxi(driver: number): void {
+    const { ask: now } = this.store;
+    const taxi = taxiNow(driver, this.replica());
+    if (!taxi) {
+      this.store.found.value = find(String(driver), this.replica(), "the city");
+      return;
+    }
+    if (now.value.step === "choosing" || now.value.step === "sending") return;
+    if (now.value.step === "riding") this.handle({ type: "cancel" });
+    this.setFollowing(false);
+    this.store.taxi.value = taxi;
+    this.map?.select(driver);
     const place = this.map?.place(driver);
     if (place) this.map?.map.fly(place, TAXI_ZOOM);
+    this.followTaxi(this.replica());
+    this.note({ what: "taxi", driver });
   }
 
-  /** Show a ride that was found, unless the panel holds one of this page's own. */
-  private open(row: RideRecord): void {
+  /** Keep the shown taxi in the middle of the map, or no longer. */
+  setFollowing(on: boolean): void {
+    const { ask: now, taxi, following } = this.store;
+    const driver = (now.value.step === "riding" && now.value.row?.driver) || taxi.value?.driver || null;
+    following.value = on && driver !== null;
+    this.map?.follow(following.value ? driver : null);
+  }
+
+  private closeTaxi(): void {
+    this.setFollowing(false);
+    if (this.store.taxi.value === null) return;
+    this.store.taxi.value = null;
+    this.map?.select(null);
+    this.ways.follow(null, null, this.replica());
+  }
+
+  private openRide(row: RideRecord): void {
+    const own = this.store.ownRide.value;
+    if (own?.id === row.id) {
+      this.openOwn();
+      return;
+    }
+    const before = this.store.ask.value;
+    if (before.step === "choosing" || before.step === "sending") return;
+    this.closeTaxi();
     const [pickup, dropoff] = [this.stop(degrees(row.pickup)), this.stop(degrees(row.dropoff))];
     this.handle({ type: "found", row, pickup, dropoff });
-    const now = this.store.ask.value;
-    if (now.step === "riding" && now.id === row.id) this.show(row);
+    this.show(row);
+    this.note({ what: "ride", id: row.id });
   }
 
   /** A ride on the map: its taxi, and where it still has to go. */
@@ -111,10 +312,12 @@ export class RideController {
     this.map?.select(row.driver !== 0 && !hasEnded(row) ? row.driver : null);
     if (row.started !== 0) this.map?.map.pin("pickup", null);
     if (hasEnded(row)) this.map?.map.pin("dropoff", null);
+    if (this.store.cancelling.value?.id !== row.id || hasEnded(row)) this.store.cancelling.value = null;
   }
 
   private handle(event: AskEvent): void {
-    const now = ask(this.store.ask.value, event);
+    const before = this.store.ask.value;
+    const now = ask(before, event);
     this.store.ask.value = now;
     if (event.type === "row" || event.type === "details") return;
     if (now.step !== "riding") void this.details.follow(null);
@@ -122,18 +325,31 @@ export class RideController {
     this.map?.map.pin("pickup", now.step === "off" ? null : (now.pickup?.place ?? null));
     this.map?.map.pin("dropoff", now.step === "off" ? null : (now.dropoff?.place ?? null));
     if (now.step === "off" || now.step === "choosing") this.map?.select(null);
+    const [pickup, dropoff] = now.step === "off" ? [null, null] : [now.pickup, now.dropoff];
+    void this.ways.quote(
+      pickup?.place ?? null,
+      dropoff?.place ?? null,
+      this.replica(),
+      now.step !== "riding",
+    );
+    if (now.step !== "riding" && before.step === "riding") this.ways.follow(null, null, this.replica());
   }
 
-  private stop(place: Place) {
+  private stop(place: Place): Stop {
     return { place, street: this.map?.map.streetAt(place) ?? null };
   }
 }
 
-function driverOf(found: Found | null): number {
-  if (found?.what === "taxi") return found.driver;
-  return found?.what === "ride" ? found.ride.driver : 0;
+/** What the rows say of a driver; null if it is not among them. */
+export function taxiNow(driver: number, { drivers, rides }: Replica): TaxiShown | null {
+  const slot = drivers.slots.get(driver);
+  if (slot === undefined) return null;
+  let ride: RideRecord | null = null;
+  for (const one of rides.values())
+    if (one.driver === driver && one.state >= RIDE.offered && !hasEnded(one)) ride = one;
+  return { driver, status: drivers.status[slot]!, speedMps: drivers.speed[slot]! / HALF_METRES, ride };
 }
 
-function degrees([lng, lat]: readonly [number, number]): Place {
-  return [lng / 1e5, lat / 1e5];
+function sameTaxi(a: TaxiShown, b: TaxiShown): boolean {
+  return a.status === b.status && a.speedMps === b.speedMps && a.ride === b.ride;
 }

@@ -2,18 +2,19 @@
 /** Puts the parts of a page together: the stream, the store that it fills, the map, and what a user may do. */
 
 import type { FeedRow } from "../city/feed";
+import { Gazetteer } from "../city/gazetteer";
 import { Neighbourhoods } from "../city/neighbourhoods";
 import { at, type Config } from "../config";
 import { busiest, CORNER_E5 } from "../map/busiest";
 import { type CityStream, connect } from "../stream";
 import type { Actions } from "./actions";
-import { canKill, placeNames, rideDetails } from "./api";
+import { notePlace, noteSelection, readAddress, type Selection, sameSelection } from "./address";
+import { canKill, mapData, rideDetails } from "./api";
 import { killGateway } from "./kill";
 import { Look } from "./look";
 import type { MapPort, Place } from "./map_port";
 import { Opening, openingZoom } from "./opening";
-import { namedPlace } from "./place_link";
-import { RideController } from "./ride_controller";
+import { GATEWAY, RideController } from "./ride_controller";
 import type { Store } from "./store";
 import { StreamPresenter, TICK_MS } from "./stream_presenter";
 import { token } from "./token";
@@ -23,7 +24,13 @@ const WATCH_ZOOM = 16.4;
 
 /** What a page needs of a map that moves. */
 export interface MovingMap extends MapPort {
-  readonly map: MapPort["map"] & { onMove(then: () => void): void };
+  readonly map: MapPort["map"] & {
+    onMove(then: () => void): void;
+    /** Somebody moved the map, and it came to rest. */
+    onMoved(then: () => void): void;
+    /** Somebody takes hold of the map. */
+    onDrag(then: () => void): void;
+  };
 }
 
 export class Session {
@@ -33,6 +40,7 @@ export class Session {
   readonly opening: Opening | null;
   private readonly rides: RideController;
   private readonly ended = new AbortController();
+  private namesAreLoading = false;
 
   constructor(
     private readonly config: Pick<Config, "city" | "basemap"> & Partial<Pick<Config, "zoom">>,
@@ -41,9 +49,18 @@ export class Session {
     readonly map: MovingMap | null,
     open: typeof connect = connect,
   ) {
-    this.opening = map && new Opening(map.map, namedPlace(location.hash) !== null, openingZoom(config.zoom));
+    const named = readAddress(location.hash);
+    const isNamed = named.place !== null || named.selection !== null;
+    this.opening = map && new Opening(map.map, isNamed, openingZoom(config.zoom));
     const look = new Look(map?.map ?? null);
-    this.rides = new RideController(store, map, () => this.stream.replica);
+    this.rides = new RideController(
+      store,
+      map,
+      () => this.stream.replica,
+      GATEWAY,
+      noteSelection,
+      config.city,
+    );
     this.presenter = new StreamPresenter(store, {
       map,
       view: () => this.stream.view,
@@ -62,20 +79,32 @@ export class Session {
       giveUpMs: null,
     });
     map?.map.onMove(() => look.moved(this.stream));
+    map?.map.onMoved(() => notePlace(map.map.view()));
+    map?.map.onDrag(() => this.rides.setFollowing(false));
+  }
+
+  /** What is open now, as the address names it. */
+  private shown(): Selection | null {
+    const { ask, taxi } = this.store;
+    if (ask.value.step === "riding") return { what: "ride", id: ask.value.id };
+    return taxi.value && { what: "taxi", driver: taxi.value.driver };
   }
 
   /** Follow the browser until `stop`. */
   start(): void {
     const { signal } = this.ended;
     window.addEventListener("online", () => this.stream.start(), { signal });
-    window.addEventListener(
-      "hashchange",
-      () => {
-        const named = namedPlace(location.hash);
-        if (named) this.map?.map.fly(named.center, named.zoom);
-      },
-      { signal },
-    );
+    const visit = () => {
+      const { city, selection, place } = readAddress(location.hash);
+      // Another page opens another city.
+      if (city !== null && city !== this.config.city) return;
+      if (place) this.map?.map.fly(place.center, place.zoom);
+      if (!sameSelection(selection, this.shown())) this.rides.visit({ selection });
+    };
+    // The first comes when the browser goes back or forward, the other when somebody changes the address.
+    window.addEventListener("popstate", visit, { signal });
+    window.addEventListener("hashchange", visit, { signal });
+    this.rides.visit(readAddress(location.hash));
     window.addEventListener(
       "pagehide",
       ({ persisted }) => {
@@ -85,8 +114,9 @@ export class Session {
     );
     const ticking = setInterval(() => this.presenter.tick(), TICK_MS);
     signal.addEventListener("abort", () => clearInterval(ticking));
-    void placeNames(this.config.basemap).then((names) => {
-      if (names) this.presenter.neighbourhoods = new Neighbourhoods(names);
+    void mapData(this.config.basemap, "places").then((names) => {
+      if (names)
+        this.store.neighbourhoods.value = this.presenter.neighbourhoods = new Neighbourhoods(names as never);
     });
     void canKill().then((yes) => {
       this.store.canKill.value = yes;
@@ -95,7 +125,7 @@ export class Session {
 
   /** End the stream and everything that follows the browser: this page shows another city from now on. */
   stop(): void {
-    this.rides.close();
+    this.rides.end();
     this.stream.stop();
     this.ended.abort();
   }
@@ -107,15 +137,37 @@ export class Session {
     if (details?.fare_cents) this.presenter.noteFare(key, details.fare_cents);
   }
 
+  /** Names of corners and neighbourhoods, for people who type a place: loaded when a ride is asked for first. */
+  private loadNames(): void {
+    if (this.namesAreLoading) return;
+    this.namesAreLoading = true;
+    const { basemap } = this.config;
+    void Promise.all([mapData(basemap, "roads"), mapData(basemap, "places")]).then(([roads, places]) => {
+      if (roads && places) this.store.gazetteer.value = new Gazetteer(roads, places);
+      else this.namesAreLoading = false;
+    });
+  }
+
   /** A click on the map. */
-  pick(place: Place): void {
-    this.rides.pick(place);
+  pick(place: Place, at: { readonly x: number; readonly y: number }): void {
+    this.rides.pick(place, this.map?.hit(at) ?? null);
   }
 
   readonly actions: Actions = {
     kill: () => void killGateway(this.store),
-    askForRide: () => this.rides.begin(),
-    closeRide: () => this.rides.close(),
+    askForRide: () => {
+      this.loadNames();
+      this.rides.begin();
+    },
+    askAgain: () => {
+      this.loadNames();
+      this.rides.again();
+    },
+    setStop: (what, stop) => this.rides.setStop(what, stop),
+    middle: () => this.rides.middle(),
+    cancelRide: () => void this.rides.cancel(),
+    follow: (on) => this.rides.setFollowing(on),
+    closePanel: () => this.rides.close(),
     sendRide: () => void this.rides.send(),
     find: (text) => this.rides.find(text),
     filter: (status) => {

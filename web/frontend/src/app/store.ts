@@ -4,7 +4,9 @@
 import { computed, signal } from "@preact/signals";
 import type { FeedRow } from "../city/feed";
 import type { Found } from "../city/find";
+import type { Gazetteer } from "../city/gazetteer";
 import type { Sample } from "../city/history";
+import type { Neighbourhoods } from "../city/neighbourhoods";
 import { NO_OUTAGE, type OutageEvent, reduceOutage } from "../city/outage";
 import type { Figures } from "../city/pulse";
 import type { Rate } from "../city/rates";
@@ -14,7 +16,9 @@ import type { MapTrouble } from "../map/health";
 import { atRest, type Fault, type Link, REAL_TIME, type View } from "../stream";
 import type { Ask } from "./ask";
 import { faults } from "./faults";
+import type { OwnRide } from "./own_ride";
 import { isOver } from "./tour";
+import type { Quote, TaxiShown, Way } from "./ways";
 
 /** The last update, as far as panels need it. */
 export interface Held {
@@ -78,6 +82,21 @@ export class Store {
   readonly openedAt = performance.now();
   readonly tourOver = signal(isOver());
   readonly ask = signal<Ask>({ step: "off" });
+  /** The ride that was asked for on this page and has not ended, whether its panel is open or not. */
+  readonly ownRide = signal<OwnRide | null>(null);
+  /** Its cancellation, as far as it was asked for. */
+  readonly cancelling = signal<{ readonly id: string; readonly problem: string | null } | null>(null);
+  /** What a ride between the chosen places would be like. */
+  readonly quote = signal<Quote | null>(null);
+  /** The taxi whose panel is open. */
+  readonly taxi = signal<TaxiShown | null>(null);
+  /** The way that the shown taxi has before it. */
+  readonly way = signal<Way | null>(null);
+  /** Whether the map follows the shown taxi. */
+  readonly following = signal(false);
+  /** Corners and neighbourhoods by name; null until somebody asks for a ride. */
+  readonly gazetteer = signal<Gazetteer | null>(null);
+  readonly neighbourhoods = signal<Neighbourhoods | null>(null);
   readonly mapTrouble = signal<MapTrouble | null>(null);
   /** What the gateway says is wrong. */
   readonly gatewayFaults = signal<readonly Fault[]>([]);

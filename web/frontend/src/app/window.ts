@@ -16,6 +16,8 @@ export interface Drawn {
   /** CSS pixels from the map's corner. */
   readonly x: number;
   readonly y: number;
+  /** 0 … 1: a taxi that was put somewhere fades in there. */
+  readonly opacity: number;
 }
 
 /** What `window.taxistream` reads. */
@@ -71,7 +73,16 @@ function drawn({ scene, stream }: Inspected, drivers?: readonly number[], atMost
     if (!place || slot === undefined) return [];
     const at = scene.map.projectDrawn(place);
     if (!at) return [];
-    return [{ driver, status: replica.drivers.status[slot]!, lng: place[0], lat: place[1], ...at }];
+    return [
+      {
+        driver,
+        status: replica.drivers.status[slot]!,
+        lng: place[0],
+        lat: place[1],
+        ...at,
+        opacity: scene.opacity(driver),
+      },
+    ];
   });
 }
 

@@ -29,6 +29,16 @@ export interface Explanation {
 
 /** What `GET /api/rides/{id}` answers beyond the row. */
 export interface RideDetails {
+  readonly ride?: string;
+  readonly driver?: number | null;
+  readonly pickup?: readonly [number, number];
+  readonly dropoff?: readonly [number, number];
+  readonly reason?: string | null;
+  readonly requested_ms?: number;
+  readonly assigned_ms?: number;
+  readonly arrived_ms?: number;
+  readonly started_ms?: number;
+  readonly ended_ms?: number;
   readonly attempt: number;
   readonly state: string;
   readonly why: Explanation | null;

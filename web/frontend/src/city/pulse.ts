@@ -25,6 +25,11 @@ const STANDSTILL_MS = 60_000;
 /** Before so much city time, only the short waits have ended. */
 const WARM_MS = 3 * 60_000;
 const ENOUGH = 10;
+/** Quantiles are computed so often; of fewer waits than that at once. */
+const FIGURES_MS = 1_000;
+const FEW = 200;
+
+const NOT_ENOUGH = { medianMs: null, p90Ms: null, served: null };
 
 interface Ended {
   readonly requestedMs: number;
@@ -41,6 +46,8 @@ export class Pulse {
   private newestMs = 0;
   /** When the city last went on after a standstill. */
   private wentOnMs = 0;
+  private figuresMs = 0;
+  private lastFigures: Omit<Figures, "waiting"> = NOT_ENOUGH;
 
   /** Count the rides held now. A ride whose row is removed stays counted until it is older than the window. */
   count(replica: Replica): Figures {
@@ -53,8 +60,14 @@ export class Pulse {
       this.add(ride, replica, times);
     }
     this.noteTimes(times);
-    this.forgetBefore(replica.cutMs - WINDOW_MS);
-    return { waiting, ...this.figures(replica.cutMs, replica.cityTime) };
+    const { cutMs } = replica;
+    // Waits of 15 minutes are sorted once a second, not with each update.
+    if (Math.abs(cutMs - this.figuresMs) >= FIGURES_MS || this.seen.size < FEW) {
+      this.figuresMs = cutMs;
+      this.forgetBefore(cutMs - WINDOW_MS);
+      this.lastFigures = this.figures(cutMs, replica.cityTime);
+    }
+    return { waiting, ...this.lastFigures };
   }
 
   private add(ride: RideRecord, replica: Replica, times: number[]): void {
@@ -91,8 +104,6 @@ export class Pulse {
     for (const [id, { atMs }] of this.seen) if (atMs < ms) this.seen.delete(id);
   }
 }
-
-const NOT_ENOUGH = { medianMs: null, p90Ms: null, served: null };
 
 /** The value below which a share of the sorted values lies. */
 export function quantile(sorted: readonly number[], share: number): number | null {

@@ -13,11 +13,21 @@ import {
 } from "maplibre-gl";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
 import "maplibre-gl/dist/maplibre-gl.css";
+import type { WayLines } from "../app/map_port";
 import type { NamedPlace } from "../app/place_link";
 import { followSize, matchesMedia } from "../app/safely";
 import type { Config } from "../config";
 import { mercatorX, mercatorY } from "./mercator";
-import { beyond, EDGE_SOURCE, groundStyle, LAND_SOURCE, nameStyle, STREET_LAYERS } from "./style";
+import {
+  beyond,
+  EDGE_SOURCE,
+  groundStyle,
+  LAND_SOURCE,
+  nameStyle,
+  STREET_LAYERS,
+  WAYS_SOURCE,
+  waysData,
+} from "./style";
 
 export type Place = readonly [lng: number, lat: number];
 
@@ -36,6 +46,9 @@ const MARGIN_MIN = 0.05;
 const MARGIN_SHARE = 1.32;
 const SCALE_MAX = 2;
 const FLIGHT_MS = 600;
+/** Between two places that are shown together and the edge of what panels leave free. */
+const FIT_PX = 72;
+const MAX_FIT_ZOOM = 16;
 const NEAREST_STREET_PX = 60;
 /** Between two attempts to load map data that failed. */
 const RELOAD_MS = 3_000;
@@ -62,6 +75,7 @@ export class CityMap {
   isTouched = false;
   /** Device pixels per CSS pixel of the taxi canvas. */
   scale = 1;
+  private lines: WayLines = { planned: null, ahead: null };
   private hasEdge = false;
   private hasOpened = false;
   private padding: PaddingOptions = { top: 0, bottom: 0, left: 0, right: 0 };
@@ -98,7 +112,10 @@ export class CityMap {
     this.ground.touchZoomRotate.disableRotation();
     this.ground.keyboard.disableRotation();
     // Also after a lost context: MapLibre then loads its style again, and cannot restore a layer of ours.
-    this.ground.on("style.load", () => this.ground.addLayer(this.eye()));
+    this.ground.on("style.load", () => {
+      this.ground.addLayer(this.eye());
+      this.ways(this.lines);
+    });
     this.ground.on("load", () => {
       this.isReady = true;
     });
@@ -187,6 +204,14 @@ export class CityMap {
     this.ground.flyTo({ center: [...center], zoom, padding: this.padding, duration: FLIGHT_MS });
   }
 
+  /** Go to where both places can be seen. */
+  fit(a: Place, b: Place): void {
+    this.isTouched = true;
+    this.ground.setPadding(this.padding);
+    const bounds = new LngLatBounds([...a], [...a]).extend([...b]);
+    this.ground.fitBounds(bounds, { padding: FIT_PX, maxZoom: MAX_FIT_ZOOM, duration: FLIGHT_MS });
+  }
+
   get isMoving(): boolean {
     return this.ground.isMoving();
   }
@@ -241,6 +266,29 @@ export class CityMap {
   redraw(): void {
     if (this.ground.isStyleLoaded() && !this.ground.getLayer(EYE)) this.ground.addLayer(this.eye());
     this.ground.triggerRepaint();
+  }
+
+  /** Draw ways along the streets. */
+  ways(lines: WayLines): void {
+    this.lines = lines;
+    this.ground.getSource<GeoJSONSource>(WAYS_SOURCE)?.setData(waysData({ ...lines }));
+  }
+
+  /** Have a place in the middle of what panels leave free. */
+  centre(place: Place): void {
+    this.ground.jumpTo({ center: [...place], padding: this.padding });
+  }
+
+  /** Somebody moved the map, and it came to rest. */
+  onMoved(then: () => void): void {
+    this.ground.on("moveend", ({ originalEvent }) => {
+      if (originalEvent) then();
+    });
+  }
+
+  /** Somebody takes hold of the map. */
+  onDrag(then: () => void): void {
+    this.ground.on("dragstart", then);
   }
 
   /** The name of the street next to a place, as far as it is on screen. */

@@ -4,8 +4,10 @@
 import { type Motion, TRAIL } from "./motion";
 import { KIND_RIDER, KIND_SELECTED } from "./shaders";
 
-/** Floats of one glyph: from, to, time, turn (two each), kind (three), trail (two a point). */
-export const FLOATS = 11 + 2 * TRAIL;
+/** Floats of one glyph: from, to, time, turn (two each), kind (four), trail (two a point). */
+export const FLOATS = 12 + 2 * TRAIL;
+/** What does not fade in was always there. */
+const LONG_AGO_MS = -1e6;
 /** Off shift below, then vacant, on trip, to pickup, and what needs attention; riders and the selection on top. */
 const DRAW_ORDER = [0, 1, 2, 5, 3, 4, 6] as const;
 
@@ -17,6 +19,7 @@ export interface Range {
 }
 
 export interface Rider {
+  readonly id: string;
   readonly x: number;
   readonly y: number;
 }
@@ -111,6 +114,7 @@ export class Instances {
     out[i++] = kind;
     out[i++] = motion.moving[slot]!;
     out[i++] = selected !== null && motion.id[slot] !== selected ? 1 : 0;
+    out[i++] = motion.placedMs[slot]! - showMs;
     for (let k = 0; k < 2 * TRAIL; k++) out[i + k] = motion.trail[slot * 2 * TRAIL + k]!;
   }
 
@@ -120,6 +124,7 @@ export class Instances {
     this.data.set([x, y, x, y], start);
     this.data[start + 8] = kind;
     this.data[start + 10] = dimmed ? 1 : 0;
+    this.data[start + 11] = LONG_AGO_MS;
   }
 
   private reserve(n: number): void {

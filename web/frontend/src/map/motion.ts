@@ -10,10 +10,20 @@
 import { mercatorX, mercatorY, metresPerWorld } from "./mercator";
 
 export const DELAY_MS = 1_100;
-/** A taxi that is farther off than this did not drive there: it is put there at once. So much at real time. */
-export const JUMP_M = 200;
 /** A late or corrected fix is reached smoothly. */
 const EASE_MS = 300;
+/** What is put somewhere else fades in there. */
+export const FADE_MS = 400;
+
+/** How taxis may be drawn to move, in a city that lives `speed` times as fast as the clock. */
+export function bounds(speed: number): { readonly mps: number; readonly straightM: number } {
+  return {
+    /** No taxi drives faster, so none is drawn faster: it comes late instead. */
+    mps: 25 * speed,
+    /** A straight line that is longer leads through blocks: the taxi is put at its end. */
+    straightM: 60 * speed,
+  };
+}
 /** Without a new position a moving taxi rolls on and slows down: it stops after `COAST_STEPS` of these. */
 export const COAST_MS = 1_000;
 export const COAST_STEPS = 2;
@@ -52,14 +62,16 @@ export class Motion {
   toTurn = new Float64Array(FIRST_CAPACITY);
   /** x, y of the last `TRAIL` turning points, newest first. */
   trail = new Float64Array(FIRST_CAPACITY * TRAIL * 2);
-  /** How many times as fast as the clock taxis drive. */
+  /** When it was put where it is, in display time: it fades in from there. */
+  placedMs = new Float64Array(FIRST_CAPACITY);
+  /** Seconds that people live through in one of the clock. */
   speed = 1;
-  private readonly jump: number;
+  private readonly worldM: number;
 
   constructor(lng: number, lat: number) {
     this.originX = mercatorX(lng);
     this.originY = mercatorY(lat);
-    this.jump = JUMP_M / metresPerWorld(lat);
+    this.worldM = metresPerWorld(lat);
   }
 
   /** Take a driver's row: steer to its fix if that is a new one. `showMs` is the time now on display. */
@@ -67,7 +79,7 @@ export class Motion {
     const known = this.slots.get(driver);
     const slot = known ?? this.add(driver);
     this.status[slot] = fix.status;
-    if (known === undefined) this.place(slot, fix);
+    if (known === undefined) this.place(slot, fix, showMs);
     else if (fix.atMs !== this.fixMs[slot]) this.steer(slot, fix, showMs);
   }
 
@@ -106,7 +118,13 @@ export class Motion {
     return [x + this.originX, y + this.originY];
   }
 
-  private place(slot: number, fix: Fix): void {
+  /** 0 … 1: what was just put somewhere is not there at once. */
+  opacity(slot: number, showMs: number): number {
+    return Math.max(0, Math.min(1, (showMs - this.placedMs[slot]!) / FADE_MS));
+  }
+
+  private place(slot: number, fix: Fix, showMs: number): void {
+    this.placedMs[slot] = showMs;
     const x = mercatorX(fix.lng) - this.originX;
     const y = mercatorY(fix.lat) - this.originY;
     this.fromX[slot] = this.toX[slot] = x;
@@ -123,8 +141,11 @@ export class Motion {
     const y = worldY - this.originY;
     const toX = mercatorX(fix.lng) - this.originX;
     const toY = mercatorY(fix.lat) - this.originY;
-    if (Math.hypot(toX - x, toY - y) > this.jump * this.speed) {
-      this.place(slot, fix);
+    const { mps, straightM } = bounds(this.speed);
+    const metres = Math.hypot(toX - x, toY - y) * this.worldM;
+    const soonestMs = showMs + Math.max(EASE_MS, (metres / mps) * 1_000);
+    if (metres > straightM) {
+      this.place(slot, fix, showMs);
       return;
     }
     this.remember(slot, x, y);
@@ -134,7 +155,7 @@ export class Motion {
     this.toX[slot] = toX;
     this.toY[slot] = toY;
     this.fromMs[slot] = showMs;
-    this.toMs[slot] = Math.max(fix.atMs, showMs + EASE_MS);
+    this.toMs[slot] = Math.max(fix.atMs, soonestMs);
     this.fixMs[slot] = fix.atMs;
     this.fromTurn[slot] = turned;
     // The short way round: never more than half a turn.
@@ -164,7 +185,7 @@ export class Motion {
 
   private columns() {
     const places = [this.fromX, this.fromY, this.toX, this.toY];
-    const times = [this.fromMs, this.toMs, this.fixMs, this.fromTurn, this.toTurn];
+    const times = [this.fromMs, this.toMs, this.fixMs, this.placedMs, this.fromTurn, this.toTurn];
     return [this.id, this.status, this.moving, ...places, ...times];
   }
 
@@ -190,6 +211,7 @@ export class Motion {
     this.fromMs = wide(this.fromMs);
     this.toMs = wide(this.toMs);
     this.fixMs = wide(this.fixMs);
+    this.placedMs = wide(this.placedMs);
     this.fromTurn = wide(this.fromTurn);
     this.toTurn = wide(this.toTurn);
     this.trail = wide(this.trail);

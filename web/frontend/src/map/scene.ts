@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What moves on the map: takes updates, keeps the motion, and draws a frame whenever the browser asks for one. */
 
+import type { Hit } from "../app/map_port";
 import type { NamedPlace } from "../app/place_link";
 import { isWaiting } from "../city/rides";
 import type { Config } from "../config";
@@ -21,6 +22,7 @@ const PULSE_MS = 400;
 const ALL_STATUSES = 0x7f;
 const HALF_METRES = 2;
 const CHECK_MS = 1_000;
+const HIT_PX = 22;
 /** By then a map has loaded its streets, or will not. */
 const LOADED_MS = 20_000;
 
@@ -34,6 +36,7 @@ export class Scene {
   private riders: readonly Rider[] = [];
   private selected: number | null = null;
   private selectedAt = 0;
+  private followed: number | null = null;
   private shown = ALL_STATUSES;
   private uploadedShowMs = 0;
   private uploadedFor: Camera | null = null;
@@ -98,6 +101,8 @@ export class Scene {
   }
 
   private frame(now: number): void {
+    const place = this.followed === null ? null : this.place(this.followed);
+    if (place) this.map.centre(place);
     if (performance.now() - this.drawnAt > 4) this.draw();
     this.look = pace(this.look, now);
     document.documentElement.dataset["look"] = LOOKS[this.look.level]!;
@@ -148,17 +153,18 @@ export class Scene {
 
   /** Follow an update that was just applied to the replica. Never throws. */
   take(update: Update, replica: Replica, now: number): void {
-    this.attempt(() => this.follow(update, replica, now));
+    this.attempt(() => this.takeRows(update, replica, now));
   }
 
-  private follow(update: Update, replica: Replica, now: number): void {
+  private takeRows(update: Update, replica: Replica, now: number): void {
     if (!update.stale) this.clock.heard(update.cutMs, now);
     const showMs = this.showMs(now);
     this.motion.speed = replica.cityTime.speed;
     if (update.image) this.motion.retain(replica.drivers.slots);
     else this.removeGone(update, replica);
     for (const driver of changedDrivers(update)) this.steer(driver, replica, showMs);
-    this.riders = [...replica.rides.values()].filter(isWaiting).map(({ pickup: [lng, lat] }) => ({
+    this.riders = [...replica.rides.values()].filter(isWaiting).map(({ id, pickup: [lng, lat] }) => ({
+      id,
       x: mercatorX(lng / 1e5) - this.motion.originX,
       y: mercatorY(lat / 1e5) - this.motion.originY,
     }));
@@ -184,6 +190,39 @@ export class Scene {
     if (slot === undefined) return null;
     const [x, y] = this.motion.at(slot, this.showMs(performance.now()));
     return [lngOf(x), latOf(y)];
+  }
+
+  /** How much of a driver's glyph is drawn, 0 … 1. */
+  opacity(driver: number): number {
+    const slot = this.motion.slots.get(driver);
+    return slot === undefined ? 0 : this.motion.opacity(slot, this.showMs(performance.now()));
+  }
+
+  /** What is drawn nearest to a point, within a finger's width. */
+  hit({ x, y }: { readonly x: number; readonly y: number }): Hit | null {
+    const showMs = this.showMs(performance.now());
+    const { motion } = this;
+    let best: { d: number; hit: Hit } = { d: HIT_PX, hit: { what: "taxi", driver: 0 } };
+    const offer = (place: Place, hit: Hit) => {
+      const at = this.map.projectDrawn(place);
+      const d = at ? Math.hypot(at.x - x, at.y - y) : HIT_PX;
+      if (d < best.d) best = { d, hit };
+    };
+    const box = grown(this.boxOf(this.map.view().bounds), MARGIN);
+    for (const { id, x: riderX, y: riderY } of this.riders)
+      if (inside(box, riderX, riderY))
+        offer([lngOf(riderX + motion.originX), latOf(riderY + motion.originY)], { what: "ride", id });
+    for (let slot = 0; slot < motion.n; slot++) {
+      if (!inside(box, motion.toX[slot]!, motion.toY[slot]!) || !(this.shown & (1 << motion.status[slot]!)))
+        continue;
+      const [worldX, worldY] = motion.at(slot, showMs);
+      offer([lngOf(worldX), latOf(worldY)], { what: "taxi", driver: motion.id[slot]! });
+    }
+    return best.d < HIT_PX ? best.hit : null;
+  }
+
+  follow(driver: number | null): void {
+    this.followed = driver;
   }
 
   /** Drivers drawn within a box. */

@@ -4,7 +4,7 @@
  * Each kind of glyph has a fragment program of its own: without branches it is quick in software, too.
  */
 
-import { COAST_MS, COAST_STEPS } from "./motion";
+import { COAST_MS, COAST_STEPS, FADE_MS } from "./motion";
 
 /** A number as GLSL writes a float. */
 function float(x: number): string {
@@ -25,7 +25,7 @@ layout(location = 0) in vec2 a_from;
 layout(location = 1) in vec2 a_to;
 layout(location = 2) in vec2 a_time;   // start and end of the run, ms from the upload
 layout(location = 3) in vec2 a_turn;   // heading at start and end, in turns
-layout(location = 4) in vec3 a_kind;   // status, coasts on (0 or 1), dimmed (0 or 1)
+layout(location = 4) in vec4 a_kind;   // status, coasts on (0 or 1), dimmed (0 or 1), placed (ms from the upload)
 layout(location = 5) in vec4 a_trail12;
 layout(location = 6) in vec4 a_trail34;
 layout(location = 7) in vec4 a_trail56;
@@ -49,6 +49,10 @@ float progress() {
   float late = min((u_now - a_time.y) / ${float(COAST_MS)}, ${float(COAST_STEPS)});
   return 1.0 + (late - late * late / ${float(2 * COAST_STEPS)}) * ${float(COAST_MS)} / span;
 }
+// The same as Motion.opacity: what was just put somewhere fades in.
+float opacity() { return clamp((u_now - a_kind.w) / ${float(FADE_MS)}, 0.0, 1.0); }
+// How much of its colour a glyph has.
+float shown() { return mix(1.0, 1.0 - u_dim, a_kind.z) * opacity(); }
 vec4 clip(vec2 p) { return u_matrix * vec4(p, 0.0, 1.0); }
 // CSS pixels from the middle of the map.
 vec2 onScreen(vec2 place) {
@@ -71,7 +75,7 @@ void main() {
   gl_PointSize = 2.0 * u_reach * u_scale;
   float turn = mix(a_turn.x, a_turn.y, clamp(u, 0.0, 1.0)) * 6.2831853;
   v_ahead = vec2(sin(turn), cos(turn));
-  v_colour = vec4(COLOURS[int(a_kind.x + 0.5)], mix(1.0, 1.0 - u_dim, a_kind.z));
+  v_colour = vec4(COLOURS[int(a_kind.x + 0.5)], shown());
 }`;
 
 /** Where in its point a fragment lies: CSS pixels from the middle, y up. */
@@ -92,7 +96,7 @@ void main() {
   vec2 way = onScreen(mix(a_trail34.zw, a_trail34.xy, clamp(u, 0.0, 1.0))) - onScreen(here);
   float len = length(way);
   v_tail = len > 0.4 ? vec4(way / len, min(len * u_stretch, u_longest), 0.0) : vec4(0.0);
-  v_colour = vec4(COLOURS[int(a_kind.x + 0.5)], mix(1.0, 1.0 - u_dim, a_kind.z));
+  v_colour = vec4(COLOURS[int(a_kind.x + 0.5)], shown());
 }`;
 
 /** Half added, half laid over: a queue glows brighter without turning white. */
@@ -240,7 +244,7 @@ void main() {
   float left = 1.0 - float(k) / 6.0;
   vec4 p = clip(points[k]);
   p.xy += normal * side * sqrt(left) * u_width * u_scale / u_viewport * p.w;
-  float a = (len > 0.4 ? 0.8 : 0.0) * left * mix(1.0, 1.0 - u_dim, a_kind.z);
+  float a = (len > 0.4 ? 0.8 : 0.0) * left * shown();
   v_colour = vec4(mix(COLOURS[int(a_kind.x + 0.5)], vec3(1.0), 0.15) * a, a);
   gl_Position = vec4(p.xy, 0.0, p.w);
 }`;

@@ -26,6 +26,9 @@ const COLOUR = {
   street: "#a3b3c9",
   parkName: "#6fae8f",
   borough: "#4a586d",
+  accent: "#ffd84d",
+  casing: "#080c12",
+  white: "#f2f5fa",
 };
 
 /** Drawn by the browser from whatever it has: the map asks no server for letters. */
@@ -133,6 +136,27 @@ const halo = (width: number) => ({
   "text-halo-blur": 0.4,
 });
 
+/** Below the taxis: a name may not hide a car. It also needs the streets, which the ground has loaded. */
+const STREET_NAMES: LayerSpecification[] = [
+  {
+    id: "street-names",
+    type: "symbol",
+    source: "roads",
+    minzoom: 14.3,
+    filter: ["all", ["has", "label"], ["!", ["has", "link"]]],
+    layout: {
+      "symbol-placement": "line",
+      "text-field": ["get", "label"],
+      "text-font": FONT,
+      "text-size": zoomed(14, 10, 17, 13),
+      "symbol-spacing": 380,
+      "text-letter-spacing": 0.03,
+      "text-padding": 4,
+    },
+    paint: { "text-color": COLOUR.street, ...halo(1.8), "text-opacity": zoomed(14.3, 0, 14.8, 0.95) },
+  },
+];
+
 const NAMES: LayerSpecification[] = [
   {
     id: "borough-names",
@@ -184,27 +208,55 @@ const NAMES: LayerSpecification[] = [
     },
     paint: { "text-color": COLOUR.parkName, "text-halo-color": "#0d1a15", "text-halo-width": 1.6 },
   },
-  {
-    id: "street-names",
-    type: "symbol",
-    source: "roads",
-    minzoom: 14.3,
-    filter: ["all", ["has", "label"], ["!", ["has", "link"]]],
-    layout: {
-      "symbol-placement": "line",
-      "text-field": ["get", "label"],
-      "text-font": FONT,
-      "text-size": zoomed(14, 10, 17, 13),
-      "symbol-spacing": 380,
-      "text-letter-spacing": 0.03,
-      "text-padding": 4,
-    },
-    paint: { "text-color": COLOUR.street, ...halo(1.8), "text-opacity": zoomed(14.3, 0, 14.8, 0.95) },
-  },
 ];
 
 const geojson = (base: string, name: string, more: object = {}) =>
   ({ type: "geojson", data: `${base}/${name}.geojson`, ...more }) as const;
+
+/** Ways along the streets, of the ride and the taxi that are shown. */
+const WAY_LAYOUT = { "line-cap": "round", "line-join": "round" } as const;
+const WAYS: LayerSpecification[] = [
+  {
+    id: "ways-casing",
+    type: "line",
+    source: "ways",
+    layout: WAY_LAYOUT,
+    paint: { "line-color": COLOUR.casing, "line-width": 9, "line-opacity": 0.8 },
+  },
+  {
+    id: "way-ahead",
+    type: "line",
+    source: "ways",
+    filter: ["==", ["get", "kind"], "ahead"],
+    layout: WAY_LAYOUT,
+    paint: { "line-color": COLOUR.accent, "line-width": 4 },
+  },
+  {
+    id: "way-planned",
+    type: "line",
+    source: "ways",
+    filter: ["==", ["get", "kind"], "planned"],
+    layout: WAY_LAYOUT,
+    paint: { "line-color": COLOUR.white, "line-width": 4, "line-dasharray": [0.1, 2] },
+  },
+];
+export const WAYS_SOURCE = "ways";
+
+/** Lines for the layers of ways. */
+export function waysData(lines: { readonly [kind: string]: readonly (readonly [number, number])[] | null }) {
+  const features = Object.entries(lines).flatMap(([kind, line]) =>
+    line === null || line.length < 2
+      ? []
+      : [
+          {
+            type: "Feature" as const,
+            properties: { kind },
+            geometry: { type: "LineString" as const, coordinates: line.map((point) => [...point]) },
+          },
+        ],
+  );
+  return { type: "FeatureCollection" as const, features };
+}
 
 /** The map's data ends somewhere: there it fades, instead of being cut off. */
 const EDGE: LayerSpecification[] = [
@@ -214,10 +266,12 @@ const EDGE: LayerSpecification[] = [
     source: "edge",
     // A polygon's outline is drawn along the tiles that it is cut into, too; a line's is not.
     filter: ["==", ["geometry-type"], "LineString"],
+    // Nearer, nothing beyond the data is in sight.
+    maxzoom: 13,
     paint: {
       "line-color": COLOUR.water,
-      "line-width": zoomed(10, 110, 13, 700),
-      "line-blur": zoomed(10, 80, 13, 500),
+      "line-width": zoomed(10, 110, 13, 300),
+      "line-blur": zoomed(10, 80, 13, 200),
     },
   },
   {
@@ -259,17 +313,19 @@ export function groundStyle(base: string, land: string): StyleSpecification {
     parks: geojson(base, "parks"),
     blocks: geojson(base, "blocks", { tolerance: 0.2 }),
     roads: geojson(base, "roads", { tolerance: 0.2 }),
+    ways: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
     edge: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
   };
-  return { version: 8, name: "night", sources, layers: [...ground(land), ...STREETS, ...EDGE] };
+  return {
+    version: 8,
+    name: "night",
+    sources,
+    layers: [...ground(land), ...STREETS, ...STREET_NAMES, ...WAYS, ...EDGE],
+  };
 }
 
-/** Everything above them: names only, on nothing. */
+/** Everything above them: names of places only, on nothing. */
 export function nameStyle(base: string): StyleSpecification {
-  const named = ["all", ["has", "label"], ["!", ["has", "link"]]] as FilterSpecification;
-  const sources = {
-    places: geojson(base, "places"),
-    roads: geojson(base, "roads", { filter: named, tolerance: 0.2 }),
-  };
+  const sources = { places: geojson(base, "places") };
   return { version: 8, name: "names", sources, layers: NAMES };
 }

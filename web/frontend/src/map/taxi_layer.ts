@@ -32,7 +32,7 @@ export interface View {
 }
 
 /** Floats of each attribute, in buffer order. */
-const ATTRIBUTES = [2, 2, 2, 2, 3, 4, 4, 4];
+const ATTRIBUTES = [2, 2, 2, 2, 4, 4, 4, 4];
 /** Corners of a trail: two for the taxi and for each place behind it. */
 const RIBBON = 2 * (TRAIL + 1);
 const RING_REACH_PX = 28;

@@ -13,6 +13,7 @@ import type { PanelProps } from "./page";
 
 export function Tools({ store, actions }: PanelProps) {
   const on = store.ask.value.step !== "off";
+  const words = store.ownRide.value ? "Your ride" : "Ask for a ride";
   return (
     <nav class="panel tools" aria-label="Tools">
       <Find store={store} actions={actions} />
@@ -21,11 +22,12 @@ export function Tools({ store, actions }: PanelProps) {
         class={on ? "btn quiet on" : "btn quiet"}
         aria-pressed={on}
         aria-keyshortcuts="a"
-        title="Ask for a ride (A)"
-        onClick={on ? actions.closeRide : actions.askForRide}
+        aria-label={words}
+        title={`${words} (A)`}
+        onClick={on ? actions.closePanel : actions.askForRide}
       >
         <Icon name="pin" />
-        <span class="t">Ask for a ride</span>
+        <span class="t">{words}</span>
       </button>
     </nav>
   );

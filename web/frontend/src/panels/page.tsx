@@ -11,6 +11,7 @@ import { Headline } from "./headline";
 import { PulsePanel } from "./pulse";
 import { RidePanel } from "./ride";
 import { Sheet } from "./sheet";
+import { TaxiPanel } from "./taxi";
 import { Tour } from "./tour";
 
 /** What a panel is given: what it shows, and what it may do. */
@@ -47,16 +48,19 @@ export function Page({ store, actions, attribution, cities }: PageProps) {
 
 /** The order is that of the tab stops. */
 function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: boolean }) {
-  const open = panel.store.ask.value.step !== "off";
+  const open = isOpen(panel.store);
   return (
     <div class={open ? "layout open" : "layout"}>
       <div class="top">
         <Headline {...panel} />
         <CitySwitch cities={cities} />
-        {hasMap && <Tools {...panel} />}
+        <Tools {...panel} />
       </div>
       <PulsePanel {...panel} />
-      <div class="side">{open ? <RidePanel {...panel} /> : <Events {...panel} />}</div>
+      <div class="side">
+        <Detail {...panel} />
+        {!open && <Events {...panel} />}
+      </div>
       {hasMap && (
         <div class="centre">
           <Zoom actions={panel.actions} />
@@ -67,6 +71,17 @@ function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: b
       <Credit html={attribution} />
     </div>
   );
+}
+
+/** Whether a ride or a taxi is open. */
+export function isOpen({ ask, taxi }: Store): boolean {
+  return ask.value.step !== "off" || taxi.value !== null;
+}
+
+/** One at a time: what is asked for comes first. */
+export function Detail({ store, actions }: PanelProps) {
+  const Panel = store.ask.value.step === "off" ? TaxiPanel : RidePanel;
+  return <Panel store={store} actions={actions} />;
 }
 
 /** What the map itself has to say. */

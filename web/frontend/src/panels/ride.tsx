@@ -1,94 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Ask for a ride, or find one, then watch it: its row in the stream says which state it is in. */
+/** A ride: its row in the stream says which state it is in, the gateway which way and how long its taxi still drives. */
 
 import type { Actions } from "../app/actions";
-import type { Ask, Stop } from "../app/ask";
+import type { Ask } from "../app/ask";
+import type { Store } from "../app/store";
+import { arrivesInMs } from "../app/ways";
 import { explanationNow } from "../city/explanation";
-import { taxi } from "../city/format";
+import { dollars, span, taxi } from "../city/format";
 import { hasEnded, RIDE } from "../city/rides";
+import { clockMs, far } from "../city/route";
 import { shortRide } from "../city/words";
-import type { CityTime, RideRecord } from "../stream";
+import type { RideRecord } from "../stream";
+import { Asking, StopLine } from "./asking";
 import { ExplanationTable } from "./explanation";
 import { Glyph, Icon, IconButton } from "./glyphs";
 import type { PanelProps } from "./page";
 import { endWords, glyphOf, type Known, Timeline } from "./timeline";
 
+type RidingNow = Ask & { step: "riding" };
+
 export function RidePanel({ store, actions }: PanelProps) {
   const now = store.ask.value;
   if (now.step === "off") return null;
   return now.step === "riding" ? (
-    <Riding
-      actions={actions}
-      ask={now}
-      cutMs={store.held.value?.cutMs ?? 0}
-      cityTime={store.cityTime.value}
-    />
+    <Riding store={store} actions={actions} ask={now} />
   ) : (
-    <Asking actions={actions} ask={now} />
+    <Asking store={store} actions={actions} ask={now} />
   );
 }
 
-function Asking({ actions, ask }: { actions: Actions; ask: Ask & { step: "choosing" | "sending" } }) {
-  const ready = ask.step === "choosing" && ask.pickup !== null && ask.dropoff !== null;
-  return (
-    <section class="panel detail" aria-label="Ask for a ride">
-      <div class="sect">
-        <Title actions={actions} text="Ask for a ride" />
-        <Field name="Pickup" stop={ask.pickup} kind="pickup" hint="Click the map where you stand" />
-        <Field name="Drop-off" stop={ask.dropoff} kind="dropoff" hint="Then where you want to go" />
-        {ask.step === "choosing" && ask.problem && (
-          <p class="note bad" role="alert">
-            {ask.problem}
-          </p>
-        )}
-      </div>
-      <div class="sect">
-        <button type="button" class="btn primary full" disabled={!ready} onClick={actions.sendRide}>
-          {ask.step === "sending" ? "Asking…" : "Request a taxi"}
-        </button>
-        <p class="note below">A simulated ride in the real stream. Every open page sees it.</p>
-      </div>
-    </section>
-  );
-}
-
-function Title({ actions, text }: { actions: Actions; text: string }) {
+export function Title({ actions, text }: { actions: Actions; text: string }) {
   return (
     <div class="row spread detail-title">
       <h2 class="mid">{text}</h2>
-      <IconButton icon="close" label="Close" onClick={actions.closeRide} />
+      <IconButton icon="close" label="Close" onClick={actions.closePanel} />
     </div>
   );
 }
 
-function Field({ name, stop, kind, hint }: { name: string; stop: Stop | null; kind: string; hint: string }) {
-  return (
-    <div class="field">
-      <span class={`pin ${kind}`} aria-hidden="true" />
-      <div>
-        <small>{name}</small>
-        <p class={stop ? "" : "dim"}>{stop ? (stop.street ?? "A place on the map") : hint}</p>
-      </div>
-    </div>
-  );
-}
-
-interface RidingProps {
-  readonly actions: Actions;
-  readonly ask: Ask & { step: "riding" };
-  readonly cutMs: number;
-  readonly cityTime: CityTime;
-}
-
-function Riding({ actions, ask, cutMs, cityTime }: RidingProps) {
+function Riding({ store, actions, ask }: PanelProps & { ask: RidingNow }) {
   const { row, own } = ask;
   const known = { own, why: explanationNow(row, ask.why), fareCents: ask.fareCents };
   const title = own ? "Your ride" : `Ride ${shortRide(ask.id)}`;
-  const driver = row && row.driver !== 0 && !hasEnded(row) ? row.driver : null;
   return (
     <section class="panel detail riding" aria-label={title}>
       <div class="sect">
         <Title actions={actions} text={title} />
+        <Arrival store={store} row={row} />
         <p class="label row">
           <Glyph name={row ? glyphOf(row) : "expected"} />
           <span data-ride-state={row?.state ?? 0}>
@@ -97,22 +55,137 @@ function Riding({ actions, ask, cutMs, cityTime }: RidingProps) {
         </p>
         {own && <p class="note mono below">{shortRide(ask.id)}</p>}
       </div>
+      {row && hasEnded(row) && <Ending row={row} own={own} actions={actions} />}
       <div class="sect">
-        <Timeline row={row} known={known} cutMs={cutMs} cityTime={cityTime} />
+        <Timeline
+          row={row}
+          known={known}
+          cutMs={store.held.value?.cutMs ?? 0}
+          cityTime={store.cityTime.value}
+        />
       </div>
+      <div class="sect stops">
+        <StopLine name="Pickup" stop={ask.pickup} kind="pickup" />
+        <StopLine name="Drop-off" stop={ask.dropoff} kind="dropoff" />
+        <Fare store={store} known={known.fareCents} />
+      </div>
+      <Buttons store={store} actions={actions} ask={ask} />
       {known.why && <ExplanationTable why={known.why} />}
-      <div class="sect row">
+    </section>
+  );
+}
+
+/** How long until the taxi is there, as an estimate; what was estimated when it was chosen stands below. */
+function Arrival({ store, row }: { store: Store; row: RideRecord | null }) {
+  const way = store.way.value;
+  if (!row || !way || way.driver !== row.driver) return null;
+  const isTrip = way.to === "dropoff";
+  return (
+    <>
+      <p class="huge" role="timer" aria-live="off">
+        {span(arrivesInMs(way, store.now.value))}
+        <span class="unit"> {isTrip ? "to the drop-off" : "to the pickup"}, estimated</span>
+      </p>
+      <p class="note">{far(way.route.length_m)} along the streets</p>
+    </>
+  );
+}
+
+/** Of the whole trip, as an estimate. */
+function Fare({ store, known }: { store: Store; known: number | null }) {
+  const trip = store.quote.value?.trip;
+  if (known !== null || !trip) return null;
+  return (
+    <p class="note below">
+      Fare about {dollars(trip.fare_cents)}: {far(trip.length_m)}, {span(clockMs(trip))} ride
+    </p>
+  );
+}
+
+/** The end of a ride without a trip: why, and the way to ask again. */
+function Ending({ row, own, actions }: { row: RideRecord; own: boolean; actions: Actions }) {
+  if (row.state === RIDE.completed) return null;
+  return (
+    <div class="sect" role="status">
+      <p class="label">{own ? ENDINGS[row.state] : OTHERS[row.state]}</p>
+      {own && (
+        <button type="button" class="btn primary full below" onClick={actions.askAgain}>
+          Ask again
+        </button>
+      )}
+    </div>
+  );
+}
+
+const ENDINGS: Record<number, string> = {
+  [RIDE.expired]: "No taxi accepted this ride in time. Nothing is charged. The next one may come sooner.",
+  [RIDE.cancelled]: "This ride was cancelled. Nothing is charged.",
+  [RIDE.noShow]: "The taxi waited at the pickup, and nobody came. Nothing is charged.",
+};
+
+const OTHERS: Record<number, string> = {
+  [RIDE.expired]: "No taxi accepted this ride in time.",
+  [RIDE.cancelled]: "This ride was cancelled.",
+  [RIDE.noShow]: "The taxi waited at the pickup, and nobody came.",
+};
+
+/** States in which a ride can be cancelled: before the rider is in the taxi. */
+function canBeCancelled(row: RideRecord | null): boolean {
+  return row === null || row.state < RIDE.onTrip;
+}
+
+function Buttons({ store, actions, ask }: PanelProps & { ask: RidingNow }) {
+  const { row, own } = ask;
+  const driver = row && row.driver !== 0 && !hasEnded(row) ? row.driver : null;
+  const cancelling = store.cancelling.value?.id === ask.id ? store.cancelling.value : null;
+  return (
+    <div class="sect buttons">
+      {own && canBeCancelled(row) && (
+        <button
+          type="button"
+          class="btn full"
+          disabled={cancelling !== null && cancelling.problem === null}
+          onClick={actions.cancelRide}
+        >
+          {cancelling !== null && cancelling.problem === null ? "Cancelling…" : "Cancel ride"}
+        </button>
+      )}
+      {cancelling?.problem && (
+        <p class="note bad" role="alert">
+          Not cancelled: {cancelling.problem}
+        </p>
+      )}
+      <div class="row wrap">
         {driver !== null && (
-          <button type="button" class="btn s" onClick={() => actions.showTaxi(driver)}>
-            <Icon name="target" />
-            Show {taxi(driver)}
+          <>
+            <button type="button" class="btn s" onClick={() => actions.showTaxi(driver)}>
+              <Icon name="target" />
+              Show {taxi(driver)}
+            </button>
+            <FollowButton store={store} actions={actions} />
+          </>
+        )}
+        {(row === null || hasEnded(row) || !own) && (
+          <button type="button" class="btn s quiet" onClick={actions.askForRide}>
+            Ask for a ride
           </button>
         )}
-        <button type="button" class="btn s quiet" onClick={actions.askForRide}>
-          {own ? "Ask again" : "Ask for a ride"}
-        </button>
       </div>
-    </section>
+    </div>
+  );
+}
+
+export function FollowButton({ store, actions }: PanelProps) {
+  const on = store.following.value;
+  return (
+    <button
+      type="button"
+      class={on ? "btn s on" : "btn s"}
+      aria-pressed={on}
+      onClick={() => actions.follow(!on)}
+    >
+      {on ? "Following" : "Follow"}
+    </button>
   );
 }
 

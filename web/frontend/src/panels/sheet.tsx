@@ -10,22 +10,21 @@ import { Credit } from "./chrome";
 import { Events, FeedWords } from "./events";
 import { Glyph, Icon } from "./glyphs";
 import { KillButton } from "./headline";
-import type { PanelProps } from "./page";
+import { Detail, isOpen, type PanelProps } from "./page";
 import { Lapse, PulsePanel, percent } from "./pulse";
-import { RidePanel } from "./ride";
 
 const HEIGHTS = ["peek", "half", "full"] as const;
 const DRAG_PX = 24;
 
 export function Sheet({ store, actions, attribution }: PanelProps & { attribution: string }) {
   const height = useSignal<0 | 1 | 2>(0);
-  const { step } = store.ask.value;
+  const step = `${store.ask.value.step} ${store.taxi.value?.driver}`;
   // With each step of a ride the sheet makes room for the map again, where the next thing happens.
   useLayoutEffect(() => {
     height.value = 0;
   }, [step, height]);
   const dragFrom = useRef<number | null>(null);
-  const asking = step !== "off";
+  const open = isOpen(store);
   const move = (by: number) => {
     height.value = Math.max(0, Math.min(2, height.value + by)) as 0 | 1 | 2;
   };
@@ -50,10 +49,10 @@ export function Sheet({ store, actions, attribution }: PanelProps & { attributio
         onPointerUp={(event) => release(event.clientY)}
       />
       <div class="sheet-body">
-        {asking ? <RidePanel store={store} actions={actions} /> : <Peek store={store} actions={actions} />}
-        {(height.value > 0 || store.low.value) && !asking && <More store={store} actions={actions} />}
+        {open ? <Detail store={store} actions={actions} /> : <Peek store={store} actions={actions} />}
+        {(height.value > 0 || store.low.value) && !open && <More store={store} actions={actions} />}
       </div>
-      {!asking && height.value === 0 && <LastEvent store={store} onOpen={() => move(1)} />}
+      {!open && height.value === 0 && <LastEvent store={store} onOpen={() => move(1)} />}
     </section>
   );
 }
@@ -112,7 +111,7 @@ function More({ store, actions }: PanelProps) {
     <>
       <button type="button" class="btn full ask" onClick={actions.askForRide}>
         <Icon name="pin" />
-        Ask for a ride
+        {store.ownRide.value ? "Your ride" : "Ask for a ride"}
       </button>
       <PulsePanel store={store} actions={actions} />
       <Events store={store} actions={actions} rows={20} />

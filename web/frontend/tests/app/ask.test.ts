@@ -46,7 +46,7 @@ describe("asking for a ride", () => {
     expect(ask(known, { type: "details", id: "r-9", why: null, fareCents: 900 })).toBe(known);
   });
 
-  it("shows a ride that was found, but never in place of one's own", () => {
+  it("shows a ride that was found, but never in place of places that are chosen", () => {
     const row = { id: "r-9", state: 3 } as RideRecord;
     const found: AskEvent = { type: "found", row, pickup: here, dropoff: there };
     const shown = run(found);
@@ -55,7 +55,7 @@ describe("asking for a ride", () => {
     const choosing = run(...chosen);
     expect(ask(choosing, found)).toBe(choosing);
     const riding = run(...chosen, { type: "send" }, { type: "accepted", id: "web-1" });
-    expect(ask(riding, found)).toBe(riding);
+    expect(ask(riding, found)).toMatchObject({ id: "r-9", own: false });
     const over = ask(riding, { type: "row", row: { id: "web-1", state: 6 } as RideRecord });
     expect(ask(over, found)).toMatchObject({ id: "r-9", own: false });
   });
@@ -66,5 +66,16 @@ describe("asking for a ride", () => {
 
   it("does not forget what was chosen when the key is pressed again", () => {
     expect(run(...chosen, { type: "begin" })).toMatchObject({ dropoff: there });
+  });
+
+  it("sets either place by name, and chooses again with the places of a ride", () => {
+    const set = ask(
+      { step: "choosing", pickup: null, dropoff: null, problem: "x" },
+      { type: "set", what: "dropoff", stop: there },
+    );
+    expect(set).toMatchObject({ pickup: null, dropoff: there, problem: null });
+    const resumed = ask({ step: "off" }, { type: "resumed", id: "web-1", pickup: here, dropoff: there });
+    expect(resumed).toMatchObject({ step: "riding", own: true, row: null });
+    expect(ask(resumed, { type: "again" })).toMatchObject({ step: "choosing", pickup: here, dropoff: there });
   });
 });

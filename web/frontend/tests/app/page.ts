@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A page without a browser: a store, a presenter fed with real updates, and a map that notes what it is asked. */
 
-import type { MapPort, Place } from "../../src/app/map_port";
+import type { Hit, MapPort, Place, WayLines } from "../../src/app/map_port";
 import { Store } from "../../src/app/store";
 import { StreamPresenter } from "../../src/app/stream_presenter";
 import type { FeedRow } from "../../src/city/feed";
@@ -35,14 +35,32 @@ export class FakeMap implements MapPort {
     return this.places.get(driver) ?? null;
   }
 
+  /** What a click finds. */
+  under: Hit | null = null;
+  lines: WayLines = { planned: null, ahead: null };
+
+  hit(): Hit | null {
+    return this.under;
+  }
+
+  follow(driver: number | null): void {
+    this.calls.push(["follow", driver]);
+  }
+
   moved = () => {};
   readonly map = {
-    view: () => ({ bounds: [-74.02, 40.7, -73.9, 40.8] as BBox }),
+    ways: (lines: WayLines) => {
+      this.lines = lines;
+    },
+    onMoved: () => {},
+    onDrag: () => {},
+    view: () => ({ center: [-73.96, 40.75] as Place, zoom: 15, bounds: [-74.02, 40.7, -73.9, 40.8] as BBox }),
     isReady: true,
     isTouched: false,
     isMoving: false,
     open: (place: Place, zoom: number) => this.calls.push(["open", ...place, zoom]),
     fly: (place: Place, zoom: number) => this.calls.push(["fly", ...place, zoom]),
+    fit: (a: Place, b: Place) => this.calls.push(["fit", a, b]),
     zoomBy: (steps: number) => this.calls.push(["zoomBy", steps]),
     wholeCity: () => this.calls.push(["wholeCity"]),
     setCrosshair: (on: boolean) => this.calls.push(["crosshair", on]),

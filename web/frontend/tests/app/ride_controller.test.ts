@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Asking for a ride and finding one: what the panel holds, and what the map is asked to show. */
 
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import { keepOwnRide } from "../../src/app/own_ride";
 import { type RideApi, RideController } from "../../src/app/ride_controller";
 import type { RideDetails } from "../../src/city/explanation";
 import { RIDE } from "../../src/city/rides";
@@ -11,20 +12,28 @@ const HERE = [-73.98, 40.75] as const;
 const THERE = [-73.94, 40.77] as const;
 const ROW = { id: "r-1", state: RIDE.assigned, driver: 1, requested: 5 };
 
+beforeEach(() => keepOwnRide("", null));
+
 function controller(api: Partial<RideApi> = {}, withMap = true) {
   const page = new FakePage();
   page.ready("gateway-1");
   page.image(undefined, [ROW]);
   const requests: unknown[][] = [];
-  const rides = new RideController(page.store, withMap ? page.map : null, () => page.replica, {
+  const noted: unknown[] = [];
+  const gateway: RideApi = {
     requestRide: async (...request) => {
       requests.push(request);
       return null;
     },
     rideDetails: async () => null,
+    cancelRide: async () => null,
+    route: async () => "no way",
     ...api,
-  });
-  return { page, rides, requests, step: () => page.store.ask.value.step };
+  };
+  const map = withMap ? page.map : null;
+  const note = (selection: unknown) => noted.push(selection);
+  const rides = new RideController(page.store, map, () => page.replica, gateway, note);
+  return { page, rides, requests, noted, step: () => page.store.ask.value.step };
 }
 
 describe("asking for a ride", () => {
@@ -74,11 +83,19 @@ describe("asking for a ride", () => {
     expect(requests).toEqual([]);
   });
 
-  it("is not begun without a map, and clicks mean nothing unless it was begun", () => {
-    const { rides, step } = controller({}, false);
-    rides.begin();
+  it("works by name without a map, and clicks mean nothing unless it was begun", async () => {
+    const { rides, requests, step } = controller({}, false);
     rides.pick(HERE);
     expect(step()).toBe("off");
+    rides.begin();
+    rides.setStop("dropoff", { place: THERE, street: "Chelsea" });
+    rides.setStop("pickup", { place: HERE, street: "W 44th St & 8th Ave" });
+    rides.setStop("pickup", null);
+    await rides.send();
+    expect([requests, step(), rides.middle()]).toEqual([[], "choosing", null]);
+    rides.setStop("pickup", { place: HERE, street: "W 44th St & 8th Ave" });
+    await rides.send();
+    expect(requests[0]?.slice(1)).toEqual([HERE, THERE]);
   });
 
   it("leaves nothing on the map when it is closed", () => {
@@ -88,6 +105,7 @@ describe("asking for a ride", () => {
     page.map.asked();
     rides.close();
     expect(page.map.asked()).toEqual([
+      ["follow", null],
       ["crosshair", false],
       ["pin", "pickup", null],
       ["pin", "dropoff", null],
@@ -96,14 +114,149 @@ describe("asking for a ride", () => {
   });
 });
 
+const TRIP = { start: 0, line: [HERE, THERE], time_s: 600, length_m: 1_100, fare_cents: 720, speed: 1 };
+const tick = () => new Promise((done) => setTimeout(done, 0));
+
+describe("a ride of one's own", () => {
+  const asked = async (api: Partial<RideApi> = {}) => {
+    const made = controller({ route: async () => TRIP, ...api });
+    made.rides.begin();
+    made.rides.pick(HERE);
+    made.rides.pick(THERE);
+    await tick();
+    const quote = made.page.store.quote.value;
+    const planned = made.page.map.lines.planned;
+    await made.rides.send();
+    const now = made.page.store.ask.value;
+    return { ...made, quote, planned, id: now.step === "riding" ? now.id : "" };
+  };
+
+  it("has a way, a time and a fare before it is requested", async () => {
+    const starts: unknown[] = [];
+    const route: RideApi["route"] = async (from) => {
+      starts.push(from);
+      return TRIP;
+    };
+    const { quote, planned } = await asked({ route });
+    expect(quote).toMatchObject({ trip: { fare_cents: 720 }, nearest: { time_s: 600 }, problem: null });
+    expect(starts).toEqual([["-73.98,40.75"], ["-73.98,40.75,0"]]);
+    expect(planned).toEqual([HERE, THERE]);
+  });
+
+  it("shows the way that its taxi has before it, along the streets", async () => {
+    const { page, rides, id } = await asked();
+    page.image(undefined, [{ ...ROW, id }]);
+    rides.follow(page.replica);
+    await tick();
+    expect(page.store.way.value).toMatchObject({ driver: 1, to: "pickup", route: TRIP });
+    expect(page.map.lines.ahead?.at(-1)).toEqual(THERE);
+    page.image(undefined, [{ ...ROW, id, started: 8, ended: 9, state: RIDE.completed }]);
+    rides.follow(page.replica);
+    expect([page.store.way.value, page.map.lines.ahead]).toEqual([null, null]);
+  });
+
+  it("outlives its panel and a reload", async () => {
+    const { page, rides, id, noted, step } = await asked();
+    page.image(undefined, [{ ...ROW, id }]);
+    rides.follow(page.replica);
+    rides.close();
+    expect([step(), noted.at(-1)]).toEqual(["off", null]);
+    rides.begin();
+    expect(page.store.ask.value).toMatchObject({ step: "riding", id, own: true, row: { id } });
+    const again = controller();
+    expect(again.page.store.ownRide.value).toMatchObject({ id, pickup: { place: HERE } });
+    again.page.image(undefined, [{ ...ROW, id }]);
+    again.rides.visit({ selection: { what: "ride", id } });
+    expect(again.page.store.ask.value).toMatchObject({ step: "riding", id, own: true });
+  });
+
+  it("is over once it has ended and its panel is closed", async () => {
+    const { page, rides, id } = await asked();
+    page.image(undefined, [{ ...ROW, id, state: RIDE.expired, ended: 9 }]);
+    rides.follow(page.replica);
+    expect(page.store.ownRide.value).not.toBeNull();
+    rides.again();
+    expect(page.store.ask.value).toMatchObject({ step: "choosing", pickup: { place: HERE } });
+    rides.close();
+    expect(page.store.ownRide.value).toBeNull();
+    expect(controller().page.store.ownRide.value).toBeNull();
+  });
+
+  it("can be cancelled, and says why not", async () => {
+    const cancelled: string[] = [];
+    const { page, rides, id } = await asked({
+      cancelRide: async (ride) => {
+        cancelled.push(ride);
+        return cancelled.length === 1 ? null : "the ride has ended: COMPLETED";
+      },
+    });
+    await rides.cancel();
+    expect([cancelled, page.store.cancelling.value]).toEqual([[id], { id, problem: null }]);
+    await rides.cancel();
+    expect(page.store.cancelling.value?.problem).toContain("ended");
+    page.image(undefined, [{ ...ROW, id, state: RIDE.cancelled, ended: 9 }]);
+    rides.follow(page.replica);
+    expect(page.store.cancelling.value).toBeNull();
+  });
+});
+
+describe("what is on the map", () => {
+  it("opens a taxi by a click, and the map follows it until the panel closes", () => {
+    const { page, rides, noted } = controller();
+    rides.pick(HERE, { what: "taxi", driver: 2 });
+    expect(page.store.taxi.value).toMatchObject({ driver: 2, ride: null });
+    expect(noted).toEqual([{ what: "taxi", driver: 2 }]);
+    rides.setFollowing(true);
+    expect([page.store.following.value, page.map.asked().at(-1)]).toEqual([true, ["follow", 2]]);
+    rides.close();
+    expect([page.store.taxi.value, page.store.following.value]).toEqual([null, false]);
+    expect(page.map.asked()).toContainEqual(["follow", null]);
+  });
+
+  it("opens a waiting rider's ride by a click, and its taxi's panel follows its row", () => {
+    const { page, rides } = controller();
+    rides.pick(HERE, { what: "ride", id: "r-1" });
+    expect(page.store.ask.value).toMatchObject({ step: "riding", id: "r-1", own: false });
+    rides.showTaxi(1);
+    expect(page.store.ask.value.step).toBe("off");
+    page.image([{ id: 1, x: -7_398_000, y: 4_075_000, at: 5, status: 5 }]);
+    rides.follow(page.replica);
+    expect(page.store.taxi.value).toMatchObject({ status: 5, ride: null });
+  });
+
+  it("opens what an address names once the rows are there, and closes it on the way back", () => {
+    const { page, rides, step } = controller();
+    rides.visit({ selection: { what: "taxi", driver: 2 } });
+    expect(page.store.taxi.value).toMatchObject({ driver: 2 });
+    rides.visit({ selection: { what: "ride", id: "r-1" } });
+    expect([step(), page.store.taxi.value]).toEqual(["riding", null]);
+    rides.visit({ selection: null });
+    expect([step(), page.store.taxi.value]).toEqual(["off", null]);
+  });
+
+  it("asks a gateway for a ride that is no longer held, and says so if none knows it", async () => {
+    const answer = { attempt: 1, state: "COMPLETED", why: null, fare_cents: 900, driver: 7 };
+    const known = { ...answer, pickup: [-73.98, 40.75], dropoff: [-73.9, 40.8], ended_ms: 5 } as RideDetails;
+    const { page, rides } = controller({ rideDetails: async (id) => (id === "r-9" ? known : null) });
+    rides.visit({ selection: { what: "ride", id: "r-9" } });
+    await tick();
+    expect(page.store.ask.value).toMatchObject({ step: "riding", id: "r-9", row: { state: 6, driver: 7 } });
+    rides.visit({ selection: { what: "ride", id: "r-8" } });
+    await tick();
+    expect(page.store.found.value).toEqual({ what: "nothing", words: "No ride r-8 now" });
+  });
+});
+
 describe("finding", () => {
   it("flies to a taxi and marks it", () => {
     const { page, rides } = controller();
     rides.find("t-1");
     expect(page.map.asked()).toEqual([
+      ["follow", null],
       ["select", 1],
-      ["fly", -73.98, 40.75, 16],
+      ["fly", -73.98, 40.75, 16.3],
     ]);
+    expect(page.store.taxi.value).toMatchObject({ driver: 1, ride: { id: "r-1" } });
   });
 
   it("opens a ride, flies to its taxi, and shows its details", async () => {
@@ -140,23 +293,23 @@ describe("finding", () => {
     page.map.asked();
     rides.find(" ");
     expect(page.store.found.value).toBeNull();
-    expect(page.map.asked()).toEqual([["select", null]]);
+    expect([page.store.taxi.value, page.map.asked().at(-1)]).toEqual([null, ["select", null]]);
   });
 
   it("works without a map", () => {
     const { page, rides } = controller({}, false);
     rides.find("r-1");
-    rides.showTaxi(1);
     expect(page.store.ask.value.step).toBe("riding");
+    rides.showTaxi(1);
+    expect(page.store.taxi.value).toMatchObject({ driver: 1 });
   });
 
-  it("does not take the place of a ride that was asked for here", async () => {
+  it("does not take the place of places that are chosen", () => {
     const { page, rides } = controller();
     rides.begin();
     rides.pick(HERE);
-    rides.pick(THERE);
-    await rides.send();
     rides.find("r-1");
-    expect(page.store.ask.value).toMatchObject({ own: true });
+    rides.find("t-1");
+    expect(page.store.ask.value).toMatchObject({ step: "choosing", pickup: { place: HERE } });
   });
 });

@@ -93,7 +93,7 @@ describe("a page", () => {
     const bbox = (message: unknown) => (message as { says: { bbox?: number[]; view?: number[] } }).says;
     const first = socket.deeds.map(bbox).find((said) => said?.view)?.view;
     expect(first?.[0]).toBeLessThan(-74.02);
-    map!.map.view = () => ({ bounds: [-73.99, 40.74, -73.98, 40.75] });
+    map!.map.view = () => ({ center: [-73.985, 40.745], zoom: 15, bounds: [-73.99, 40.74, -73.98, 40.75] });
     map!.moved();
     expect(socket.deeds.map(bbox).some((said) => said?.bbox)).toBe(true);
   });
@@ -109,15 +109,17 @@ describe("a page", () => {
       ["filter", [1]],
       ["zoomBy", -1],
       ["wholeCity"],
+      ["follow", null],
+      ["select", 1],
       ["fly", -73.98, 40.75, 16.3],
     ]);
     expect(store.statusFilter.value).toBe(1);
     actions.filter(null);
     expect([store.statusFilter.value, map?.asked()]).toEqual([null, [["filter", null]]]);
     actions.askForRide();
-    session.pick([-73.98, 40.75]);
+    session.pick([-73.98, 40.75], { x: 1, y: 1 });
     expect(store.ask.value).toMatchObject({ step: "choosing", pickup: { street: "Broadway" } });
-    actions.closeRide();
+    actions.closePanel();
     expect(store.ask.value.step).toBe("off");
     actions.find("t-2");
     expect(store.found.value).toEqual({ what: "taxi", driver: 2 });
@@ -143,6 +145,6 @@ describe("a page", () => {
     actions.showWholeCity();
     actions.showTaxi(1);
     actions.askForRide();
-    expect(store.ask.value.step).toBe("off");
+    expect(store.ask.value.step).toBe("choosing");
   });
 });

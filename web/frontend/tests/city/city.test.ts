@@ -141,6 +141,17 @@ describe("the pulse", () => {
     return rides;
   };
 
+  it("sorts many waits once a second, and counts who waits with each update", () => {
+    const pulse = new Pulse();
+    const many = (ms: number, n: number) =>
+      Array.from({ length: n }, (_, i) => met(`m-${ms}-${i}`, ms, CUT_MS - 60_000 + i));
+    const old = [...steady(CUT_MS - 10 * MIN, CUT_MS, MIN), ...many(MIN, 300)];
+    expect(look(pulse, old)).toMatchObject({ waiting: 0, medianMs: MIN });
+    const all = [...old, ...many(2 * MIN, 900), { id: "w", state: 1, requested: low(CUT_MS) }];
+    expect(look(pulse, all, CUT_MS + 900)).toMatchObject({ waiting: 1, medianMs: MIN });
+    expect(look(pulse, all, CUT_MS + 1_000)).toMatchObject({ waiting: 1, medianMs: 2 * MIN });
+  });
+
   it("tells waits, and the share that was picked up, of what it has seen", () => {
     const rides = steady(CUT_MS - 20 * MIN, CUT_MS);
     const some = rides.map((ride, i) =>

@@ -26,6 +26,8 @@ const PICKUP = {
 } as const;
 const DROPOFF = { place: [-73.98, 40.762], street: "Saint Nicholas Ave" } as const;
 
+const ROUTE = { start: 0, line: [], time_s: 4_812, length_m: 23_412, fare_cents: 14_220, speed: 1 } as const;
+
 function calm(): Store {
   const store = new Store();
   store.now.value = 1_000_000;
@@ -76,6 +78,24 @@ function asking(): Store {
   const store = calm();
   const problem = "pickup is not within Manhattan, or too far from a street";
   store.ask.value = { step: "choosing", pickup: PICKUP, dropoff: DROPOFF, problem };
+  store.quote.value = { pickup: [0, 0], dropoff: [1, 1], trip: ROUTE, nearest: ROUTE, problem: null };
+  return store;
+}
+
+function taxi(): Store {
+  const { row } = riding().ask.value as { row: RideRecord };
+  const store = calm();
+  store.taxi.value = { driver: 19_872, status: 5, speedMps: 12, ride: row };
+  store.way.value = { driver: 19_872, to: "dropoff", route: ROUTE, at: store.now.value };
+  return store;
+}
+
+/** No taxi came. */
+function expired(): Store {
+  const store = riding();
+  const now = store.ask.value;
+  if (now.step === "riding" && now.row)
+    store.ask.value = { ...now, row: { ...now.row, state: RIDE.expired, ended: now.row.started } };
   return store;
 }
 
@@ -124,6 +144,9 @@ function riding(store = calm()): Store {
     why,
     fareCents: null,
   };
+  store.ownRide.value = { id: row.id, pickup: PICKUP, dropoff: DROPOFF };
+  store.way.value = { driver: 19_872, to: "dropoff", route: ROUTE, at: store.now.value };
+  store.quote.value = { pickup: [0, 0], dropoff: [1, 1], trip: ROUTE, nearest: null, problem: null };
   return store;
 }
 
@@ -155,6 +178,8 @@ const STATES: Record<string, () => Store> = {
   "report below": () => killed(30_000),
   asking,
   riding: () => riding(),
+  "no taxi came": expired,
+  "a taxi": taxi,
   "riding, after a kill": () => riding(killed(1_000)),
   troubled: () => troubled(),
   "troubled, riding": () => riding(troubled()),

@@ -18,7 +18,7 @@ function fleet(statuses: number[]): Motion {
 describe("what is sent to the card", () => {
   it("is in drawing order: off shift, vacant, on trip, to pickup, riders, on top the selection, ring and taxi", () => {
     const instances = new Instances();
-    instances.fill(fleet([3, 5, 1, 0, 2, 4, 6, 5]), [{ x: 0, y: 0 }], 3, 0, ALL, EVERYWHERE);
+    instances.fill(fleet([3, 5, 1, 0, 2, 4, 6, 5]), [{ id: "r-1", x: 0, y: 0 }], 3, 0, ALL, EVERYWHERE);
     expect(instances.ranges.map(({ kind, n }) => [kind, n])).toEqual([
       [0, 1],
       [1, 1],

@@ -71,9 +71,9 @@ describe("a taxi on the map", () => {
   it("glides as far as that where people live ten times as fast", () => {
     const motion = driving(3_000);
     motion.speed = 10;
-    motion.take(7, fix(400, 4_000), 3_050);
+    motion.take(7, fix(250, 4_000), 3_050);
     expect(eastM(motion, 7, 3_060)).toBeLessThan(50);
-    expect(eastM(motion, 7, 4_000)).toBeCloseTo(400, 2);
+    expect(eastM(motion, 7, 4_000)).toBeCloseTo(250, 2);
   });
 
   it("reaches a late fix smoothly instead of jumping to it", () => {
@@ -112,6 +112,52 @@ describe("a taxi on the map", () => {
     motion.retain(new Set([5, 3_000]));
     expect([...motion.slots.keys()].sort()).toEqual([3_000, 5]);
     expect(eastM(motion, 3_000, 0)).toBe(last);
+  });
+});
+
+describe("after an outage", () => {
+  /** Taxis that drove on at their own speeds while nothing came for so long: how fast each is drawn from then on. */
+  const drawnAfter = (outageMs: number, speed = 1) => {
+    const motion = new Motion(LNG, LAT);
+    motion.speed = speed;
+    const speeds = Array.from({ length: 400 }, (_, i) => ((i % 20) + 1) * speed);
+    const take = (at: number, showMs: number) => {
+      for (const [driver, mps] of speeds.entries()) motion.take(driver, fix((mps * at) / 1_000, at), showMs);
+    };
+    for (let at = 0; at <= 5_000; at += 1_000) take(at, at - 950);
+    let fastest = 0;
+    let faded = 0;
+    const end = 5_000 + outageMs;
+    let before = speeds.map((_, driver) => eastM(motion, driver, end - 950));
+    for (let showMs = end - 950; showMs < end + 6_000; showMs += 16) {
+      if ((showMs - end + 950) % 992 === 0) take(Math.round(showMs + 950), showMs);
+      const now = speeds.map((_, driver) => eastM(motion, driver, showMs));
+      for (const driver of speeds.keys()) {
+        const mps = Math.abs(now[driver]! - before[driver]!) / 0.016;
+        if (motion.opacity(driver, showMs) > 0.05) fastest = Math.max(fastest, mps / speed);
+        else faded++;
+      }
+      before = now;
+    }
+    return { fastest, faded };
+  };
+
+  it.each([1_000, 2_500, 5_000, 15_000, 60_000])(
+    "of %i ms no taxi that can be seen is faster than it can drive",
+    (outageMs) => {
+      expect(drawnAfter(outageMs).fastest).toBeLessThan(25.1);
+    },
+  );
+
+  it("of 15 s most taxis fade in where they are now, instead of flying there", () => {
+    expect(drawnAfter(15_000).faded).toBeGreaterThan(300);
+    expect(drawnAfter(1_000).faded).toBe(0);
+  });
+
+  it("has bounds as many times as wide as the city is faster", () => {
+    const { fastest, faded } = drawnAfter(1_000, 30);
+    expect(fastest).toBeLessThan(25.1);
+    expect(faded).toBe(0);
   });
 });
 

@@ -109,8 +109,8 @@ export class FakeNode {
     this.dispatch("click");
   }
 
-  dispatch(type: string): void {
-    const event = { type, target: this, currentTarget: this, preventDefault: () => {} };
+  dispatch(type: string, more: object = {}): void {
+    const event = { type, target: this, currentTarget: this, preventDefault: () => {}, ...more };
     for (const listener of this.listeners.get(type) ?? []) listener.call(this, event);
   }
 }

@@ -7,6 +7,7 @@ import type { Actions } from "../../src/app/actions";
 import { Store } from "../../src/app/store";
 import type { FeedRow } from "../../src/city/feed";
 import { clock } from "../../src/city/format";
+import { Gazetteer } from "../../src/city/gazetteer";
 import { DRIVER, RIDE } from "../../src/city/rides";
 import { lines } from "../../src/city/words";
 import { Announcer, EmptyView, MapTroubleLine, Tools, Zoom } from "../../src/panels/chrome";
@@ -16,10 +17,11 @@ import { Page, type PanelProps } from "../../src/panels/page";
 import { PulsePanel } from "../../src/panels/pulse";
 import { RidePanel } from "../../src/panels/ride";
 import { Sheet } from "../../src/panels/sheet";
+import { TaxiPanel } from "../../src/panels/taxi";
 import { Tour } from "../../src/panels/tour";
 import { atRest, CityTime, type RideRecord } from "../../src/stream";
 import { CUT_MS } from "../stream/encode";
-import { draw, settled } from "./dom";
+import { draw, type FakeNode, settled } from "./dom";
 
 const ONE_CITY = { all: [{ city: "manhattan", title: "Manhattan" }], shown: "manhattan" };
 const TWO_CITIES = { all: [...ONE_CITY.all, { city: "helsinki", title: "Helsinki" }], shown: "helsinki" };
@@ -263,7 +265,7 @@ describe("the panel of a ride", () => {
     const stop = { place: [0, 0], street: "Broadway" } as const;
     store.ask.value = { step: "choosing", pickup: stop, dropoff: null, problem: null };
     await settled();
-    expect(box.text).toContain("Broadway");
+    expect(box.find("input")[0]?.attributes.get("value")).toBe("Broadway");
     expect(box.button("Request a taxi").attributes.has("disabled")).toBe(true);
     store.ask.value = { step: "choosing", pickup: stop, dropoff: stop, problem: "no gateway answered" };
     await settled();
@@ -271,7 +273,167 @@ describe("the panel of a ride", () => {
     expect(box.button("Request a taxi").attributes.has("disabled")).toBe(false);
     box.button("Request a taxi").click();
     box.button("Close").click();
-    expect(done).toEqual([["sendRide"], ["closeRide"]]);
+    expect(done).toEqual([["sendRide"], ["closePanel"]]);
+  });
+});
+
+const ROUTE = { start: 0, line: [], time_s: 134, length_m: 1_140, fare_cents: 720, speed: 1 } as const;
+
+describe("the panel of a ride, in figures", () => {
+  const stop = { place: [0, 0], street: "Broadway" } as const;
+  const riding = (changes: Partial<RideRecord>, own = true) => {
+    const store = verified();
+    const rest = { own, pickup: stop, dropoff: stop, why: null, fareCents: null };
+    store.ask.value = { step: "riding", id: "r-1", row: row(changes), ...rest };
+    return store;
+  };
+
+  it("says how long a taxi still drives, and what the trip will cost, as estimates", async () => {
+    const store = riding({ state: RIDE.assigned, assigned: 6 });
+    store.way.value = { driver: 7, to: "pickup", route: ROUTE, at: store.now.value - 4_000 };
+    store.quote.value = { pickup: [0, 0], dropoff: [1, 1], trip: ROUTE, nearest: null, problem: null };
+    const { box } = panel((props) => <RidePanel {...props} />, store);
+    expect(box.find(".huge")[0]?.text).toBe("2:10 to the pickup, estimated");
+    expect(box.text).toContain("Fare about $7.20: 1.1 km, 2:14 ride");
+    store.way.value = { ...store.way.value, driver: 8 };
+    await settled();
+    expect(box.find(".huge")).toEqual([]);
+  });
+
+  it.each<[number, boolean, boolean]>([
+    [RIDE.requested, true, true],
+    [RIDE.offered, true, true],
+    [RIDE.assigned, true, true],
+    [RIDE.arrived, true, true],
+    [RIDE.onTrip, true, false],
+    [RIDE.completed, true, false],
+    [RIDE.assigned, false, false],
+  ])("in state %i, own: %s, can be cancelled: %s", (state, own, can) => {
+    const { box } = panel((props) => <RidePanel {...props} />, riding({ state }, own));
+    expect(box.text.includes("Cancel ride")).toBe(can);
+  });
+
+  it("cancels once, and says why that failed", async () => {
+    const { store, box, done } = panel((props) => <RidePanel {...props} />, riding({ state: RIDE.assigned }));
+    box.button("Cancel ride").click();
+    expect(done).toEqual([["cancelRide"]]);
+    store.cancelling.value = { id: "r-1", problem: null };
+    await settled();
+    expect(box.button("Cancelling…").attributes.has("disabled")).toBe(true);
+    store.cancelling.value = { id: "r-1", problem: "the ride has ended: COMPLETED" };
+    await settled();
+    expect(box.text).toContain("Not cancelled: the ride has ended");
+    expect(box.button("Cancel ride").attributes.has("disabled")).toBe(false);
+  });
+
+  it.each([RIDE.expired, RIDE.cancelled, RIDE.noShow])(
+    "says why no taxi came (%i), and asks again",
+    (state) => {
+      const { box, done } = panel((props) => <RidePanel {...props} />, riding({ state, ended: 9 }));
+      expect(box.text).toContain("Nothing is charged");
+      box.button("Ask again").click();
+      expect(done).toEqual([["askAgain"]]);
+    },
+  );
+});
+
+describe("choosing places", () => {
+  const choosing = () => {
+    const store = verified();
+    const stop = { place: [0, 0], street: "Broadway" } as const;
+    store.ask.value = { step: "choosing", pickup: stop, dropoff: null, problem: null };
+    store.gazetteer.value = new Gazetteer(
+      {},
+      {
+        features: [
+          { geometry: { coordinates: [1, 2] }, properties: { kind: "neighbourhood", name: "Chelsea" } },
+        ],
+      },
+    );
+    const set: unknown[][] = [];
+    const actions = {
+      setStop: (...given: unknown[]) => set.push(given),
+      middle: () => ({ place: [5, 6], street: null }),
+    } as unknown as Actions;
+    const Panel = () => <RidePanel store={store} actions={actions} />;
+    return { store, set, box: draw(<Panel />) };
+  };
+  const press = (node: FakeNode, key: string) => node.dispatch("keydown", { key });
+
+  it("works by name with the keyboard alone", async () => {
+    const { set, box } = choosing();
+    const input = box.find("input")[1]!;
+    Object.assign(input, { value: "chel", blur: () => {} });
+    input.dispatch("input");
+    await settled();
+    expect(box.find(".option").map(({ text }) => text)).toEqual(["Chelsea", "The middle of the map"]);
+    expect(input.attributes.get("aria-expanded")).toBe("true");
+    press(input, "Enter");
+    expect(set).toEqual([["dropoff", { place: [1, 2], street: "Chelsea" }]]);
+    await settled();
+    expect(box.find(".option")).toEqual([]);
+    input.dispatch("input");
+    await settled();
+    press(input, "ArrowUp");
+    await settled();
+    press(input, "Enter");
+    expect(set.at(-1)).toEqual(["dropoff", { place: [5, 6], street: null }]);
+    input.dispatch("input");
+    await settled();
+    press(input, "Escape");
+    await settled();
+    expect(box.find(".option")).toEqual([]);
+  });
+
+  it("takes a place back", () => {
+    const { set, box } = choosing();
+    box.button("Clear the pickup").click();
+    expect(set).toEqual([["pickup", null]]);
+  });
+
+  it("shows time, way and fare before one commits, and where there is no way", async () => {
+    const { store, box } = choosing();
+    const { ask } = store;
+    if (ask.value.step === "choosing") ask.value = { ...ask.value, dropoff: ask.value.pickup };
+    store.quote.value = { pickup: [0, 0], dropoff: [1, 1], trip: ROUTE, nearest: ROUTE, problem: null };
+    await settled();
+    expect(box.find(".quote")[0]?.text).toBe(
+      "Nearest vacant taxi2:141.1 km awayFare, about$7.201.1 km, 2:14 ride",
+    );
+    store.quote.value = { ...store.quote.value, trip: null, problem: "too far from a street" };
+    await settled();
+    expect(box.text).toContain("No way: too far from a street");
+  });
+});
+
+describe("the panel of a taxi", () => {
+  it("says what its row says, opens its ride, and has the map follow it", async () => {
+    const store = verified();
+    const ride = row({ state: RIDE.onTrip, started: 8 });
+    store.taxi.value = { driver: 7, status: DRIVER.onTrip, speedMps: 10, ride };
+    store.way.value = { driver: 7, to: "dropoff", route: ROUTE, at: store.now.value };
+    const { box, done } = panel((props) => <TaxiPanel {...props} />, store);
+    expect(box.find("h2")[0]?.text).toBe("Taxi t-0007");
+    expect(box.text).toContain("On trip");
+    expect(box.text).toContain("36 km/h");
+    expect(box.text).toContain("At the drop-off in2:14");
+    box.find(".ride-line")[0]?.click();
+    box.button("Follow").click();
+    expect(done).toEqual([["showRide"], ["follow", true]]);
+    store.taxi.value = { ...store.taxi.value, ride: null, status: DRIVER.idle };
+    store.following.value = true;
+    store.way.value = null;
+    await settled();
+    expect(box.text).toContain("None now");
+    expect(box.button("Following").attributes.get("aria-pressed")).toBe("true");
+  });
+
+  it("takes the place of the events", async () => {
+    const { store, box } = panel((props) => <Page {...props} attribution="" cities={ONE_CITY} />);
+    expect(box.find(".events")).toHaveLength(1);
+    store.taxi.value = { driver: 7, status: DRIVER.idle, speedMps: 0, ride: null };
+    await settled();
+    expect([box.find(".events").length, box.find(".detail").length]).toEqual([0, 1]);
   });
 });
 
