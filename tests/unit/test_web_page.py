@@ -46,6 +46,14 @@ async def test_the_shell_names_the_built_files_and_carries_the_city(static: Path
     assert "openstreetmap.org/copyright" in told["attribution"]
 
 
+async def test_the_shell_shows_what_it_is_before_any_script_ran(static: Path) -> None:
+    async with client(static) as page:
+        answer = await page.get("/")
+    body = answer.text.split("<body>")[1]
+    assert "<h1>Manhattan, live</h1>" in body
+    assert "simulated" in body
+
+
 async def test_the_page_may_run_nothing_but_its_own_files(static: Path) -> None:
     async with client(static) as page:
         answer = await page.get("/")

@@ -19,6 +19,8 @@ import { degrees, type TaxiShown, Ways } from "./ways";
 const FOUND_ZOOM = 16;
 const TAXI_ZOOM = 16.3;
 const HALF_METRES = 2;
+/** A ride that no row shows for so long is over, or was lost with its log. */
+const UNSEEN_MS = 120_000;
 
 /** The gateway's HTTP side, as far as rides need it. */
 export interface RideApi {
@@ -44,12 +46,14 @@ export class RideController {
     private readonly api: RideApi = GATEWAY,
     private readonly note: (selection: Selection | null) => void = noteSelection,
     private readonly city = "",
+    private readonly now = () => performance.now(),
   ) {
     this.details = new RideDetailsFetcher(api.rideDetails, (id, { why, fare_cents: fareCents }) =>
       this.handle({ type: "details", id, why, fareCents }),
     );
     this.ways = new Ways(store, map, api.route);
     store.ownRide.value = keptOwnRide(city);
+    this.ownSince = this.now();
   }
 
   // --- a ride of one's own
@@ -119,6 +123,7 @@ export class RideController {
     }
     const { pickup, dropoff } = now;
     this.store.ownRide.value = { id, pickup, dropoff };
+    this.ownSince = this.now();
     keepOwnRide(this.city, this.store.ownRide.value);
     this.handle({ type: "accepted", id });
     if (this.store.ask.value.step === "riding") this.note({ what: "ride", id });
@@ -151,13 +156,15 @@ export class RideController {
     if (id === undefined || (now.value.step === "riding" && now.value.id === id)) return;
     const row = this.replica().rides.get(id);
     if (row && !hasEnded(row)) return;
-    if (!row && this.wasSeen !== id) return;
+    if (!row && this.wasSeen !== id && this.now() - this.ownSince < UNSEEN_MS) return;
     ownRide.value = null;
     keepOwnRide(this.city, null);
   }
 
   /** The own ride whose row was held once: without a row it is over. */
   private wasSeen = "";
+  /** When it was requested, or kept from before a reload. */
+  private ownSince: number;
 
   // --- opening
 

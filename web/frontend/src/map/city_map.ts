@@ -276,6 +276,8 @@ export class CityMap {
 
   /** Have a place in the middle of what panels leave free. */
   centre(place: Place): void {
+    // A jump would end the zoom that goes on.
+    if (this.ground.isZooming()) return;
     this.ground.jumpTo({ center: [...place], padding: this.padding });
   }
 

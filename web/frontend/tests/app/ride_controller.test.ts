@@ -182,6 +182,27 @@ describe("a ride of one's own", () => {
     expect(controller().page.store.ownRide.value).toBeNull();
   });
 
+  it("is forgotten where no row shows it for two minutes, as long after its end", async () => {
+    const { id } = await asked();
+    let now = 0;
+    const { page } = controller();
+    const gateway = { rideDetails: async () => null } as unknown as RideApi;
+    const rides = new RideController(
+      page.store,
+      null,
+      () => page.replica,
+      gateway,
+      () => {},
+      "",
+      () => now,
+    );
+    rides.follow(page.replica);
+    expect(page.store.ownRide.value).toMatchObject({ id });
+    now = 120_001;
+    rides.follow(page.replica);
+    expect(page.store.ownRide.value).toBeNull();
+  });
+
   it("can be cancelled, and says why not", async () => {
     const cancelled: string[] = [];
     const { page, rides, id } = await asked({
