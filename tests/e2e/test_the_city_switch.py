@@ -88,5 +88,10 @@ def test_an_address_opens_its_city_and_place_and_an_unknown_city_is_named(
     assert page.evaluate("window.taxistream.view().zoom") == pytest.approx(16.5)
     page.goto(f"{two_cities.url}/#city=atlantis")
     until(lambda: shows(page, "manhattan"), 60, "the first city")
-    expect(page.locator(".head")).to_contain_text("No city “atlantis” here: this is Manhattan")
+    notice = "No city “atlantis” here: this is Manhattan"
+    expect(page.locator(".head")).to_contain_text(notice)
+    page.goto(f"{two_cities.url}/#city=manhattan")
+    expect(page.locator(".head")).not_to_contain_text(notice)
+    page.goto(f"{two_cities.url}/#city=atlantis")
+    expect(page.locator(".head")).to_contain_text(notice)
     page.close()

@@ -74,9 +74,7 @@ export class CityPage {
         box.dataset["trouble"] = store.mapTrouble.value ?? "";
       }),
     );
-    const asked = namedCity(location.hash);
-    if (asked !== null && asked !== config.city)
-      store.notice.value = `No city “${asked}” here: this is ${config.title}`;
+    this.noteAddress();
     document.title = `taxistream: ${config.title}, live`;
     const shown = { all: cities, shown: config.city };
     render(
@@ -87,6 +85,13 @@ export class CityPage {
     const { stream, presenter, opening } = session;
     this.inspected = { city: config.city, stream, store, presenter, opening, scene };
     session.start();
+  }
+
+  /** Say so if the address names a city that is not there, and stop saying so when it names this one. */
+  noteAddress(): void {
+    const { city, title } = this.config;
+    const asked = namedCity(location.hash) ?? city;
+    this.store.notice.value = asked === city ? null : `No city “${asked}” here: this is ${title}`;
   }
 
   /** Close the stream, the panels of rides and the map. */

@@ -43,7 +43,10 @@ function start(cities: readonly Config[]): void {
   expose(() => page.inspected);
   followAddress();
   window.addEventListener("hashchange", () => {
-    if (named(cities).city === page.config.city) return;
+    if (named(cities).city === page.config.city) {
+      page.noteAddress();
+      return;
+    }
     page.close();
     page = new CityPage(frame);
   });

@@ -62,9 +62,10 @@ export function randomWords(n: number): number[] {
   return words ?? Array.from({ length: n }, () => Math.floor(Math.random() * 2 ** 32));
 }
 
-/** Take the fragment out of the address. A browser may refuse: then it stays there. */
-export function dropFragment(): void {
-  attempt(() => history.replaceState(history.state, "", location.pathname + location.search), undefined);
+/** Give the address another fragment, or none if it is empty. A browser may refuse: then the address stays. */
+export function replaceFragment(fragment: string): void {
+  const address = location.pathname + location.search + (fragment && `#${fragment}`);
+  attempt(() => history.replaceState(history.state, "", address), undefined);
 }
 
 /** Percent-decoded, or as it is if it is not encoded properly. */

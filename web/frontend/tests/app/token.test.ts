@@ -29,6 +29,18 @@ describe("a token", () => {
     expect(token()).toBe("a.b-c");
   });
 
+  it("leaves a city and a place in the address", () => {
+    for (const [hash, rest] of [
+      ["#token=a.b&city=helsinki", "city=helsinki"],
+      ["#city=helsinki&token=a.b", "city=helsinki"],
+      ["#city=helsinki&token=a.b&at=24.9,60.1/16", "city=helsinki&at=24.9,60.1/16"],
+    ] as const) {
+      const { addresses } = tab(hash);
+      expect(token()).toBe("a.b");
+      expect(addresses).toEqual([`/?view=map#${rest}`]);
+    }
+  });
+
   it("is replaced by a newer one", () => {
     const { kept } = tab("#token=old");
     token();
