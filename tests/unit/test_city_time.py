@@ -100,6 +100,14 @@ def test_audit_and_oracle_count_alike_by_themselves(
     assert oracle.speed == time.speed
 
 
+def test_audit_and_oracle_keep_as_many_changes() -> None:
+    time, audit, oracle = city_time([(1_000, 2 + n % 2) for n in range(100)])
+    for begun_ms in range(START_MS - 5_000, START_MS + 105_000, 500):
+        for lasts_ms in (1, 60_000, 150_000):
+            assert audit.end_ms(begun_ms, lasts_ms) == time.after(begun_ms, lasts_ms)
+        assert oracle.at(begun_ms) == time.at(begun_ms)
+
+
 @pytest.mark.parametrize("counts", [Speeds, CityClock])
 def test_a_speed_that_is_known_before_log_time_begins_with_it(counts: type[Speeds] | type[CityClock]) -> None:
     clock = counts()

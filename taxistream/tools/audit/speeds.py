@@ -14,6 +14,8 @@ class _Stretch(NamedTuple):
 
 
 _START: Final = _Stretch(float("-inf"), 1)
+_CHANGES_MAX: Final = 32
+"""So many changes count. What was before the oldest of them counts at speed 1."""
 
 
 class Speeds:
@@ -33,7 +35,14 @@ class Speeds:
         elif event["type"] != "BatchClosed":
             return
         if self._next_speed != self._stretches[-1].speed and event["at_ms"] > 0:
-            self._stretches.append(_Stretch(event["at_ms"], self._next_speed))
+            self._change(event["at_ms"])
+
+    def _change(self, at_ms: int) -> None:
+        if self._stretches[-1].from_ms == at_ms:  # no time passed at that speed
+            self._stretches.pop()
+        if self._next_speed != self._stretches[-1].speed:
+            self._stretches.append(_Stretch(at_ms, self._next_speed))
+        del self._stretches[1:-_CHANGES_MAX]
 
     def end_ms(self, begun_ms: int, lasts_ms: int) -> int:
         """The log time at which `lasts_ms` of people's time have passed since `begun_ms`."""
