@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from scripts.city import helsinki, manhattan
@@ -87,7 +88,7 @@ def _make(options: argparse.Namespace) -> None:
         _replace(made, folder)
     km = sum(arc.length_m for arc in streets.arcs) / 1000
     print(f"{folder}: {len(streets.nodes):,} junctions, {len(streets.arcs):,} arcs, {km:,.0f} km")
-    print(f"Show it: TAXI_CITIES_DIR={options.into} .venv/bin/taxi demo --cities manhattan,{options.name}")
+    print(f"Show it: TAXI_CITIES_DIR={quote(str(options.into))} .venv/bin/taxi demo --cities {options.name}")
 
 
 def _replace(made: Path, folder: Path) -> None:
