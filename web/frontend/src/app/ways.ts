@@ -145,7 +145,7 @@ function left(way: Way, place: Point | null): readonly Point[] {
   return place === null ? way.route.line : ahead(way.route.line, place);
 }
 
-/** Where the taxi of a ride has to go; null while it stands, and if it has no ride. */
+/** Where the taxi of a ride has to go; null while it waits, and if it has no ride. */
 function target(ride: RideRecord | null, driver: number | null): Target | null {
   if (ride === null || ride.driver !== driver || hasEnded(ride)) return null;
   if (ride.state === RIDE.assigned) return { what: "pickup", place: degrees(ride.pickup) };

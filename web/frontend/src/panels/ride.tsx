@@ -75,7 +75,7 @@ function Riding({ store, actions, ask }: PanelProps & { ask: RidingNow }) {
   );
 }
 
-/** How long until the taxi is there, as an estimate; what was estimated when it was chosen stands below. */
+/** How long until the taxi is there, as an estimate; the timeline below has what happened. */
 function Arrival({ store, row }: { store: Store; row: RideRecord | null }) {
   const way = store.way.value;
   if (!row || !way || way.driver !== row.driver) return null;
@@ -120,13 +120,13 @@ function Ending({ row, own, actions }: { row: RideRecord; own: boolean; actions:
 const ENDINGS: Record<number, string> = {
   [RIDE.expired]: "No taxi accepted this ride in time. Nothing is charged. The next one may come sooner.",
   [RIDE.cancelled]: "This ride was cancelled. Nothing is charged.",
-  [RIDE.noShow]: "The taxi waited at the pickup, and nobody came. Nothing is charged.",
+  [RIDE.noShow]: "The taxi waited at the pickup, and you did not come. Nothing is charged.",
 };
 
 const OTHERS: Record<number, string> = {
   [RIDE.expired]: "No taxi accepted this ride in time.",
   [RIDE.cancelled]: "This ride was cancelled.",
-  [RIDE.noShow]: "The taxi waited at the pickup, and nobody came.",
+  [RIDE.noShow]: "The taxi waited at the pickup, and the rider did not come.",
 };
 
 /** States in which a ride can be cancelled: before the rider is in the taxi. */
