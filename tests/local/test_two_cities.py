@@ -14,7 +14,7 @@ from tests.local.conftest import NEEDS_KAFKA
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
 
 WITHIN_S = 90
-CITIES = "manhattan,uptown=manhattan"
+CITIES = "manhattan,helsinki"
 
 
 def cities_of(part: RealPart) -> set[str]:
@@ -35,7 +35,7 @@ def test_cities_move_between_dispatchers_without_a_double_or_lost_decision(
     with real_city(kafka_server.bootstrap_servers, prefix, tmp_path, ports.take) as city:
         city.make_topics(CITIES)
         one, two = city.start("one"), city.start("two")
-        for number, name in enumerate(("manhattan", "uptown")):
+        for number, name in enumerate(("manhattan", "helsinki")):
             city.start(f"simulator-{number}", "simulator", TAXI_CITY=name, TAXI_DRIVERS="50")
 
         def shared_out() -> bool:
