@@ -5,15 +5,18 @@
   taxistream    the marker: this folder is ours
   lock          held while a demo runs
   parts.json    the demo and its parts (taxi.runtime.parts)
+  cities.json   the cities of the log, in the order of their partitions
   kafka/        the broker's log
   logs/         one log for each part
 """
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from taxi.runtime import parts as parts_file
 from taxi.runtime.machine_errors import WRONG_USE, LocalError, in_words
@@ -21,7 +24,8 @@ from taxistream.local.paths import check_name, check_parent, check_writable, del
 
 MARKER: Final = "taxistream"
 _MARKER_TEXT: Final = (
-    "Made by taxistream. `taxi demo --fresh` deletes kafka, logs and parts.json in this folder.\n"
+    "Made by taxistream. `taxi demo --fresh` deletes kafka, logs, parts.json and cities.json in "
+    "this folder.\n"
 )
 _ANOTHER: Final = "Choose another --data-dir."
 
@@ -87,7 +91,12 @@ class DataDir:
 
     def check_content(self) -> None:
         """Raise LocalError if an entry of the folder has the wrong kind. `start_over` repairs all."""
-        for place, is_folder in ((self.kafka, True), (self.logs, True), (self._parts, False)):
+        for place, is_folder in (
+            (self.kafka, True),
+            (self.logs, True),
+            (self._parts, False),
+            (self._cities, False),
+        ):
             with in_words(place, do=_ANOTHER):
                 if place.exists() and place.is_dir() != is_folder:
                     kind, wanted = ("a file", "folder") if is_folder else ("a folder", "file")
@@ -106,9 +115,36 @@ class DataDir:
 
     def start_over(self) -> None:
         """Delete the log and everything else that a demo made here. Only while held. Raises LocalError."""
-        for place in (self.kafka, self.logs, self._parts):
+        for place in (self.kafka, self.logs, self._parts, self._cities):
             with in_words(place, do=_ANOTHER):
                 delete(place)
+
+    def keep_cities(self, names: Sequence[str], prefix: str = "") -> None:
+        """Note the cities of the log, or check them if there is a log: a partition never gets another city.
+
+        Args:
+            names: In the order of their partitions. There may be more or fewer than before.
+            prefix: TAXI_PREFIX, because each prefix has topics of its own.
+
+        Raises LocalError if a partition of the log is another city's. Only while held.
+        """
+        with in_words(self._cities, do=_ANOTHER):
+            noted = _read_cities(self._cities) if self.kafka.exists() else {}
+            before = noted.get(prefix, [])
+            if any(name != other for name, other in zip(names, before, strict=False)):
+                raise LocalError(
+                    f"The log in {self.path} is that of {', '.join(before)}, in this order, and not of "
+                    f"{', '.join(names)}.",
+                    do=f"Start with --cities {','.join(before)} (more may follow), choose another "
+                    "--data-dir, or start over with --fresh.",
+                    code=WRONG_USE,
+                )
+            noted[prefix] = [*names, *before[len(names) :]]
+            self._cities.write_bytes(msgspec.json.encode(noted))
+
+    @property
+    def _cities(self) -> Path:
+        return self.path / "cities.json"
 
     @property
     def _marker(self) -> Path:
@@ -137,6 +173,14 @@ class DataDir:
             do="Use that demo, stop it first (Ctrl-C there), or choose another --data-dir.",
             code=WRONG_USE,
         )
+
+
+def _read_cities(file: Path) -> dict[str, list[str]]:
+    """TAXI_PREFIX → cities. Empty if the file is damaged or missing, as it is in older folders."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, list[str]])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return {}
 
 
 def _refused(what: str) -> LocalError:

@@ -16,6 +16,7 @@ from rich.console import Console
 from taxi.runtime import parts as parts_file
 from taxi.runtime.machine_errors import LocalError, in_words
 from taxi.runtime.parts import Demo, DemoFault, Part, Parts
+from taxi.runtime.settings import Settings
 from taxistream.local import demo as city
 from taxistream.local.broker import BrokerPlan, prepare
 from taxistream.local.data_dir import DataDir
@@ -56,6 +57,7 @@ def run_demo(
             )
         else:
             require_room(home.path)
+            home.keep_cities(options.names or (_only_city(),), os.environ.get("TAXI_PREFIX", ""))
         for attempt in range(1, _PORT_CHOICES + 1):
             try:
                 with Holds() as holds:
@@ -69,6 +71,10 @@ def run_demo(
                 console.print("Another program took Kafka's port, so the next one is tried.", style="yellow")
             else:
                 return
+
+
+def _only_city() -> str:
+    return os.environ.get("TAXI_CITY") or Settings().city
 
 
 def _plan(

@@ -14,6 +14,7 @@ from taxi.runtime.machine_errors import WRONG_USE, LocalError
 from taxi.runtime.parts import Demo, Parts
 from taxistream.local.data_dir import DataDir
 from taxistream.local.doctor import examine
+from tests.local.conftest import Taxi
 
 
 def test_a_second_holder_is_told_the_address_and_pid_of_the_first(tmp_path: Path) -> None:
@@ -47,6 +48,43 @@ def test_starting_over_deletes_what_a_demo_made_and_nothing_else(tmp_path: Path)
         assert sorted(path.name for path in home.path.iterdir()) == ["lock", "my-notes.txt", "taxistream"]
 
 
+def test_a_partition_of_the_log_never_gets_another_city(tmp_path: Path) -> None:
+    home = DataDir(tmp_path / "taxi")
+    with home.held():
+        home.keep_cities(["helsinki"])
+        home.keep_cities(["manhattan"])  # no broker ever ran here
+        home.kafka.mkdir()
+        home.keep_cities(["manhattan", "helsinki"])
+        home.keep_cities(["manhattan"])
+        home.keep_cities(["helsinki"], "another.")  # other topics
+        for names in (["helsinki"], ["helsinki", "manhattan"], ["manhattan", "oslo"]):
+            with pytest.raises(LocalError, match="is that of manhattan, helsinki, in this order") as caught:
+                home.keep_cities(names)
+            assert "--cities manhattan,helsinki" in str(caught.value.do)
+        home.keep_cities(["manhattan", "helsinki", "oslo"])
+        home.start_over()
+        home.keep_cities(["oslo"])
+
+
+def test_a_demo_of_other_cities_than_those_of_the_log_is_refused(tmp_path: Path, taxi: Taxi) -> None:
+    home = DataDir(tmp_path / ".taxi")
+    with home.held():
+        home.keep_cities(["manhattan"])
+        home.kafka.mkdir()
+    for cities in ({"TAXI_CITIES": "helsinki,manhattan"}, {"TAXI_CITY": "helsinki"}):
+        done = taxi("demo", "--no-browser", **cities)
+        assert done.returncode == WRONG_USE
+        assert "is that of manhattan" in done.stderr
+
+
+def test_a_damaged_note_of_the_cities_ends_nothing(tmp_path: Path) -> None:
+    home = DataDir(tmp_path / "taxi")
+    with home.held():
+        home.kafka.mkdir()
+        (home.path / "cities.json").write_bytes(b"[")
+        home.keep_cities(["oslo"])
+
+
 def test_a_path_below_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused(tmp_path / "file" / "taxi", "file is a file, so .* cannot be made")
@@ -78,11 +116,14 @@ def made(path: Path) -> DataDir:
         home.kafka.mkdir()
         home.log("kafka").write_text("log")
         parts.path(path).write_text("{}")
+        home.keep_cities(["manhattan"])
     return home
 
 
 @pytest.mark.parametrize(
-    ("name", "is_folder"), [("kafka", False), ("logs", False), ("parts.json", True)], ids=str
+    ("name", "is_folder"),
+    [("kafka", False), ("logs", False), ("parts.json", True), ("cities.json", True)],
+    ids=str,
 )
 def test_what_is_not_what_it_should_be_is_named_and_fresh_mends_it(
     tmp_path: Path, name: str, is_folder: bool
@@ -103,6 +144,7 @@ def test_what_is_not_what_it_should_be_is_named_and_fresh_mends_it(
         home.make_ready()
     assert home.logs.is_dir()
     assert not (home.path / "parts.json").exists()
+    assert not (home.path / "cities.json").exists()
 
 
 def test_a_lock_that_is_a_folder_is_named(tmp_path: Path) -> None:
@@ -182,7 +224,7 @@ except LocalError as error:
 
 
 @needs_root
-@pytest.mark.parametrize("what", [".", "lock", "kafka", "logs", "parts.json"])
+@pytest.mark.parametrize("what", [".", "lock", "kafka", "logs", "parts.json", "cities.json"])
 def test_what_belongs_to_another_user_is_named_with_its_owner(tmp_path: Path, what: str) -> None:
     home = made(tmp_path / "taxi")
     for place in (home.path, *home.path.rglob("*")):
