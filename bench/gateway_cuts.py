@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from gateway.stream.frames import deflated  # noqa: E402
-from gateway.view.city_view import CityView, Span  # noqa: E402
-from gateway.view.grid import TileGrid, Tiles  # noqa: E402 - after the path
+from gateway.updates.city_view import CityView, Span  # noqa: E402
+from gateway.updates.grid import TileGrid, Tiles  # noqa: E402 - after the path
 from simulator.fleet import Fleet  # noqa: E402
 from simulator.records import fix_records  # noqa: E402
 from simulator.settings import CityBehavior  # noqa: E402

@@ -21,8 +21,8 @@ from gateway.stream.drain import drain
 from gateway.stream.hub import Hub
 from gateway.stream.publisher import BEAT_MS
 from gateway.stream.terms import Terms
-from gateway.view.city_view import CityView, Span
-from gateway.view.grid import TileGrid
+from gateway.updates.city_view import CityView, Span
+from gateway.updates.grid import TileGrid
 from taxi.bus import BusError
 from taxi.roads.network import RoadNetwork
 from taxi.runtime.dropped import DroppedPositions

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.view.city_view import CityView, Span
+from gateway.updates.city_view import CityView, Span
 from scripts.conformance_cases import EXPIRY_MS, T0, Case, Expectation, cases
 from scripts.generated import write_or_check
 from taxi import messages as m

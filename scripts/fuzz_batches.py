@@ -28,8 +28,8 @@ from aiokafka.record.util import calc_crc32c
 
 from dispatcher.batch_input import digest
 from dispatcher.dead_letters import dead_letter
-from gateway.view.city_view import CityView, CityViewBrokenError, Span
-from gateway.view.grid import TileGrid
+from gateway.updates.city_view import CityView, CityViewBrokenError, Span
+from gateway.updates.grid import TileGrid
 from taxi import messages as m
 from taxi import topics
 from taxi.bus import Damaged, Record

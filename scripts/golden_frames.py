@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from gateway.view.blocks import BlockChanges, MovedRows, encode, joined
-from gateway.view.columns import DriverColumns
-from gateway.view.encoding import ExpectedState, Sections, seal
-from gateway.view.feed import feed_section
-from gateway.view.hash import Lanes, added_up, hash_drivers, hash_ride
-from gateway.view.rides import ride_record, rides_section
+from gateway.updates.blocks import BlockChanges, MovedRows, encode, joined
+from gateway.updates.columns import DriverColumns
+from gateway.updates.encoding import ExpectedState, Sections, seal
+from gateway.updates.feed import feed_section
+from gateway.updates.hash import Lanes, added_up, hash_drivers, hash_ride
+from gateway.updates.rides import ride_record, rides_section
 from scripts.generated import write_or_check
 from taxi.client.decode import decode_update
 from taxi.client.replica import Replica

@@ -12,8 +12,8 @@ from functools import cache, cached_property
 
 from msgspec import structs
 
-from gateway.view.city_view import CityView, Span
-from gateway.view.grid import TileGrid
+from gateway.updates.city_view import CityView, Span
+from gateway.updates.grid import TileGrid
 from taxi import messages as m
 from taxi.bus import Record
 from taxi.client.replica import Replica

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gateway.view.city_view import CityView
+from gateway.updates.city_view import CityView
 from taxi.cursor import Cursor
 from taxistream.tools.loadtest.decoding import HEADER
 from taxistream.tools.loadtest.judge import ReceivedUpdate

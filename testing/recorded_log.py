@@ -5,8 +5,8 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from gateway.view.city_view import CityView, Span
-from gateway.view.grid import TileGrid
+from gateway.updates.city_view import CityView, Span
+from gateway.updates.grid import TileGrid
 from taxi import topics
 from taxi.bus.memory.log import Fate, LogEntry, Partition
 from taxi.client.decode import decode_update

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from gateway.stream.session import LogOffsets
-from gateway.view.city_view import CityView, CityViewBrokenError, Span
-from gateway.view.drivers import SKEW_MS
-from gateway.view.grid import TileGrid
+from gateway.updates.city_view import CityView, CityViewBrokenError, Span
+from gateway.updates.drivers import SKEW_MS
+from gateway.updates.grid import TileGrid
 from taxi.bus import RECORDS_AT_ONCE, Bus, Offsets, Reader, Record
 from taxi.bus.ranges import RangeReader
 from taxi.messages import SnapshotPart

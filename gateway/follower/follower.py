@@ -11,8 +11,8 @@ from gateway.follower.boot_state import FOLLOWING, BootEvent, BootMachine, BootS
 from gateway.follower.tail import Tail, fetch_all
 from gateway.settings import Settings
 from gateway.stream.session import LogOffsets
-from gateway.view.city_view import CityView, CityViewBrokenError, ClockOverlookedError, Span
-from gateway.view.grid import TileGrid
+from gateway.updates.city_view import CityView, CityViewBrokenError, ClockOverlookedError, Span
+from gateway.updates.grid import TileGrid
 from taxi.bus import OffsetOutOfRange, Record, Unavailable
 from taxi.runtime.env import Env
 from taxi.runtime.foreign_events import ForeignEvents

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from gateway.http.problems import HttpProblem, bad_request, not_found, unavailable, unprocessable
 from gateway.settings import Settings
 from gateway.stream.nesting import DEPTH_MAX, is_too_deep
-from gateway.view.city_view import CityView
+from gateway.updates.city_view import CityView
 from taxi.bus import Headers, Outgoing, Producer, Unavailable
 from taxi.messages import CancelRide, Command, Place, RequestRide, codec
 from taxi.messages.states import ENDED

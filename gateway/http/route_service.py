@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Meta
 
 from gateway.http.problems import bad_request, unavailable, unprocessable
-from gateway.view.city_view import CityView
+from gateway.updates.city_view import CityView
 from taxi.messages import Place
 from taxi.roads.network import RoadNetwork
 from taxi.tariff import fare_cents

@@ -107,7 +107,7 @@ class UpdateCache:
         if cursor is None:
             return "image"
         if generation:
-            return "view"
+            return "viewport"
         return "beat" if cursor == self.source.cursor else "diff"
 
 

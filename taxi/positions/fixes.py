@@ -4,7 +4,7 @@
 A position counts only if its device time lies within [append − 5 s, append + 1 s], decided for each record
 alone; the newest is the greatest (device time, offset). Late, repeated and shuffled positions change nothing.
 Two folds keep the newest: the dispatcher's (`taxi/positions/newest.py`), and the gateway's, which keeps rows
-(`gateway/view/drivers.py`).
+(`gateway/updates/drivers.py`).
 """
 
 import numpy as np

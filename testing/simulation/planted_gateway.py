@@ -17,11 +17,11 @@ import gateway.stream.drain
 import gateway.stream.fanout
 import gateway.stream.hub
 import gateway.stream.session_handler
-import gateway.view.blocks
-import gateway.view.city_view
-import gateway.view.drivers
+import gateway.updates.blocks
+import gateway.updates.city_view
+import gateway.updates.drivers
 from gateway.stream.session import Session, Wish
-from gateway.view.succession import Succession, succession
+from gateway.updates.succession import Succession, succession
 from taxi.bus import Record
 from taxi.messages import codec
 from taxi.positions.columns import FixColumns
@@ -35,7 +35,7 @@ from taxi.topics import EVENTS
 def half_a_batch_applied() -> Iterator[None]:
     """Events are applied as they come."""
 
-    def at_once(self: gateway.view.city_view.CityView, records: Iterable[Record]) -> None:
+    def at_once(self: gateway.updates.city_view.CityView, records: Iterable[Record]) -> None:
         for record in records:
             event = codec.decode(EVENTS, record)
             touched = self.city.apply(event)
@@ -45,20 +45,20 @@ def half_a_batch_applied() -> Iterator[None]:
             for ride in touched.rides:
                 self._set_ride(self.city.rides[ride], self.ev)
 
-    with patch.object(gateway.view.city_view.CityView, "fold_events", at_once):
+    with patch.object(gateway.updates.city_view.CityView, "fold_events", at_once):
         yield
 
 
 @contextmanager
 def cursor_is_the_position() -> Iterator[None]:
     """The cursor counts the commit marker that the reader has passed."""
-    fold = gateway.view.city_view.CityView._fold
+    fold = gateway.updates.city_view.CityView._fold
 
-    def past_the_marker(self: gateway.view.city_view.CityView, batch: Batch) -> None:
+    def past_the_marker(self: gateway.updates.city_view.CityView, batch: Batch) -> None:
         fold(self, batch)
         self.ev += 1
 
-    with patch.object(gateway.view.city_view.CityView, "_fold", past_the_marker):
+    with patch.object(gateway.updates.city_view.CityView, "_fold", past_the_marker):
         yield
 
 
@@ -66,12 +66,12 @@ def cursor_is_the_position() -> Iterator[None]:
 def ghosts() -> Iterator[None]:
     """A fresh gateway reads back as far as a row lives, and serves diffs from before that."""
 
-    def at_once(self: gateway.view.city_view.CityView, _unread_ms: int) -> None:
+    def at_once(self: gateway.updates.city_view.CityView, _unread_ms: int) -> None:
         self._live = True
 
     with (
-        patch.object(gateway.view.city_view.CityView, "went_live", at_once),
-        patch.object(gateway.view.city_view.Span, "boot_ms", property(lambda span: span.expiry_ms)),
+        patch.object(gateway.updates.city_view.CityView, "went_live", at_once),
+        patch.object(gateway.updates.city_view.Span, "boot_ms", property(lambda span: span.expiry_ms)),
         patch.object(gateway.follower.boot, "SKEW_MS", -gateway.follower.boot.SHALLOW_MS),
     ):
         yield
@@ -80,12 +80,12 @@ def ghosts() -> Iterator[None]:
 @contextmanager
 def rows_leave_the_tile_they_enter() -> Iterator[None]:
     """The hash of a tile that a driver left goes stale; the city's is right."""
-    show = gateway.view.drivers.DriverTable._take_rows
+    show = gateway.updates.drivers.DriverTable._take_rows
 
-    def wrong(self: gateway.view.drivers.DriverTable, slots: Any, before: Any, after: Any) -> None:
+    def wrong(self: gateway.updates.drivers.DriverTable, slots: Any, before: Any, after: Any) -> None:
         show(self, slots, before._replace(tile=after.tile), after)
 
-    with patch.object(gateway.view.drivers.DriverTable, "_take_rows", wrong):
+    with patch.object(gateway.updates.drivers.DriverTable, "_take_rows", wrong):
         yield
 
 
@@ -98,7 +98,7 @@ def hops_are_lost() -> Iterator[None]:
         last = found.chain[found.is_last]
         return Succession(last, np.ones(len(last), np.bool_), np.zeros(len(last), np.bool_))
 
-    with patch.object(gateway.view.drivers, "succession", newest_only):
+    with patch.object(gateway.updates.drivers, "succession", newest_only):
         yield
 
 
@@ -112,7 +112,7 @@ def dropped_positions_are_not_counted() -> Iterator[None]:
 @contextmanager
 def a_gateway_shifts_no_times() -> Iterator[None]:
     """It goes on folding where the clock was set back."""
-    with patch.object(gateway.view.city_view.CityView, "_is_decided", lambda *_: True):
+    with patch.object(gateway.updates.city_view.CityView, "_is_decided", lambda *_: True):
         yield
 
 
@@ -126,32 +126,32 @@ class _Credulous(Dropped):
 @contextmanager
 def yesterdays_fixes_count() -> Iterator[None]:
     """The gateway takes every fix for what it says."""
-    with patch.object(gateway.view.drivers, "Dropped", _Credulous):
+    with patch.object(gateway.updates.drivers, "Dropped", _Credulous):
         yield
 
 
 @contextmanager
 def the_last_fix_wins() -> Iterator[None]:
     """The newest fix is the one that arrived last."""
-    fold = gateway.view.drivers.DriverTable.fold
+    fold = gateway.updates.drivers.DriverTable.fold
 
-    def overwrite(self: gateway.view.drivers.DriverTable, *args: Any) -> None:
+    def overwrite(self: gateway.updates.drivers.DriverTable, *args: Any) -> None:
         self._device_ms[:] = 0
         fold(self, *args)
 
-    with patch.object(gateway.view.drivers.DriverTable, "fold", overwrite):
+    with patch.object(gateway.updates.drivers.DriverTable, "fold", overwrite):
         yield
 
 
 @contextmanager
 def the_gone_are_not_told() -> Iterator[None]:
     """A diff tells what is there, and forgets what is not."""
-    one_block = gateway.view.blocks.one_block
+    one_block = gateway.updates.blocks.one_block
 
     def kept(gone: Any, rows: Any) -> bytes:
         return one_block(gone[:0], rows)
 
-    with patch.object(gateway.view.drivers, "one_block", kept):
+    with patch.object(gateway.updates.drivers, "one_block", kept):
         yield
 
 
@@ -161,12 +161,12 @@ def the_gone_are_not_told() -> Iterator[None]:
 @contextmanager
 def what_falls_outside_stays() -> Iterator[None]:
     """A new view brings its rows, and leaves those of the old one where they are."""
-    diff = gateway.view.city_view.CityView.diff
+    diff = gateway.updates.city_view.CityView.diff
 
     def forgetful(self: Any, since: Any, old: Any, new: Any, **options: Any) -> bytes:
         return diff(self, since, new if options.get("generation") else old, new, **options)
 
-    with patch.object(gateway.view.city_view.CityView, "diff", forgetful):
+    with patch.object(gateway.updates.city_view.CityView, "diff", forgetful):
         yield
 
 
@@ -233,8 +233,8 @@ def the_missed_leave_in_a_crowd() -> Iterator[None]:
 def the_speed_of_the_start() -> Iterator[None]:
     """A gateway passes on how fast people lived when it began, whatever the log says since."""
 
-    def first(view: gateway.view.city_view.CityView) -> object:
+    def first(view: gateway.updates.city_view.CityView) -> object:
         return view.__dict__.setdefault("first_periods", tuple(view.city.periods))
 
-    with patch.object(gateway.view.city_view.CityView, "periods", property(first)):
+    with patch.object(gateway.updates.city_view.CityView, "periods", property(first)):
         yield

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from gateway.view.city_view import CityView
+from gateway.updates.city_view import CityView
 from taxi import messages as m
 from taxi.client.decode import decode_update
 from taxi.client.replica import Replica

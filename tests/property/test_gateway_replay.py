@@ -14,7 +14,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.view.city_view import CityView, Span
+from gateway.updates.city_view import CityView, Span
 from taxi.client.decode import decode_update
 from taxi.client.rows import StreamError
 from taxi.cursor import Cursor

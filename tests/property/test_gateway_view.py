@@ -10,8 +10,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from gateway.view.city_view import CityView
-from gateway.view.drivers import SKEW_MS
+from gateway.updates.city_view import CityView
+from gateway.updates.drivers import SKEW_MS
 from taxi.client.decode import decode_update
 from taxi.client.replica import Replica
 from taxi.cursor import Cursor

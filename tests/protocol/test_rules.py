@@ -17,8 +17,8 @@ import pytest
 import gateway.stream.fanout
 import gateway.stream.publisher
 import gateway.stream.session_handler
-import gateway.view.drivers
-import gateway.view.feed
+import gateway.updates.drivers
+import gateway.updates.feed
 from gateway.access.tokens import Grant, Keys, Role
 from gateway.stream.session import Serve, judge
 from taxi.client.replica import GapError, HashMismatchError
@@ -365,14 +365,14 @@ def nothing_is_no_cursor(real: Any, cursor: Any, now: Any, **rest: Any) -> Any:
 
 @contextmanager
 def events_told_again() -> Iterator[None]:
-    after = gateway.view.feed.Feed.after
-    with patch.object(gateway.view.feed.Feed, "after", lambda self, ev: after(self, max(0, ev - 3))):
+    after = gateway.updates.feed.Feed.after
+    with patch.object(gateway.updates.feed.Feed, "after", lambda self, ev: after(self, max(0, ev - 3))):
         yield
 
 
 @contextmanager
 def a_diff_of_the_last_cut_alone() -> Iterator[None]:
-    changes, close = gateway.view.drivers.DriverTable.changes, gateway.view.drivers.DriverTable.close
+    changes, close = gateway.updates.drivers.DriverTable.changes, gateway.updates.drivers.DriverTable.close
     at = [0]
 
     def note(self: Any, cursor: Cursor, *rest: Any) -> None:
@@ -383,20 +383,20 @@ def a_diff_of_the_last_cut_alone() -> Iterator[None]:
         return changes(self, since._replace(loc=max(since.loc, at[0] - 60)), *areas)
 
     with (
-        patch.object(gateway.view.drivers.DriverTable, "close", note),
-        patch.object(gateway.view.drivers.DriverTable, "changes", short),
+        patch.object(gateway.updates.drivers.DriverTable, "close", note),
+        patch.object(gateway.updates.drivers.DriverTable, "changes", short),
     ):
         yield
 
 
 @contextmanager
 def rows_outlive_their_time() -> Iterator[None]:
-    init = gateway.view.drivers.DriverTable.__init__
+    init = gateway.updates.drivers.DriverTable.__init__
 
     def patient(self: Any, grid: Any, *, expiry_ms: int, memory_ms: int) -> None:
         init(self, grid, expiry_ms=2 * expiry_ms, memory_ms=memory_ms)
 
-    with patch.object(gateway.view.drivers.DriverTable, "__init__", patient):
+    with patch.object(gateway.updates.drivers.DriverTable, "__init__", patient):
         yield
 
 

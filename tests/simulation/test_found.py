@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from dispatcher.limits import DecisionLimits
-from gateway.view.rides import RideTable
+from gateway.updates.rides import RideTable
 from taxi.cursor import Cursor
 from testing.core_harness import CoreHarness, cancel, kinds, request
 

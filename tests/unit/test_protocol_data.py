@@ -14,8 +14,8 @@ import pytest
 from gateway.settings import Settings
 from gateway.shell import STALE_S
 from gateway.stream import drain, health, messages, nesting, publisher, session, websocket
-from gateway.view import blocks, encoding, rides
-from gateway.view.columns import DriverColumns
+from gateway.updates import blocks, encoding, rides
+from gateway.updates.columns import DriverColumns
 from scripts import protocol
 from taxi.client.protocol import TRANSITIONS, CloseAction, close_action
 from taxi.cursor import Cursor, epoch_check

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.view.city_view import CityView
+from gateway.updates.city_view import CityView
 from taxi import messages as m
 from taxi.state import CityState
 from testing.gateway_log import EPOCH, GRID, SOMEWHERE, SPAN, T0, Log

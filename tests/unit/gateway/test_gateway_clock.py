@@ -4,7 +4,7 @@
 from functools import partial
 
 from gateway.shell import CLOCK_SET_BACK
-from gateway.view.city_view import CityView
+from gateway.updates.city_view import CityView
 from taxi import messages as m
 from testing.gateway_harness import Browser, GatewayHarness
 from tests.unit.gateway.test_input_faults import codes, followed

@@ -4,9 +4,9 @@
 from functools import partial
 from typing import Any
 
-from gateway.view.city_view import CityView, Span
-from gateway.view.explanations import SLACK
-from gateway.view.grid import TileGrid
+from gateway.updates.city_view import CityView, Span
+from gateway.updates.explanations import SLACK
+from gateway.updates.grid import TileGrid
 from taxi import messages as m
 from taxi.bus import Record
 from taxi.messages import codec

@@ -5,8 +5,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.view.columns import DriverColumns
-from gateway.view.hash import WORD, Lanes, added_up, hash_drivers, hash_ride
+from gateway.updates.columns import DriverColumns
+from gateway.updates.hash import WORD, Lanes, added_up, hash_drivers, hash_ride
 from taxi.client.hashing import driver_hash, ride_hash
 from taxi.client.rows import DriverRow
 

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-import gateway.view.drivers
-from gateway.view.city_view import CityView, CityViewBrokenError, Span
-from gateway.view.drivers import SKEW_MS
-from gateway.view.grid import TileGrid
-from gateway.view.succession import Succession, succession
-from gateway.view.window import Clock, Window
+import gateway.updates.drivers
+from gateway.updates.city_view import CityView, CityViewBrokenError, Span
+from gateway.updates.drivers import SKEW_MS
+from gateway.updates.grid import TileGrid
+from gateway.updates.succession import Succession, succession
+from gateway.updates.window import Clock, Window
 from taxi import messages as m
 from taxi.bus import Record
 from taxi.client.decode import decode_update
@@ -277,7 +277,7 @@ def test_a_fold_that_keeps_the_newest_position_alone_is_noticed() -> None:
         last = found.chain[found.is_last]
         return Succession(last, np.ones(len(last), np.bool_), np.zeros(len(last), np.bool_))
 
-    replaced = patch.object(gateway.view.drivers, "succession", newest_only)
+    replaced = patch.object(gateway.updates.drivers, "succession", newest_only)
     with replaced, pytest.raises((StreamError, AssertionError)):
         assert come_and_gone().drivers == {}
 

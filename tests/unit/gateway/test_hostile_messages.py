@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gateway.stream.messages import Close, Hello, SessionRefusal, ViewportRequest, read_hello, read_later
 from gateway.stream.nesting import DEPTH_MAX, is_too_deep
-from gateway.view.grid import TileGrid, Tiles
+from gateway.updates.grid import TileGrid, Tiles
 from taxi.client.viewport import BBox
 from testing.gateway_harness import EPOCH, Browser, GatewayHarness
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from gateway.view.grid import TileGrid
+from gateway.updates.grid import TileGrid
 from taxi import messages as m
 from testing.gateway_harness import EPOCH, HERE, ROADS, THERE, Browser, GatewayHarness
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.view.city_view import CityView
+from gateway.updates.city_view import CityView
 from taxi import messages as m
 from taxi.messages import codec
 from taxistream.tools.loadtest.judge import ReceivedUpdate, Unready, judge

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gateway.view.blocks import BlockChanges, MovedRows, encode, joined
-from gateway.view.columns import DriverColumns
-from gateway.view.grid import TileGrid, Tiles
+from gateway.updates.blocks import BlockChanges, MovedRows, encode, joined
+from gateway.updates.columns import DriverColumns
+from gateway.updates.grid import TileGrid, Tiles
 
 _Mask = npt.NDArray[np.bool_]
 

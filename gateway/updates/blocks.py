@@ -35,7 +35,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gateway.view.columns import DriverColumns, no_drivers
+from gateway.updates.columns import DriverColumns, no_drivers
 
 _HEAD_WORDS: Final = 5
 _MOVED_AT_LESS_MS: Final = 1_000

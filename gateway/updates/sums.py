@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gateway.view.grid import TileGrid, Tiles
-from gateway.view.hash import Lanes, added_up
+from gateway.updates.grid import TileGrid, Tiles
+from gateway.updates.hash import Lanes, added_up
 
 
 class Sum(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gateway.view.columns import DriverColumns
+from gateway.updates.columns import DriverColumns
 
 WORD: Final = 0xFFFFFFFF
 _Words = npt.NDArray[np.uint32]

@@ -11,14 +11,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gateway.view.blocks import one_block
-from gateway.view.columns import DriverColumns
-from gateway.view.grid import TileGrid, Tiles
-from gateway.view.hash import hash_drivers
-from gateway.view.quantised import quantised
-from gateway.view.step import Side, UpdateParts
-from gateway.view.succession import succession
-from gateway.view.sums import Sum, TileSums
+from gateway.updates.blocks import one_block
+from gateway.updates.columns import DriverColumns
+from gateway.updates.grid import TileGrid, Tiles
+from gateway.updates.hash import hash_drivers
+from gateway.updates.quantised import quantised
+from gateway.updates.step import Side, UpdateParts
+from gateway.updates.succession import succession
+from gateway.updates.sums import Sum, TileSums
 from taxi.cursor import Cursor
 from taxi.positions.columns import FixColumns
 from taxi.positions.dropped import Dropped

@@ -21,9 +21,8 @@ The header has 80 bytes, little-endian (docs/protocol.md, "The update, byte by b
       72  u32  rides_held
       76  u32  zero            reserved
 
-A section that says nothing has no bytes. `gateway.view.blocks` encodes drivers, `gateway.view.rides` rides
-and `gateway.view.feed` the feed. taxi/client/protocol.toml has the same layout as data, and a test compares
-them.
+An empty section has no bytes. The modules `blocks`, `rides` and `feed` of this package encode the sections.
+taxi/client/protocol.toml has the same layout as data, and a test compares them.
 """
 
 import struct

@@ -27,7 +27,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from gateway.view.hash import Lanes, hash_ride
+from gateway.updates.hash import Lanes, hash_ride
 from taxi.cursor import Cursor
 
 _RIDE: Final = struct.Struct("<BBHI4i5I")

@@ -13,13 +13,13 @@ import numpy as np
 
 from gateway.stream.delta_source import Area, Box
 from gateway.stream.session import LogOffsets
-from gateway.view.drivers import SKEW_MS, DriverTable
-from gateway.view.encoding import ExpectedState, Sections, seal
-from gateway.view.explanations import Explanations
-from gateway.view.feed import Feed, feed_section
-from gateway.view.grid import TileGrid, Tiles
-from gateway.view.rides import RideTable, ride_record, rides_section
-from gateway.view.window import Window
+from gateway.updates.drivers import SKEW_MS, DriverTable
+from gateway.updates.encoding import ExpectedState, Sections, seal
+from gateway.updates.explanations import Explanations
+from gateway.updates.feed import Feed, feed_section
+from gateway.updates.grid import TileGrid, Tiles
+from gateway.updates.rides import RideTable, ride_record, rides_section
+from gateway.updates.window import Window
 from taxi.bus import Record
 from taxi.city_time import Period
 from taxi.cursor import Cursor
