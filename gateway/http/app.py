@@ -77,6 +77,7 @@ def build(site: Site) -> Starlette:
         Route("/api/status", _status(site)),
         Route("/api/rides", _request_ride(site), methods=["POST"]),
         _by_method("/api/rides/{ride}", GET=_ride(site), DELETE=_cancel_ride(site)),
+        Route("/api/drivers/{driver}", _driver(site)),
         Route("/api/route", _route(site)),
         Route("/openapi.json", _openapi),
         Route(SOCKET_PATH, _no_handshake),
@@ -162,6 +163,15 @@ def _ride(site: Site) -> Endpoint:
         return JSONResponse(api.ride_service.ride(request.path_params["ride"]))
 
     return ride
+
+
+def _driver(site: Site) -> Endpoint:
+    async def driver(request: Request) -> Response:
+        api = site.asked(request)
+        api.guard.check(request, Role.VIEWER)
+        return JSONResponse(api.ride_service.driver(request.path_params["driver"]))
+
+    return driver
 
 
 def _route(site: Site) -> Endpoint:

@@ -29,6 +29,33 @@ _WHY: Final = {
         {"type": "null"},
     ],
 }
+_CANDIDATE: Final = {
+    "type": "object",
+    "description": "A candidate of `why`, as it was when this gateway read the decision.",
+    "properties": {
+        "driver": {"type": "integer"},
+        "place": {
+            "description": "Null if no position was within 5 s of the decision.",
+            "oneOf": [_PLACE, {"type": "null"}],
+        },
+        "ride": {
+            "type": ["string", "null"],
+            "description": "The ride that the same batch gave to this driver.",
+        },
+    },
+    "required": ["driver", "place", "ride"],
+}
+_STEP: Final = {
+    "type": "object",
+    "description": "An offer or order, or what became of it, as far as this gateway has read. Oldest first.",
+    "properties": {
+        "type": {"type": "string", "description": "The event's type."},
+        "at_ms": {"type": "integer", "description": "Log time."},
+        "driver": {"type": ["integer", "null"]},
+        "eta_s": {"type": ["integer", "null"], "description": "To the pickup, in city time."},
+    },
+    "required": ["type", "at_ms", "driver", "eta_s"],
+}
 _CITY: Final = {
     "name": "city",
     "in": "query",
@@ -120,6 +147,15 @@ def _paths() -> dict[str, Any]:
                     503: "The log does not answer.",
                 },
                 status=202,
+            ),
+        },
+        "/api/drivers/{driver}": {
+            "parameters": [_parameter("driver", "^[0-9]{1,10}$"), _CITY],
+            "get": _operation(
+                "getDriver",
+                "A driver's shift, ride and trips.",
+                "Driver",
+                {404: f"No such driver. {_NO_CITY}", 503: "Still reading the log."},
             ),
         },
         "/api/route": {
@@ -241,9 +277,32 @@ def _schemas() -> dict[str, Any]:
                 "dropoff": _PLACE,
                 "reason": {"type": ["string", "null"]},
                 "why": _WHY,
+                "candidates": {"type": "array", "items": _CANDIDATE},
+                "steps": {"type": "array", "items": _STEP},
                 "fare_cents": {"type": ["integer", "null"], "description": "Of a completed ride."},
             },
             times,
+        ),
+        "Driver": _object(
+            {
+                "driver": _COUNT,
+                "status": {"enum": [status.name for status in DriverStatus]},
+                "on_shift": {"type": "boolean"},
+                "leaving": {"type": "boolean", "description": "The shift ends with the ride."},
+                "shift_since_ms": {
+                    "type": ["integer", "null"],
+                    "description": "Log time. Null off shift, and if this gateway began to read later.",
+                },
+                "ride": {"type": ["string", "null"]},
+                "trips": _COUNT,
+                "earned_cents": _COUNT,
+                "distance_m": _COUNT | {"description": "Of the fastest ways from pickup to drop-off."},
+                "counted_since_ms": _COUNT
+                | {
+                    "description": "Log time from which on trips, fares and metres are counted: where this"
+                    " gateway began to read. Gateways differ in it."
+                },
+            }
         ),
         "RouteAhead": _object(
             {

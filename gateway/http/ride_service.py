@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API besides the stream: request a ride, cancel it, read its state, read the status.
+"""The API besides the stream: request a ride, cancel it, read its state, that of a driver, the status.
 
 The methods raise `HttpProblem` and do not depend on HTTP.
 """
@@ -29,6 +29,8 @@ _AT_ONCE_MAX: Final = 256
 _RETRY_S: Final = 2
 
 RideId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,40}\Z")]
+
+DriverNumber = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
 class RideRequest(Struct, frozen=True):
@@ -129,8 +131,39 @@ class RideService:
             "dropoff": ride.dropoff,
             "reason": ride.reason or None,
             "why": msgspec.to_builtins(city_view.explanations.why(ride)),
+            "candidates": [
+                {"driver": driver, **seen._asdict()}
+                for driver, seen in city_view.explanations.candidates(ride).items()
+            ],
+            "steps": [step._asdict() for step in city_view.explanations.steps(ride)],
             "fare_cents": city_view.explanations.fare_cents(ride),
             **times,
+        }
+
+    # --- drivers ----------------------------------------------------------------------------------
+
+    def driver(self, name: str) -> dict[str, Any]:
+        """A driver's shift, ride and trips at the last cut.
+
+        Trips are counted from `counted_since_ms` on: where this gateway began to read the log.
+
+        Raises:
+            Problem: It is no number, or the log names no such driver (404).
+        """
+        city_view = self._seen()
+        number = _driver_number(name)
+        driver = city_view.city.drivers.get(number)
+        if driver is None:
+            raise not_found("no such driver, or not yet")
+        return {
+            "driver": number,
+            "status": city_view.city.status(number).name,
+            "on_shift": driver.on_shift,
+            "leaving": driver.leaving,
+            "shift_since_ms": city_view.driver_trips.shift_ms(number) if driver.on_shift else None,
+            "ride": driver.ride,
+            **city_view.driver_trips.of(number)._asdict(),
+            "counted_since_ms": city_view.driver_trips.since_ms,
         }
 
     def _seen(self) -> CityView:
@@ -209,6 +242,13 @@ def _checked(name: str) -> str:
         return msgspec.convert(name, RideId)
     except msgspec.ValidationError:
         raise not_found("a ride's id is 1 to 40 of A-Z a-z 0-9 _ -") from None
+
+
+def _driver_number(name: str) -> int:
+    try:
+        return msgspec.convert(name, DriverNumber, strict=False)
+    except msgspec.ValidationError:
+        raise not_found("a driver's id is a number") from None
 
 
 def _trace(command: Command, headers: Mapping[str, str]) -> Headers:

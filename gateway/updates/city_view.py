@@ -13,6 +13,7 @@ import numpy as np
 
 from gateway.stream.delta_source import Area, Box
 from gateway.stream.session import LogOffsets
+from gateway.updates.driver_trips import DriverTrips
 from gateway.updates.drivers import SKEW_MS, DriverTable
 from gateway.updates.encoding import ExpectedState, Sections, seal
 from gateway.updates.explanations import Explanations
@@ -95,7 +96,8 @@ class CityView:
         """Events that do not count, because another producer than the city's wrote them."""
         self.drivers = DriverTable(grid, expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
         self.rides = RideTable(expiry_ms=span.expiry_ms, memory_ms=span.resume_ms)
-        self.explanations = Explanations()
+        self.explanations = Explanations(self.drivers.place_at)
+        self.driver_trips = DriverTrips(city.now_ms)
         self.batches = WholeBatches(city.batch, producer_id)
         self._feed = Feed(ev)
         self._log_ms = 0
@@ -246,6 +248,7 @@ class CityView:
         self.ev = batch.next_offset
         self._feed.add(batch)
         self.explanations.add(batch, self.city.rides)
+        self.driver_trips.add(batch)
         self._note_jumps(batch)
         for driver in {driver: None for one in touched for driver in one.drivers}:
             self.drivers.set_status(driver, self.city.status(driver), self.ev)

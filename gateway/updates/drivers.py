@@ -26,6 +26,8 @@ from taxi.positions.fixes import AHEAD_MS_MAX, OLD_MS_MAX
 
 SKEW_MS: Final = OLD_MS_MAX + AHEAD_MS_MAX
 """Of two positions, the one appended first can be the newer one by so much."""
+_NEAR_MS: Final = 5_000
+"""A position this near to a log time is where the driver was then."""
 _NEVER: Final = -1
 _NO_TIME: Final = 2**62
 _Longs = npt.NDArray[np.int64]
@@ -222,6 +224,13 @@ class DriverTable:
     def counts(self, statuses: int) -> list[int]:
         """Rows by status, from 0 to `statuses` − 1."""
         return [int(n) for n in np.bincount(self._row_status[self._present], minlength=statuses)]
+
+    def place_at(self, driver: int, log_ms: int) -> tuple[float, float] | None:
+        """The newest position of a driver, in degrees; None unless it was appended near this log time."""
+        slot = self._slot_of.get(driver)
+        if slot is None or abs(int(self._log_ms[slot]) - log_ms) > _NEAR_MS:
+            return None
+        return int(self._lng_e5[slot]) / 1e5, int(self._lat_e5[slot]) / 1e5
 
     def _sorted(self, chosen: _Mask) -> DriverColumns:
         slots = np.flatnonzero(chosen)

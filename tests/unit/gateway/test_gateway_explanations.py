@@ -4,6 +4,8 @@
 from functools import partial
 from typing import Any
 
+import pytest
+
 from gateway.updates.city_view import CityView, Span
 from gateway.updates.explanations import SLACK
 from gateway.updates.grid import TileGrid
@@ -76,6 +78,49 @@ def test_a_ride_tells_its_last_offer_or_order_and_its_fare(harness: GatewayHarne
     harness.run(scenario())
 
 
+def test_a_ride_names_where_its_candidates_were_and_what_the_batch_gave_them(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.batch(*(partial(m.DriverCameOnline, driver=driver) for driver in (7, 8, 9)))
+        gateway = await harness.gateway()
+        old_ms = harness.now_ms() - 6_000
+        harness.fix(7, HERE)
+        harness.fix(8, THERE)
+        harness.fix_at(9, old_ms)
+        await harness.until(lambda: gateway.city_view is not None and gateway.city_view.drivers.total == 3)
+        other = partial(REQUEST, ride="r-2")
+        offers = (OFFER, partial(OFFER, ride="r-2", driver=8, candidates=(FAR, BUSY), runner_up=9))
+        ride = await asked(harness, REQUEST, other, *offers)
+        assert ride["candidates"] == [
+            {"driver": 7, "place": pytest.approx(list(HERE), abs=1e-5), "ride": "r-1"},
+            {"driver": 8, "place": pytest.approx(list(THERE), abs=1e-5), "ride": "r-2"},
+        ]
+        async with client(site(harness)) as web:
+            ride = (await web.get("/api/rides/r-2")).json()
+        assert [seen["place"] is None for seen in ride["candidates"]] == [False, True]
+
+    harness.run(scenario())
+
+
+def test_the_steps_of_a_ride_are_its_offers_and_what_became_of_them(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        harness.batch(*(partial(m.DriverCameOnline, driver=driver) for driver in (7, 8, 9)))
+        await harness.gateway()
+        await asked(harness, REQUEST, partial(OFFER, driver=8))
+        declined = partial(m.OfferDeclined, ride="r-1", driver=8, attempt=1)
+        await asked(harness, declined, partial(OFFER, attempt=2))
+        await asked(harness, partial(ACCEPT, attempt=2, eta_s=91))
+        ride = await asked(harness, partial(ORDER, attempt=3))
+        assert [(step["type"], step["driver"], step["eta_s"]) for step in ride["steps"]] == [
+            ("RideOffered", 8, 95),
+            ("OfferDeclined", 8, None),
+            ("RideOffered", 7, 95),
+            ("RideAssigned", 7, 91),
+            ("RideReassigned", 9, 60),
+        ]
+
+    harness.run(scenario())
+
+
 def test_a_gateway_that_began_to_read_after_the_offer_says_nothing_of_it() -> None:
     city, shared = CityState(), dict[str, Any](batch=1, at_ms=1)
     birth = partial(m.EpochStarted, epoch="ab", city="grid")
@@ -85,6 +130,7 @@ def test_a_gateway_that_began_to_read_after_the_offer_says_nothing_of_it() -> No
     ride = city_view.city.rides["r-1"]
     assert ride.driver == 7
     assert (city_view.explanations.why(ride), city_view.explanations.fare_cents(ride)) == (None, None)
+    assert (city_view.explanations.candidates(ride), city_view.explanations.steps(ride)) == ({}, [])
 
 
 def test_an_id_given_anew_is_another_ride() -> None:
@@ -95,7 +141,9 @@ def test_an_id_given_anew_is_another_ride() -> None:
     log.at_ms += ENDED_KEPT_MS
     log.to(city_view)
     log.to(city_view, REQUEST)
-    assert city_view.explanations.why(city_view.city.rides["r-1"]) is None
+    ride = city_view.city.rides["r-1"]
+    assert city_view.explanations.why(ride) is None
+    assert (city_view.explanations.candidates(ride), city_view.explanations.steps(ride)) == ({}, [])
 
 
 def test_explanations_go_with_their_rides() -> None:
