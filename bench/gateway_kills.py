@@ -84,7 +84,9 @@ class Witness:
         await self._all_well(load_clients, but={killer.last: before[killer.last]})
 
     def _gateways(self) -> dict[str, parts.Part]:
-        return {part.name: part for part in parts.look(self._data_dir) if part.name.startswith("gateway-")}
+        return {
+            part.name: part for part in parts.list_current(self._data_dir) if part.name.startswith("gateway-")
+        }
 
     async def _all_well(
         self, load_clients: LoadClients, but: Mapping[str, int] = MappingProxyType({})

@@ -65,7 +65,7 @@ class Trips:
         found = [trip for trip in looked_at if _is_under_way(city, trip.ride)]
         if len(found) < len(looked_at):
             self._by_due[: len(looked_at)] = found
-            self._forget([trip.ride for trip in looked_at if not _is_under_way(city, trip.ride)])
+            self._prune([trip.ride for trip in looked_at if not _is_under_way(city, trip.ride)])
         return found
 
     def _take_in(self, city: CityState, roads: RoadNetwork) -> None:
@@ -78,7 +78,7 @@ class Trips:
             insort(self._by_due, PlannedTrip(due_ms, dropoff, ride), key=_due)
             known[ride.ride] = ride
 
-    def _forget(self, over: list[Ride]) -> None:
+    def _prune(self, over: list[Ride]) -> None:
         for ride in over:
             if self._known.get(ride.ride) is ride:  # else another ride has the name by now
                 del self._known[ride.ride]

@@ -74,8 +74,8 @@ def _measure(
     """Each bug's rate; and what its search found in a few worlds where nothing was planted."""
     running, clean = {}, {}
     for bug, search in searches.items():
-        running[bug] = pool.map(partial(_look, bug, search), seeds, chunksize=CHUNK)
-        clean[bug] = pool.map(partial(_look, None, search), seeds[: len(seeds) // CLEAN], chunksize=CHUNK)
+        running[bug] = pool.map(partial(_run, bug, search), seeds, chunksize=CHUNK)
+        clean[bug] = pool.map(partial(_run, None, search), seeds[: len(seeds) // CLEAN], chunksize=CHUNK)
     for bug, search in searches.items():
         worlds = list(running[bug])
         found, cpu_s = sum(bool(what) for _, what, _ in worlds), sum(each_s for _, _, each_s in worlds)
@@ -83,7 +83,7 @@ def _measure(
         yield bug, row, [(seed, what) for seed, what, _ in clean[bug] if what]
 
 
-def _look(bug: str | None, search: Search, seed: int) -> tuple[int, str, float]:
+def _run(bug: str | None, search: Search, seed: int) -> tuple[int, str, float]:
     outcome = run_seed(seed, bug, search=search, until_first=True)
     if errors := errors_of_the_bug(outcome.violations):
         raise RuntimeError(f"the planted bug {bug} does not run: {errors[0]}")

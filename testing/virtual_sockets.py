@@ -74,7 +74,7 @@ class Socket:
             self.closed = Closed(code, reason)
             self._inbox.put_nowait(self.closed)  # for a caller that waits in `receive`
             self._deliver(Closed(code, reason))
-            self._network.forget(self)
+            self._network.remove(self)
 
     def break_off(self) -> None:
         """The connection fails: this side learns of it now, what was under way is lost."""
@@ -146,7 +146,7 @@ class SocketNetwork:
         self.loop.in_world(self.latency_s(), listener.arrivals.put_nowait, theirs)
         return ours
 
-    def forget(self, socket: Socket) -> None:
+    def remove(self, socket: Socket) -> None:
         self._pairs.pop(socket, None)
         self._pairs.pop(socket.other, None)
 
@@ -155,7 +155,7 @@ class SocketNetwork:
         for socket in [socket for socket in self._pairs if socket.node is node]:
             socket.closed = Closed(ABNORMAL)
             self.loop.in_world(self.latency_s(), socket.other.break_off)
-            self.forget(socket)
+            self.remove(socket)
 
     def pick(self, wanted: Callable[[Socket], bool] = lambda _: True) -> Socket | None:
         """Any open connection's side."""

@@ -66,11 +66,11 @@ class GcraPerKey:
         meter = self._meters.get(key)
         if meter is None:
             if len(self._meters) >= self._keys_max:
-                self._forget(now_s)
+                self._prune(now_s)
             meter = self._meters[key] = Gcra(self._rate)
         return meter.take(now_s)
 
-    def _forget(self, now_s: float) -> None:
+    def _prune(self, now_s: float) -> None:
         """Remove full limiters, and if that is not enough, the oldest ones."""
         self._meters = {key: meter for key, meter in self._meters.items() if not meter.is_full(now_s)}
         while len(self._meters) >= self._keys_max:

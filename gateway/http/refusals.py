@@ -29,13 +29,13 @@ class Refusals:
             self._unlogged[kind] = self._unlogged.get(kind, 0) + 1
             return
         times = 1 + self._unlogged.pop(kind, 0)
-        self._forget(now_s)
+        self._prune(now_s)
         if len(self._logged_s) < _KINDS_MAX:
             self._logged_s[kind] = now_s
             facts = dict(refusal.facts)
             self._log.warning("refused", reason=refusal.detail, do=refusal.do, times=times, **facts)
 
-    def _forget(self, now_s: float) -> None:
+    def _prune(self, now_s: float) -> None:
         """Remove kinds that were logged more than a minute ago."""
         for kind in [kind for kind, at_s in self._logged_s.items() if now_s - at_s >= _REPEAT_S]:
             del self._logged_s[kind]

@@ -15,7 +15,7 @@ GRACE_MS: Final = 1_500
 """How long a client may take to be `ready` at another gateway. It gets updates meanwhile."""
 WINDOW_S: Final = 0.1
 """The window of the rate limit: no more clients leave in any interval of this length than the rate allows."""
-_LOOK_S: Final = 0.05
+_POLL_S: Final = 0.05
 
 
 async def drain(hub: Hub, env: Env[Any]) -> None:
@@ -36,17 +36,19 @@ async def drain(hub: Hub, env: Env[Any]) -> None:
     ]
     heapq.heapify(due)
     while due:
-        at_s, number, was_told, client = heapq.heappop(due)
+        at_s, number, was_notified, client = heapq.heappop(due)
         while not client.is_closed and (left_s := at_s - loop.time()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(left_s, _LOOK_S))  # polled, because a closed socket sends no event here
+            await asyncio.sleep(min(left_s, _POLL_S))  # polled, because a closed socket sends no event here
         if client.is_closed:
             continue
-        if not was_told:
+        if not was_notified:
             if (free_s := limiter.free_s()) > loop.time():
                 heapq.heappush(due, (free_s, number, False, client))
                 continue
             limiter.went(loop.time())
-        if was_told or not client.session.was_ready:  # without `ready` it has no state to resume elsewhere
+        if (
+            was_notified or not client.session.was_ready
+        ):  # without `ready` it has no state to resume elsewhere
             hub.refuse(client, SessionRefusal(Close.AWAY, "draining"))
         else:
             client.connection.send(encode_message(type="drain", within_ms=GRACE_MS))

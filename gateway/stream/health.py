@@ -62,7 +62,7 @@ class StreamHealth:
                 client.connection.send(self.message)
                 del self._owed[client]
 
-    def forget(self, client: Client) -> None:
+    def cancel(self, client: Client) -> None:
         """Do not send the last message to this client. May be called for any client."""
         self._owed.pop(client, None)
 

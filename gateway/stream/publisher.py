@@ -27,7 +27,7 @@ class Publisher:
     - A client between `add` and `remove` is either pending (in `_pending`) or live (in the fan-out). Its
       `session.phase` says the same.
     - The source is at a closed cut. All clients in sync have been sent the cut of the last `publish`.
-    - `remove` forgets a client completely: nothing is sent to it afterwards.
+    - `remove` drops a client completely: nothing is sent to it afterwards.
 
     Args:
         env: The service's environment.
@@ -162,10 +162,10 @@ class Publisher:
         self._pending[client] = None
 
     def remove(self, client: Client) -> None:
-        """Forget a client. May be called twice, and for a client that was not added."""
+        """Drop a client. May be called twice, and for a client that was not added."""
         self._fanout.leave(client)
         self._pending.pop(client, None)
-        self._health.forget(client)
+        self._health.cancel(client)
 
     def send_pending(self, client: Client) -> None:
         """Send `pending` to a pending client once a second, so that it does not time out."""
@@ -224,7 +224,7 @@ class Publisher:
             "beat_interval_ms": BEAT_MS,
         }
         words.append(encode_message(type="ready", v=1, **ready))
-        self._health.forget(client)  # it is sent with `ready`
+        self._health.cancel(client)  # it is sent with `ready`
         client.periods = ()
         if self._health.faults:
             words.append(self._health.message)

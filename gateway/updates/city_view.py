@@ -301,7 +301,7 @@ class CityView:
         self.drivers.close(self.cursor, self.cut_ms)
         self.rides.close(self.cursor, self.cut_ms)
         self._feed.close(self.ev, self.cut_ms, self.span.boot_ms)
-        self._window.forget_before(self.cut_ms - self.span.boot_ms)
+        self._window.prune_before(self.cut_ms - self.span.boot_ms)
 
     def went_live(self, unread_ms: int) -> None:
         """The end of the log was reached. What was not read was appended before `unread_ms`."""

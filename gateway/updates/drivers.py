@@ -152,7 +152,7 @@ class DriverTable:
         gone = slots[~present & (before.present | (self._gone_loc[slots] == _NEVER))]
         self._gone_loc[gone], self._gone_ev[gone] = cursor.loc, cursor.ev
         self._gone_loc[slots[present]] = _NEVER
-        self._forget(cut_ms)
+        self._prune(cut_ms)
 
     def _take_rows(self, slots: _Slots, before: Side, after: Side) -> None:
         """Take over rows as the cut has them, and keep the sums."""
@@ -174,7 +174,7 @@ class DriverTable:
         self._touched |= self._present & ~alive
         self._oldest_ms = int(self._log_ms[alive].min(initial=_NO_TIME))
 
-    def _forget(self, cut_ms: int) -> None:
+    def _prune(self, cut_ms: int) -> None:
         life_ms = self.expiry_ms + self.memory_ms
         if self._oldest_used_ms + life_ms > cut_ms:
             return

@@ -34,7 +34,7 @@ class Clock:
         noted = bisect_right(self._offsets, offset)
         return self._times_ms[noted - 1] if noted else 0
 
-    def forget_before(self, log_ms: int) -> None:
+    def prune_before(self, log_ms: int) -> None:
         """Remove entries older than `log_ms`, except the newest of them."""
         while len(self._times_ms) > 1 and self._times_ms[1] < log_ms:
             self._offsets.popleft()
@@ -73,7 +73,7 @@ class Window:
         log_ms = max(self._positions.at(cursor.loc), self._events.at(cursor.ev))
         return log_ms >= max(self.full_ms, cut_ms - self._horizon_ms)
 
-    def forget_before(self, log_ms: int) -> None:
+    def prune_before(self, log_ms: int) -> None:
         """Remove index entries older than `log_ms`."""
-        self._positions.forget_before(log_ms)
-        self._events.forget_before(log_ms)
+        self._positions.prune_before(log_ms)
+        self._events.prune_before(log_ms)

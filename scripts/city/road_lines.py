@@ -49,7 +49,7 @@ _DIRECTIONS = {"East": "E", "North": "N", "South": "S", "West": "W"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Look:
+class _Style:
     """What lines must share to be one line."""
 
     rank: int
@@ -58,18 +58,18 @@ class _Look:
     tunnel: bool
 
     @classmethod
-    def of(cls, arc: Arc) -> "_Look":
+    def of(cls, arc: Arc) -> "_Style":
         base = arc.road_class.removesuffix("_link")
         return cls(_DRAWN_FROM_BELOW.index(base), arc.name, arc.road_class != base, arc.tunnel)
 
 
 def road_lines(streets: Streets, shapes: list[Floats]) -> list[Feature]:
     """Lines in drawing order. `name` is full, `label` short and only on lines that should be labelled."""
-    merged = [(look, line) for look, lines in _by_look(streets, shapes) for line in _merged(lines)]
+    merged = [(style, line) for style, lines in _by_style(streets, shapes) for line in _merged(lines)]
     labelled = _labelled(merged)
     return [
-        (to_degrees(simplify(line, _TOLERANCE_M), streets.plane), _properties(look, label=i in labelled))
-        for i, (look, line) in enumerate(merged)
+        (to_degrees(simplify(line, _TOLERANCE_M), streets.plane), _properties(style, label=i in labelled))
+        for i, (style, line) in enumerate(merged)
     ]
 
 
@@ -80,14 +80,14 @@ def short_name(street: str) -> str:
     return " ".join([_DIRECTIONS[head] if leads else head, *(_SHORT.get(word, word) for word in rest)])
 
 
-def _by_look(streets: Streets, shapes: list[Floats]) -> Iterable[tuple[_Look, list[LineString]]]:
-    groups: dict[_Look, list[LineString]] = defaultdict(list)
+def _by_style(streets: Streets, shapes: list[Floats]) -> Iterable[tuple[_Style, list[LineString]]]:
+    groups: dict[_Style, list[LineString]] = defaultdict(list)
     drawn: set[tuple[int, int, float]] = set()
     for arc, shape in zip(streets.arcs, shapes, strict=True):
         if (arc.head, arc.tail, arc.length_m) in drawn:
             continue  # the other direction of a two-way street
         drawn.add((arc.tail, arc.head, arc.length_m))
-        groups[_Look.of(arc)].append(LineString(shape))
+        groups[_Style.of(arc)].append(LineString(shape))
     return sorted(groups.items())
 
 
@@ -98,16 +98,16 @@ def _merged(lines: list[LineString]) -> list[LineString]:
     return sorted(parts, key=lambda line: (-line.length, line.coords[0]))
 
 
-def _labelled(merged: list[tuple[_Look, LineString]]) -> set[int]:
+def _labelled(merged: list[tuple[_Style, LineString]]) -> set[int]:
     """The lines that bear their street's name: the longest first, none beside one that has it already."""
     streets: dict[str, list[int]] = defaultdict(list)
-    for i, (look, line) in enumerate(merged):
-        if look.name and not look.link and line.length >= _LABEL_M_MIN:
-            streets[look.name].append(i)
+    for i, (style, line) in enumerate(merged):
+        if style.name and not style.link and line.length >= _LABEL_M_MIN:
+            streets[style.name].append(i)
     return set(_one_carriageway(streets.values(), merged))
 
 
-def _one_carriageway(streets: Iterable[list[int]], merged: list[tuple[_Look, LineString]]) -> Iterator[int]:
+def _one_carriageway(streets: Iterable[list[int]], merged: list[tuple[_Style, LineString]]) -> Iterator[int]:
     for lines in streets:
         named = LineString()
         for i in sorted(lines, key=lambda i: (-merged[i][1].length, i)):
@@ -118,14 +118,14 @@ def _one_carriageway(streets: Iterable[list[int]], merged: list[tuple[_Look, Lin
                 yield i
 
 
-def _properties(look: _Look, *, label: bool) -> dict[str, object]:
-    properties: dict[str, object] = {"class": _DRAWN_FROM_BELOW[look.rank]}
-    if look.name:
-        properties["name"] = look.name
-    if look.link:
+def _properties(style: _Style, *, label: bool) -> dict[str, object]:
+    properties: dict[str, object] = {"class": _DRAWN_FROM_BELOW[style.rank]}
+    if style.name:
+        properties["name"] = style.name
+    if style.link:
         properties["link"] = True
-    if look.tunnel:
+    if style.tunnel:
         properties["tunnel"] = True
     if label:
-        properties["label"] = short_name(look.name)
+        properties["label"] = short_name(style.name)
     return properties

@@ -84,8 +84,8 @@ class PositionsClock(Struct, kw_only=True):
         times_ms = np.maximum.accumulate(np.maximum(times_ms, heard_ms))
         return Timed(fixes, np.abs(ahead_ms) <= APART_MS_MAX, times_ms, set_back)
 
-    def forget(self) -> None:
-        """Another topic follows, of the same broker."""
+    def start_new_topic(self) -> None:
+        """Drop the append times of the topic: what follows is from another topic of the same broker."""
         self.recent_ms, self.clock_ms = [], 0
 
     def believe(self) -> None:

@@ -109,7 +109,7 @@ class NewestFixes(Struct, kw_only=True, dict=True):
         self.heard_ms = self.resumed_ms = 0
         self.drivers.clear()
         self.set_backs.clear()
-        self.clock.forget()
+        self.clock.start_new_topic()
 
 
 def _seen(read: FixColumns) -> Iterator[Seen]:

@@ -87,7 +87,7 @@ def load_tables(links: Links, name: str, cache_dir: Path) -> Tables:
             if (cached := _mapped(path, links.n_nodes)) is not None:
                 return cached
             _write(path, compute_tables(links))
-            _forget_others(path, name)
+            _delete_others(path, name)
     except OSError as error:
         _log.warning("travel tables are not cached in %s: %s", cache_dir, error)
         return compute_tables(links)
@@ -184,7 +184,7 @@ def _digest(stacked: Table) -> bytes:
     return hashlib.blake2b(stacked.data.cast("B"), digest_size=_DIGEST_BYTES).digest()
 
 
-def _forget_others(path: Path, name: str) -> None:
+def _delete_others(path: Path, name: str) -> None:
     """Delete the tables of this city's earlier graphs. Processes that map them keep their data."""
     for other in path.parent.glob(f"roads-{name}.*.npy"):
         if other != path:

@@ -48,7 +48,7 @@ class AdmissionLog(Protocol):
     def warning(self, event: str, **fields: Any) -> Any: ...
 
 
-def _nobody(_: str) -> None:
+def _no_address(_: str) -> None:
     """Default of `address_of`: no limits per address."""
 
 
@@ -75,7 +75,7 @@ class Admission:
         self,
         places: ConnectionLimits | None = None,
         *,
-        address_of: Callable[[str], str | None] = _nobody,
+        address_of: Callable[[str], str | None] = _no_address,
         may_connect: Callable[[str, float], bool] = _always,
         failed: Callable[[str], None] | None = None,
         log: AdmissionLog | None = None,
@@ -190,7 +190,7 @@ class Admission:
         if self._failed is not None:
             self._failed(reason)
 
-    def look(self, now_s: float) -> None:
+    def refresh(self, now_s: float) -> None:
         """Measure free descriptors, update the fault, write the log line. Call it once a second."""
         if self.held > self._room // 2:
             self._measure()

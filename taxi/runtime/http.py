@@ -132,12 +132,11 @@ class BoundedState(ServerState):
         self.admission = admission
         self.turns = Turns()
 
-    def look(self, now_s: float) -> None:
+    def end_overdue(self, now_s: float) -> None:
         """End connections that exceeded a time limit. Call it once a second with the event loop's time."""
         for connection in list(self.connections):
             if isinstance(connection, BoundedHttp):
                 connection.end_if_overdue(now_s)
-        self.admission.look(now_s)
 
 
 _STARTED_AT_ONCE: Final = 16

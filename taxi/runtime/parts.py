@@ -156,7 +156,7 @@ def is_alive(pid: int, created: float) -> bool:
         return False
 
 
-def look(data_dir: Path) -> list[Part]:
+def list_current(data_dir: Path) -> list[Part]:
     """The parts as they are now: the file may be older than the end of a process, or of the whole demo."""
     known = read(data_dir)
     if known is None:
@@ -185,7 +185,7 @@ def faults(data_dir: Path) -> list[DemoFault]:
 
 def kill(data_dir: Path, name: str) -> Part:
     """SIGKILL one part. Raises LocalError where there is none of that name, or it is not running."""
-    parts = look(data_dir)
+    parts = list_current(data_dir)
     if not parts:
         raise LocalError(f"No demo runs in {data_dir}.", do="Start one with `taxi demo`.", code=WRONG_USE)
     part = next((part for part in parts if part.name == name), None)

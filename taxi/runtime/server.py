@@ -28,7 +28,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._state = BoundedState(limits or HttpLimits(), admission or Admission())
         self.server_state = self._state
-        self._told = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections on `sockets`, which must be given."""
@@ -46,16 +46,17 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Close all connections; `serve` returns when that is done."""
         self.should_exit = True
-        self._told.set()
+        self._stopping.set()
 
     async def main_loop(self) -> None:
         """Run until `stop`. Each tick updates the `Date` header and ends requests that take too long."""
         loop = asyncio.get_running_loop()
         while not await self.on_tick(0):
-            self._state.look(loop.time())
+            self._state.end_overdue(loop.time())
+            self._state.admission.refresh(loop.time())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DATE_S):
-                    await self._told.wait()
+                    await self._stopping.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -53,7 +53,7 @@ class TopicCheck:
 
         It also returns if the broker does not answer, because the service reports that itself.
         """
-        while not await self.look():  # noqa: ASYNC110 - a cluster sends no event
+        while not await self.check_once():  # noqa: ASYNC110 - a cluster sends no event
             await asyncio.sleep(_RETRY_S)
 
     async def repeat(self, after_s: float = REPEAT_S) -> None:
@@ -63,9 +63,9 @@ class TopicCheck:
         """
         while True:
             await asyncio.sleep(after_s)
-            after_s = REPEAT_S if await self.look() else _RETRY_S
+            after_s = REPEAT_S if await self.check_once() else _RETRY_S
 
-    async def look(self) -> bool:
+    async def check_once(self) -> bool:
         """Check once and update the faults. Returns False if something is missing or wrong."""
         try:
             found = await self._describe(self._names)

@@ -74,11 +74,11 @@ def _closed(city: CityData, event: m.BatchClosed) -> Touched:
     if city.policy is not None and city.policy.speed != city.time.speed:
         _take_speed(city, event.at_ms)
     city.born_ms = city.born_ms or event.at_ms
-    _forget(city)
+    _prune(city)
     return Touched()
 
 
-def _forget(city: CityData) -> None:
+def _prune(city: CityData) -> None:
     """Remove command ids and ended rides that are older than their limits, which bounds the memory."""
     known_since_ms = city.now_ms - REMEMBERED_MS
     for command_id, _ in list(takewhile(lambda item: item[1] <= known_since_ms, city.commands.items())):

@@ -12,7 +12,7 @@ from taxistream.local.pulse import Pulse
 from taxistream.local.room import Room
 from taxistream.local.running import ReadinessAnswer, Running, ending, stop
 
-LOOK_S: Final = 0.25
+POLL_S: Final = 0.25
 WAIT_S_MAX: Final = 300.0
 """How long a part that says what it waits for may take to become ready."""
 SLOW_START_S: Final = 15.0
@@ -46,8 +46,8 @@ class Care:
         """
         loop, spec, process = asyncio.get_running_loop(), running.spec, running.process
         assert process is not None
-        began_s = looked_s = loop.time()
-        pulse, is_told = Pulse(spec.patience), False
+        began_s = sampled_s = loop.time()
+        pulse, is_reported = Pulse(spec.patience), False
         while True:
             answer = await spec.ready(running)
             if answer is not None and answer.is_ready:
@@ -56,9 +56,9 @@ class Care:
             if running.ended:
                 return ending(await process.wait())
             now_s = loop.time()
-            if now_s - looked_s >= spec.patience.look_s:
-                pulse.look(running.sample(now_s - looked_s, is_asked=False), now_s - looked_s)
-                looked_s = now_s
+            if now_s - sampled_s >= spec.patience.sample_s:
+                pulse.add(running.sample(now_s - sampled_s, is_asked=False), now_s - sampled_s)
+                sampled_s = now_s
             reason = answer.reason if answer is not None and answer.reason != STARTING else ""
             s_max = WAIT_S_MAX if reason else spec.start_s_max
             if pulse.verdict or now_s - began_s >= s_max:
@@ -69,10 +69,10 @@ class Care:
             if reason:
                 self._change(running, running.state, reason)
             is_slow = now_s - began_s >= SLOW_START_S
-            if reason and is_slow and not is_told:
+            if reason and is_slow and not is_reported:
                 self._watcher.waits(running.shown())
-                is_told = True
-            await asyncio.sleep(LOOK_S if is_slow else 0.05)
+                is_reported = True
+            await asyncio.sleep(POLL_S if is_slow else 0.05)
 
     async def until_end(self, running: Running) -> str | None:
         """Look after a part that is ready. Returns why it ended; None: it was paused for want of room."""
@@ -81,17 +81,17 @@ class Care:
         pulse = Pulse(spec.patience)
         ended = asyncio.ensure_future(process.wait())
         asking: asyncio.Future[ReadinessAnswer | None] | None = None
-        looked_s = asked_s = loop.time()
+        sampled_s = asked_s = loop.time()
         is_answered = True
         try:
             while True:
-                await asyncio.wait({ended}, timeout=spec.patience.look_s)
+                await asyncio.wait({ended}, timeout=spec.patience.sample_s)
                 if ended.done():
                     return ending(ended.result())
                 now_s = loop.time()
-                sample = running.sample(now_s - looked_s, is_asked=asking is not None or not is_answered)
-                pulse.look(sample, now_s - looked_s)
-                looked_s = now_s
+                sample = running.sample(now_s - sampled_s, is_asked=asking is not None or not is_answered)
+                pulse.add(sample, now_s - sampled_s)
+                sampled_s = now_s
                 if asking is not None and asking.done():
                     is_answered = self._hear(running, pulse, asking.result())
                     asking = None
@@ -114,14 +114,14 @@ class Care:
 
     async def until_room(self, running: Running, paused: Callable[[Part], None]) -> None:
         """Keep a part that would have to write from starting while the disk is full."""
-        is_told = False
+        is_reported = False
         while running.spec.on_full_disk != "run" and self._room.problem is not None:
             running.process = None
             self._change(running, State.PAUSED, self._room.problem)
-            if not is_told:
+            if not is_reported:
                 paused(running.shown())
-                is_told = True
-            await asyncio.sleep(LOOK_S)
+                is_reported = True
+            await asyncio.sleep(POLL_S)
 
     def _hear(self, running: Running, pulse: Pulse, answer: ReadinessAnswer | None) -> bool:
         """Take an answer into account. Returns whether there was one."""

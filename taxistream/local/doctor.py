@@ -39,7 +39,7 @@ class Finding(msgspec.Struct, frozen=True):
 def examine(data_dir: Path, port: int, host: str = ports.LOOPBACK) -> list[Finding]:
     """Everything a demo in `data_dir` needs, in the order in which it needs it."""
     running = _running(data_dir)
-    looks: dict[str, Callable[[], Finding]] = {
+    checks: dict[str, Callable[[], Finding]] = {
         "Java": _java,
         "Kafka": _jars,
         "data": lambda: _data(data_dir),
@@ -51,13 +51,13 @@ def examine(data_dir: Path, port: int, host: str = ports.LOOPBACK) -> list[Findi
         "memory": _memory,
         "demo": lambda: _demo(data_dir, running),
     }
-    return [_looked(name, look) for name, look in looks.items()]
+    return [_run(name, check) for name, check in checks.items()]
 
 
-def _looked(name: str, look: Callable[[], Finding]) -> Finding:
+def _run(name: str, check: Callable[[], Finding]) -> Finding:
     try:
         with in_words():
-            return look()
+            return check()
     except LocalError as error:
         return Finding(name, "problem", str(error))
 

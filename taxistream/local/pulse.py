@@ -28,8 +28,8 @@ class Patience(NamedTuple):
     """Without an answer while it has nothing to do; `BUSY_FACTOR` times as long while it is busy."""
 
     @property
-    def look_s(self) -> float:
-        """How often to look at its process: as often as its limits are short."""
+    def sample_s(self) -> float:
+        """How often to sample its process: as often as its limits are short."""
         return min(max(min(self.frozen_s, self.silent_s) / 4, 0.25), 1.0)
 
     @property
@@ -39,43 +39,43 @@ class Patience(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A process at one look."""
+    """The state of a process at one time."""
 
     is_stopped: bool = False
     is_traced: bool = False
     """A debugger holds it."""
     is_busy: bool = False
-    """It runs, waits for a processor or the disk, or has used processor time since the last look."""
+    """It runs, waits for a processor or the disk, or has used processor time since the last sample."""
     is_asked: bool = True
     """It owes an answer. Else its silence means nothing."""
 
 
 @dataclass
 class Pulse:
-    """What the looks at one process have shown so far. It begins with a process that has just answered."""
+    """What the samples of one process have shown so far. It begins with a process that has just answered."""
 
     patience: Patience
     _stopped_s: float = field(default=0.0, init=False)
     _silent_s: float = field(default=0.0, init=False)
-    _looks: int = field(default=0, init=False)
-    _busy_looks: int = field(default=0, init=False)
+    _samples: int = field(default=0, init=False)
+    _busy_samples: int = field(default=0, init=False)
 
-    def look(self, sample: Sample, passed_s: float) -> None:
-        """Take one look into account, `passed_s` after the one before."""
+    def add(self, sample: Sample, passed_s: float) -> None:
+        """Take a sample into account, `passed_s` after the one before."""
         if sample.is_traced:
             self.answered()
             return
-        counted_s = min(passed_s, 2 * self.patience.look_s)
+        counted_s = min(passed_s, 2 * self.patience.sample_s)
         self._stopped_s = self._stopped_s + counted_s if sample.is_stopped else 0.0
         if sample.is_asked:
             self._silent_s += counted_s
-            self._looks += 1
-            self._busy_looks += sample.is_busy
+            self._samples += 1
+            self._busy_samples += sample.is_busy
 
     def answered(self) -> None:
         """It gave a sign of life, and owes nothing."""
         self._stopped_s = self._silent_s = 0.0
-        self._looks = self._busy_looks = 0
+        self._samples = self._busy_samples = 0
 
     @property
     def state(self) -> State | None:
@@ -97,5 +97,5 @@ class Pulse:
 
     @property
     def _silent_s_max(self) -> float:
-        is_busy = self._busy_looks >= BUSY_SHARE * self._looks
+        is_busy = self._busy_samples >= BUSY_SHARE * self._samples
         return self.patience.silent_s * (BUSY_FACTOR if is_busy else 1)

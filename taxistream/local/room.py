@@ -69,7 +69,7 @@ def probe_write(folder: Path) -> None:
 
 
 class Room:
-    """Looks at the disk again and again, and remembers what it found."""
+    """Checks the disk repeatedly, and keeps what it found last."""
 
     def __init__(self, folder: Path) -> None:
         self.problem: str | None = None
@@ -83,8 +83,8 @@ class Room:
         self._failed = True
         self.problem = self.problem or f"The disk of {self._folder} cannot be written: {why}."
 
-    def look(self) -> None:
-        """Look again. It reads, and after a failed write also writes, so call it in a thread."""
+    def refresh(self) -> None:
+        """Check the disk again. It reads, and after a failed write also writes, so call it in a thread."""
         try:
             short = shortage(free_space(self._folder), self._folder, is_short=self.problem is not None)
             if short is None and self._failed:

@@ -253,7 +253,7 @@ class Supervisor:
         """Keep the faults that concern the disk up to date."""
         while True:
             if any(running.spec.on_full_disk != "run" for running in self._running):
-                await asyncio.to_thread(self._room.look)
+                await asyncio.to_thread(self._room.refresh)
                 problem = self._room.problem
                 self._set_fault(DISK_FULL, problem and f"{problem} The city is paused until there is room.")
             error = self._status.error

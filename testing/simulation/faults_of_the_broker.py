@@ -105,7 +105,7 @@ class BrokerFaults(Faults):
         """Both ends learn of it; what was under way is lost."""
         socket = self.world.sockets.pick()
         if socket is not None:
-            self.world.sockets.forget(socket)
+            self.world.sockets.remove(socket)
             for side in (socket, socket.other):
                 side.break_off()
 
@@ -264,7 +264,7 @@ class BrokerFaults(Faults):
         world = self.world
         city = self.random.randrange(len(world.cities))
         world.tell("broker", "forgot a transactional id", city=city)
-        world.broker.forget_writer(f"taxi.dispatcher.{city}")
+        world.broker.expire_writer(f"taxi.dispatcher.{city}")
 
     async def damage_events(self) -> None:
         """Damage events that a snapshot covers. Others can't be recovered, so they are left."""

@@ -93,9 +93,9 @@ class Oracle:
             self.every_batch_is_decided_alike_again,
             self.dropped_positions_are_counted,
             self.what_a_simulator_sends_counts,
-            self.a_clock_set_back_is_told,
-            self.nobody_is_held_beside_idle_drivers,
-            self.nobody_far_away_is_offered_a_ride,
+            self.a_clock_set_back_is_announced,
+            self.no_ride_is_held_beside_idle_drivers,
+            self.no_driver_far_away_is_offered_a_ride,
             self.one_outcome_for_each_command,
             self.a_repeat_after_its_ride_counts,
             self.no_limit_overtakes_a_command,
@@ -196,7 +196,7 @@ class Oracle:
         if any(findings[why] < wanted[why] for why in ("late", "ahead", "unbelieved")):
             yield "the audit does not count dropped positions", wanted, findings
 
-    def a_clock_set_back_is_told(self) -> Iterator[Violation]:
+    def a_clock_set_back_is_announced(self) -> Iterator[Violation]:
         """Where it shows in the positions, and by how much: log time goes on where it stood."""
         if self._is_of_two_topics("locations") or any(t == topics.LOCATIONS for t, _, _ in self._skipped()):
             return
@@ -239,12 +239,12 @@ class Oracle:
         damaged = {EVENTS_GAP} if self.broker.partition(topics.EVENTS, self.partition).originals else set()
         return anew | damaged | {FIXES_GONE, NO_SNAPSHOT}
 
-    def nobody_is_held_beside_idle_drivers(self) -> Iterator[Violation]:
+    def no_ride_is_held_beside_idle_drivers(self) -> Iterator[Violation]:
         """But for drivers who are about to be free."""
         yield from self._held.violations()
         self.holds = self._held.tally
 
-    def nobody_far_away_is_offered_a_ride(self) -> Iterator[Violation]:
+    def no_driver_far_away_is_offered_a_ride(self) -> Iterator[Violation]:
         """Uses the same positions as the rule of held rides."""
         yield from self._held.far_away()
 

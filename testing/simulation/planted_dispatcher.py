@@ -136,11 +136,11 @@ def recovered(change: Callable[[Recovered], Recovered]) -> Iterator[None]:
 def ids_forgotten() -> AbstractContextManager[None]:
     """Recovery forgets which commands were answered."""
 
-    def forget(found: Recovered) -> Recovered:
+    def without_ids(found: Recovered) -> Recovered:
         found.city.commands.clear()
         return found
 
-    return recovered(forget)
+    return recovered(without_ids)
 
 
 def a_command_skipped_at_recovery() -> AbstractContextManager[None]:
@@ -185,7 +185,7 @@ def recovery_from_a_prefix() -> Iterator[None]:
 
 
 @contextmanager
-def a_zombie_asks_nobody() -> Iterator[None]:
+def a_zombie_confirms_nothing() -> Iterator[None]:
     """Who wakes between its assignment and its producer's start believes in what it was given."""
 
     async def believe(_: MemoryClaim) -> None:
@@ -199,7 +199,7 @@ def a_zombie_asks_nobody() -> Iterator[None]:
 
 
 @contextmanager
-def a_gap_in_the_fixes_not_told() -> Iterator[None]:
+def a_gap_in_the_fixes_not_recorded() -> Iterator[None]:
     """Recovery goes on with the fixes that retention left, as if there had been no others."""
     restore = dispatcher.recovery.restore_positions
 
@@ -212,7 +212,7 @@ def a_gap_in_the_fixes_not_told() -> Iterator[None]:
 
 
 @contextmanager
-def a_topic_made_anew_not_noticed() -> Iterator[None]:
+def a_recreated_topic_not_noticed() -> Iterator[None]:
     """Where the new topic has grown past the recorded offset, reading simply goes on."""
 
     async def same(*_: Any) -> bool:

@@ -144,7 +144,7 @@ def the_last_fix_wins() -> Iterator[None]:
 
 
 @contextmanager
-def the_gone_are_not_told() -> Iterator[None]:
+def removed_rows_are_not_sent() -> Iterator[None]:
     """A diff tells what is there, and forgets what is not."""
     one_block = gateway.updates.blocks.one_block
 

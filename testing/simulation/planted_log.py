@@ -64,6 +64,6 @@ def foreign_events_get_no_letter() -> Iterator[None]:
         yield
 
 
-def a_new_producer_id_is_not_told() -> AbstractContextManager[None]:
+def a_new_producer_id_is_not_announced() -> AbstractContextManager[None]:
     """A dispatcher under another producer id begins without naming the one before."""
     return recovered(lambda found: replace(found, replaced_producer_id=None))

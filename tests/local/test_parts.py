@@ -47,7 +47,7 @@ def test_what_is_written_is_read_and_leaves_no_other_file(tmp_path: Path) -> Non
 
 def test_no_file_is_no_demo(tmp_path: Path) -> None:
     assert parts.read(tmp_path) is None
-    assert parts.look(tmp_path) == []
+    assert parts.list_current(tmp_path) == []
     with pytest.raises(LocalError, match="No demo runs") as caught:
         parts.kill(tmp_path, "gateway-1")
     assert caught.value.code == WRONG_USE
@@ -94,7 +94,7 @@ def test_parts_of_a_demo_that_was_killed_count_as_stopped(tmp_path: Path) -> Non
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     file_with(tmp_path, gone.pid, time.time(), demo_pid=gone.pid)
-    assert [(part.state, part.pid) for part in parts.look(tmp_path)] == [(State.STOPPED, 0)]
+    assert [(part.state, part.pid) for part in parts.list_current(tmp_path)] == [(State.STOPPED, 0)]
 
 
 def test_the_file_has_the_fields_that_others_read(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_file_that_a_power_cut_damaged_is_named_and_does_not_keep_a_demo_from_
 
 def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
     parts.path(tmp_path).mkdir()
-    for use in (parts.read, parts.look, parts.faults):
+    for use in (parts.read, parts.list_current, parts.faults):
         with pytest.raises(LocalError, match=r"parts\.json: Is a directory"):
             use(tmp_path)
 
@@ -184,5 +184,5 @@ def test_a_part_whose_process_has_ended_is_not_ready_whatever_the_file_says(tmp_
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     file_with(tmp_path, gone.pid, time.time())
-    [part] = parts.look(tmp_path)
+    [part] = parts.list_current(tmp_path)
     assert (part.state, part.reason) == (State.RESTARTING, "its process has ended")

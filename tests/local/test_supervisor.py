@@ -90,7 +90,7 @@ class Scene:
     task: "asyncio.Task[None]"
 
     def part(self, name: str) -> Part:
-        return next(part for part in parts_file.look(self.folder) if part.name == name)
+        return next(part for part in parts_file.list_current(self.folder) if part.name == name)
 
     def is_ready(self, name: str, *, restarts: int = 0) -> bool:
         part = self.part(name)
@@ -177,7 +177,7 @@ async def test_all_stop_in_reverse_order_and_none_is_left(tmp_path: Path) -> Non
         for name in ("first", "second", "third")
     ]
     async with at_work(tmp_path, *stages) as scene:
-        pids = [part.pid for part in parts_file.look(tmp_path)]
+        pids = [part.pid for part in parts_file.list_current(tmp_path)]
         await scene.end()
     assert order.read_text().split() == ["third", "second", "first"]
     assert not any(psutil.pid_exists(pid) for pid in pids if pid)
@@ -220,7 +220,7 @@ async def test_a_part_that_never_starts_ends_the_demo_with_the_end_of_its_log(
     assert caught.value.code == expected
     assert caught.value.details.count("no such policy") == starts
     assert "bad.log" in caught.value.do
-    assert not any(parts_file.is_alive(part.pid, part.created) for part in parts_file.look(tmp_path))
+    assert not any(parts_file.is_alive(part.pid, part.created) for part in parts_file.list_current(tmp_path))
 
 
 async def test_an_error_between_stages_stops_everything(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ async def test_an_error_between_stages_stops_everything(tmp_path: Path) -> None:
     pids: list[int | None] = []
 
     async def note() -> None:
-        pids.extend(part.pid for part in parts_file.look(tmp_path))
+        pids.extend(part.pid for part in parts_file.list_current(tmp_path))
         await refuse()
 
     with pytest.raises(LocalError, match="The cluster refuses"):

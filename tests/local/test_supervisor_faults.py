@@ -90,11 +90,11 @@ async def test_a_part_that_says_what_it_waits_for_is_waited_for(
     task = asyncio.create_task(boss.run())
     await until(lambda: said(diary, "one"), "it is told")
     assert said(diary, "one") == ["waits: a transaction of shop-7 is open"]
-    [part] = parts_file.look(tmp_path)
+    [part] = parts_file.list_current(tmp_path)
     assert (part.state, part.reason, part.restarts) == (State.STARTING, "a transaction of shop-7 is open", 0)
     (tmp_path / "go").touch()
     await until(lambda: "ready" in said(diary, "one"), "ready")
-    await until(lambda: parts_file.look(tmp_path)[0].reason == "", "it waits for nothing now")
+    await until(lambda: parts_file.list_current(tmp_path)[0].reason == "", "it waits for nothing now")
     boss.stop()
     await task
 
@@ -276,7 +276,7 @@ async def test_a_paused_demo_stops_in_order(tmp_path: Path, disk: Disk) -> None:
         disk.space = Space(0, None)
         await until(lambda: scene.part("writer").state is State.PAUSED, "it is paused")
         await scene.end()
-    assert {part.state for part in parts_file.look(tmp_path)} == {State.STOPPED}
+    assert {part.state for part in parts_file.list_current(tmp_path)} == {State.STOPPED}
 
 
 async def test_a_broker_that_a_quota_ended_is_started_when_a_write_succeeds(

@@ -15,7 +15,7 @@ from taxi.state import EVENTS_LOST, CityState
 GRID = grid_city(5, 5).prepare()
 RIDES = 3
 NODES = st.integers(0, GRID.n_nodes - 1)
-LOOK = st.tuples(st.just("look"), st.sampled_from([80, 100, 130]), st.integers(-120_000, 600_000))
+LOOK = st.tuples(st.just("check"), st.sampled_from([80, 100, 130]), st.integers(-120_000, 600_000))
 BEGIN = st.tuples(st.just("begin"), st.integers(1, RIDES), NODES, NODES)
 END = st.tuples(st.just("end"), st.integers(1, RIDES), st.booleans())
 LOSE = st.tuples(st.just("lose"))
@@ -57,8 +57,8 @@ class Scenario:
     def lose(self) -> None:
         self.say(m.EpochStarted, epoch="e", city="grid", reason=EVENTS_LOST)
 
-    def look(self, percent: int, within_ms: int) -> None:
-        """As worked out anew."""
+    def check(self, percent: int, within_ms: int) -> None:
+        """The trips due are those that a computation from the whole state finds."""
         until_ms = self.now_ms + within_ms
         expected = []
         for ride in self.city.rides.values():
@@ -82,43 +82,43 @@ def test_a_look_at_what_is_due_is_as_good_as_a_look_at_everything(
     for pause_ms, (name, *fields) in steps:
         scenario.now_ms += pause_ms
         getattr(scenario, name)(*fields)
-    scenario.look(100, 600_000)
+    scenario.check(100, 600_000)
 
 
 def test_what_is_remembered_is_no_part_of_the_state() -> None:
-    looked_at, left_alone = Scenario(), Scenario()
-    for scenario in (looked_at, left_alone):
+    checked, left_alone = Scenario(), Scenario()
+    for scenario in (checked, left_alone):
         scenario.begin(1, 0, 7)
-    looked_at.look(100, 600_000)
-    assert looked_at.city == left_alone.city
-    assert looked_at.city.to_bytes() == left_alone.city.to_bytes()
-    assert not CityState.from_bytes(looked_at.city.to_bytes()).derived
+    checked.check(100, 600_000)
+    assert checked.city == left_alone.city
+    assert checked.city.to_bytes() == left_alone.city.to_bytes()
+    assert not CityState.from_bytes(checked.city.to_bytes()).derived
 
 
 def test_of_trips_that_are_over_nothing_stays() -> None:
     scenario = Scenario()
     for n in range(1, RIDES + 1):
         scenario.begin(n, 0, n)
-    scenario.look(100, 600_000)
+    scenario.check(100, 600_000)
     for n in range(1, RIDES + 1):
         scenario.end(n, is_forgotten=True)
-    scenario.look(100, 600_000)
+    scenario.check(100, 600_000)
     assert Trips.of(scenario.city).remembered == 0
 
 
 def test_who_was_there_sooner_than_expected_is_not_waited_for() -> None:
     scenario = Scenario()
     scenario.begin(1, 0, 24)
-    scenario.look(100, 600_000)
+    scenario.check(100, 600_000)
     scenario.end(1, is_forgotten=False)
-    scenario.look(100, 600_000)
+    scenario.check(100, 600_000)
 
 
 def test_a_name_that_comes_again_is_another_ride() -> None:
     scenario = Scenario()
     scenario.begin(1, 0, 24)
-    scenario.look(100, 600_000)
+    scenario.check(100, 600_000)
     scenario.lose()
     scenario.now_ms += 5_000
     scenario.begin(1, 3, 17)
-    scenario.look(100, 600_000)
+    scenario.check(100, 600_000)

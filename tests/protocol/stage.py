@@ -96,7 +96,7 @@ class Stage:
         return await self.harness.watch(state, **hello)
 
 
-def look(browser: Browser, generation: int, box: Any) -> None:
+def request_viewport(browser: Browser, generation: int, box: Any) -> None:
     """Ask for a view."""
     browser.socket.send(json.dumps({"type": "view", "generation": generation, "bbox": box}))
 

@@ -26,7 +26,7 @@ from taxi.cursor import Cursor
 from testing.gateway_harness import EPOCH, HERE, THERE, Browser
 from testing.simulation import planted_gateway as planted
 from testing.virtual_sockets import KERNEL_BYTES, Socket
-from tests.protocol.stage import CORNER, EXPIRY_MS, Stage, look, until_seen
+from tests.protocol.stage import CORNER, EXPIRY_MS, Stage, request_viewport, until_seen
 
 SECRET = "a secret of at least thirty-two bytes"
 Scenario = Callable[[Stage], Coroutine[Any, Any, None]]
@@ -235,13 +235,13 @@ async def rule_12_a_new_view_begins_with_a_diff_and_the_last_one_asked_for_holds
         await asyncio.sleep(2)
         browser = await stage.harness.watch()
         await browser.cut()
-        look(browser, 1, CORNER)
+        request_viewport(browser, 1, CORNER)
         cut = await until_seen(browser, 1)
         assert not cut.is_image
         stage.hold_to_the_log(browser, CORNER)
         opposite = [THERE[0], THERE[1], THERE[0], THERE[1]]
         for generation, box in enumerate((None, CORNER, opposite, CORNER, None, opposite), start=2):
-            look(browser, generation, box)
+            request_viewport(browser, generation, box)
         before = len(browser.cuts)
         with in_time("the last view does not come"):
             await until_seen(browser, 7)
@@ -251,7 +251,7 @@ async def rule_12_a_new_view_begins_with_a_diff_and_the_last_one_asked_for_holds
             assert (await browser.cut()).generation == 0
 
 
-async def rule_13_a_reader_that_stops_costs_bounded_bytes_and_nobody_else(stage: Stage) -> None:
+async def rule_13_a_reader_that_stops_costs_bounded_bytes_and_affects_no_other(stage: Stage) -> None:
     harness = stage.harness
     await stage.begun()
     with stage.traffic(drivers=60):
@@ -364,7 +364,7 @@ def nothing_is_no_cursor(real: Any, cursor: Any, now: Any, **rest: Any) -> Any:
 
 
 @contextmanager
-def events_told_again() -> Iterator[None]:
+def events_sent_again() -> Iterator[None]:
     after = gateway.updates.feed.Feed.after
     with patch.object(gateway.updates.feed.Feed, "after", lambda self, ev: after(self, max(0, ev - 3))):
         yield
@@ -400,7 +400,7 @@ def rows_outlive_their_time() -> Iterator[None]:
         yield
 
 
-def nobody_is_slow() -> AbstractContextManager[object]:
+def no_reader_is_slow() -> AbstractContextManager[object]:
     return patch.object(Socket, "backlog", lambda _: 0)
 
 
@@ -453,7 +453,7 @@ RULES: dict[Scenario, Mistake] = {
         planted.the_last_fix_wins, "an older fix is shown"
     ),
     rule_04_each_feed_event_comes_once_in_order_without_a_gap: Mistake(
-        events_told_again, "the feed differs from the log"
+        events_sent_again, "the feed differs from the log"
     ),
     rule_05_only_superseded_fixes_are_skipped_and_the_newest_arrives: Mistake(
         a_diff_of_the_last_cut_alone, "counts or hash differ", HashMismatchError
@@ -479,7 +479,9 @@ RULES: dict[Scenario, Mistake] = {
     rule_12_a_new_view_begins_with_a_diff_and_the_last_one_asked_for_holds: Mistake(
         planted.the_first_wish_holds, "the last view does not come"
     ),
-    rule_13_a_reader_that_stops_costs_bounded_bytes_and_nobody_else: Mistake(nobody_is_slow, "bytes pile up"),
+    rule_13_a_reader_that_stops_costs_bounded_bytes_and_affects_no_other: Mistake(
+        no_reader_is_slow, "bytes pile up"
+    ),
     rule_14_a_cursor_is_never_ahead_of_what_was_sent: Mistake(
         cursors_move_on_without_frames, "a cursor ahead of what was sent"
     ),

@@ -173,18 +173,18 @@ def test_a_shortage_is_a_fault_until_it_is_over_and_is_logged_once_a_minute(few_
         faults.attach(spy, spy)
         own = Admission(log=spy, faults=faults)
         doors = entered(own, few_descriptors + 2)
-        own.look(0.0)
+        own.refresh(0.0)
         assert [fault.code for fault in faults.current] == ["descriptors_low"]
         assert "ulimit -n" in faults.current[0].text
         assert "connections refused {'by_descriptors'" in spy.said[1]
         entered(own, 1)
-        own.look(1.0)
+        own.refresh(1.0)
         assert len([line for line in spy.said if "refused" in line]) == 1
         for door in doors:
             own.leave(door)
-        own.look(5.0)
+        own.refresh(5.0)
         assert faults.current
-        own.look(12.0)
+        own.refresh(12.0)
         assert not faults.current
 
     asyncio.run(scenario())

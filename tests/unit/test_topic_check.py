@@ -62,7 +62,7 @@ async def test_a_setting_that_breaks_a_promise_blocks_and_is_named(
     topics: Mapping[str, TopicDescription], text: str
 ) -> None:
     cluster = Cluster(topics)
-    assert not await cluster.check().look()
+    assert not await cluster.check().check_once()
     assert text in cluster.text
     assert "`taxi topics --fix`" in cluster.text
 
@@ -80,13 +80,13 @@ async def test_a_setting_that_breaks_a_promise_blocks_and_is_named(
 async def test_a_difference_that_costs_speed_or_disk_only_is_no_fault(
     topics: Mapping[str, TopicDescription],
 ) -> None:
-    assert await Cluster(topics).check().look()
+    assert await Cluster(topics).check().check_once()
 
 
 @pytest.mark.anyio
 async def test_too_few_partitions_and_missing_topics_are_named() -> None:
     cluster = Cluster({name: topic for name, topic in SOUND.items() if name != SNAPSHOTS})
-    assert not await cluster.check(partitions=2).look()
+    assert not await cluster.check(partitions=2).check_once()
     assert "topics are missing: taxi.snapshots. `taxi topics` makes them" in cluster.text
     assert "taxi.locations has 1 partitions, not 2" in cluster.text
 
@@ -95,9 +95,9 @@ async def test_too_few_partitions_and_missing_topics_are_named() -> None:
 async def test_the_fault_clears_when_the_topics_are_as_they_should_be() -> None:
     cluster = Cluster({})
     check = cluster.check()
-    assert not await check.look()
+    assert not await check.check_once()
     cluster.topics = SOUND
-    assert await check.look()
+    assert await check.check_once()
     assert cluster.faults.current == ()
 
 
@@ -105,8 +105,8 @@ async def test_the_fault_clears_when_the_topics_are_as_they_should_be() -> None:
 async def test_without_the_right_to_describe_settings_the_log_says_that_they_are_not_checked() -> None:
     cluster = Cluster({name: replace(topic, config={}) for name, topic in SOUND.items()})
     check = cluster.check()
-    assert await check.look()
-    assert await check.look()
+    assert await check.check_once()
+    assert await check.check_once()
     assert cluster.log.said == ["the settings of topics are not checked"]
 
 

@@ -110,7 +110,7 @@ class KafkaLink:
             self._coordinator = None
             raise
 
-    def forget_coordinator(self) -> None:
+    def drop_coordinator(self) -> None:
         """Look the coordinator up again for the next request, because it has moved."""
         self._coordinator = None
 

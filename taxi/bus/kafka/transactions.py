@@ -171,7 +171,7 @@ class KafkaTransactionalProducer:
                     return
                 refusal = for_code(answer.error_code)
                 if refusal in _MOVED:
-                    self._link.forget_coordinator()
+                    self._link.drop_coordinator()
                 elif refusal in _FENCED:
                     raise refusal
                 elif refusal not in _BUSY:
@@ -188,6 +188,6 @@ class KafkaTransactionalProducer:
         """Raise the error of the coordinator's answer, if any; `persist` retries the retriable ones."""
         error = for_code(code)
         if error in _MOVED:
-            self._link.forget_coordinator()
+            self._link.drop_coordinator()
         if code:
             raise error

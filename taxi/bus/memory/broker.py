@@ -134,8 +134,8 @@ class MemoryBroker:
         writer.sequences = {}
         return writer.producer_epoch
 
-    def forget_writer(self, transactional_id: str) -> None:
-        """Forget a transactional id, as a broker does after a week without use: it gets another producer id.
+    def expire_writer(self, transactional_id: str) -> None:
+        """Expire a transactional id, as a broker does after a week without use: it gets another producer id.
 
         Does nothing while one of its transactions is open. A producer that uses the old one is fenced.
         """
@@ -146,7 +146,7 @@ class MemoryBroker:
             )
 
     def producer_id_of(self, transactional_id: str) -> int:
-        """The producer id of a transactional id. It changes only by `forget_writer`."""
+        """The producer id of a transactional id. It changes only by `expire_writer`."""
         return self._writers[transactional_id].producer_id
 
     def produce_in_transaction(

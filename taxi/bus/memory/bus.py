@@ -171,7 +171,7 @@ class MemoryReader:
             nonlocal answered
             if not answered:
                 answered = True
-                partition.forget(again)
+                partition.cancel(again)
                 try:
                     fetched = self._partition.fetch(offset, limit, committed=self._committed)
                 except BusError as error:

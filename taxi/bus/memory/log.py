@@ -209,7 +209,7 @@ class Partition:
         """Call `call` once, after the next append or marker."""
         self._waiting[call] = None
 
-    def forget(self, call: Callable[[], None]) -> None:
+    def cancel(self, call: Callable[[], None]) -> None:
         """Cancel `when_it_grows`."""
         self._waiting.pop(call, None)
 

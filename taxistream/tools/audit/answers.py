@@ -76,7 +76,7 @@ class Answers:
             if kinds:
                 self._answered.pop(command_id, None)
                 self._answered[command_id] = at_ms
-        self._forget(at_ms)
+        self._prune(at_ms)
 
     def _compare(
         self, asked: Collection[Asked], given: dict[str, list[str]], put_off: Counter[str], batch: int
@@ -100,7 +100,7 @@ class Answers:
             if too_often or ("CommandRejected" in kinds and len(kinds) > 1):
                 self._findings.blame("command_answered_twice", command_id, *kinds, f"in batch {batch}")
 
-    def _forget(self, now_ms: int) -> None:
+    def _prune(self, now_ms: int) -> None:
         gone = list(takewhile(lambda item: item[1] <= now_ms - HOUR_MS, self._answered.items()))
         for command_id, _ in gone:
             del self._answered[command_id]

@@ -55,9 +55,9 @@ class LocationsClock:
 
     def begin_in_the_middle(self, shift_ms: int) -> None:
         """The next position is not the one after the last; only the shift is known."""
-        self.forget()
+        self.start_new_topic()
         self.shift_ms, self._lacks, self._set_back = shift_ms, True, []
 
-    def forget(self) -> None:
-        """Another topic follows, of the same broker."""
+    def start_new_topic(self) -> None:
+        """What follows is from another topic of the same broker."""
         self._appended, self._greatest_ms, self.heard_ms = [], 0, 0

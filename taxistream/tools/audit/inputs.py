@@ -132,7 +132,7 @@ class LogInputs:
         """The append times of the positions that a batch read; also counts the positions."""
         records, whole = await self._take("locations", stretch)
         if stretch.is_new:
-            self.clock.forget()
+            self.clock.start_new_topic()
         self._findings.fixes += len(records)
         self._findings.positions_dropped.update(filter(None, map(self._why_dropped, records)))
         return Heard(whole and self.clock.is_known, self.clock.heard_ms)

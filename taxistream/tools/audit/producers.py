@@ -37,7 +37,7 @@ class Surveyor:
         self._epochs: list[tuple[int, Any]] = []
         self._heirs: list[tuple[int, int]] = []
 
-    def look(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
         """Process a record; call it in offset order."""
         value, producer = record.value or b"", producer_of(record)
         self._closed[producer] += b'"BatchClosed"' in value

@@ -124,5 +124,5 @@ async def _survey(bus: Bus, partition: int, bounds: Offsets) -> ProducerSurvey:
     surveyor = Surveyor()
     async with aclosing(_events(bus, partition, bounds, follow=False)) as records:
         async for record in records:
-            surveyor.look(record)
+            surveyor.add(record)
     return surveyor.survey(at_birth=bounds.start == 0)

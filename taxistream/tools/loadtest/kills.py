@@ -51,7 +51,7 @@ class Killer:
         """Send SIGTERM to the next gateway by name, as in a rolling restart."""
         ready = [
             part
-            for part in parts.look(self._data_dir)
+            for part in parts.list_current(self._data_dir)
             if part.name.startswith("gateway-") and part.state is State.READY
         ]
         after = [part for part in ready if part.name > self.last] or ready
@@ -65,7 +65,7 @@ class Killer:
 
 def _stop(data_dir: Path, name: str) -> None:
     """Send SIGSTOP to a part. Raises LocalError if there is no such part."""
-    for part in parts.look(data_dir):
+    for part in parts.list_current(data_dir):
         if part.name == name:
             os.kill(part.pid, signal.SIGSTOP)
             return
@@ -74,4 +74,4 @@ def _stop(data_dir: Path, name: str) -> None:
 
 def gateways(data_dir: Path) -> list[str]:
     """The names of the demo's gateways."""
-    return [part.name for part in parts.look(data_dir) if part.name.startswith("gateway-")]
+    return [part.name for part in parts.list_current(data_dir) if part.name.startswith("gateway-")]

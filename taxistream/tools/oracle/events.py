@@ -95,7 +95,7 @@ class Events:
         if self._keeps_all:
             self.batches.append(batch)
         else:
-            self._forget()
+            self._prune()
 
     def _update_statuses(self) -> None:
         changed = sorted(self._facts.changed)
@@ -103,7 +103,7 @@ class Events:
         self._statuses = widened(self._statuses, len(self._index))
         self._statuses[slots] = [self._facts.status(number) for number in changed]
 
-    def _forget(self) -> None:
+    def _prune(self) -> None:
         """Remove what is older than any cursor that a client may resume from."""
         old_ms = self.last.now_ms - _KEPT_MS
         old = [ev for ev, boundary in self.boundaries.items() if boundary.now_ms < old_ms]
@@ -112,7 +112,7 @@ class Events:
         if old:
             first = next(iter(self.boundaries))
             del self.events[: bisect_left(self.events, first, key=lambda event: event.offset)]
-            self._facts.forget_ended_before(old_ms)
+            self._facts.prune_ended_before(old_ms)
 
 
 def _entry(event: LogEvent) -> list[Any]:

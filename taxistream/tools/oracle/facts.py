@@ -70,12 +70,12 @@ class CityFacts:
             self._chains_are_whole(batch, number)
             for event in batch:
                 self._apply(event)
-            self._nobody_has_two_rides(number)
+            self._no_driver_has_two_rides(number)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise BrokenLogError("an event that makes no sense", number, repr(error)) from error
         self._before_ms = batch[-1].body["at_ms"]
 
-    def forget_ended_before(self, old_ms: int) -> None:
+    def prune_ended_before(self, old_ms: int) -> None:
         """Remove rides that ended before a time."""
         gone = [ride.name for ride in self.rides.values() if (ride.ended_ms or old_ms) < old_ms]
         for name in gone:
@@ -227,7 +227,7 @@ class CityFacts:
             if len({move[name] for move in moves}) != len(moves):
                 raise BrokenLogError(f"a {name} twice in the chains of a batch", number, moves)
 
-    def _nobody_has_two_rides(self, number: int) -> None:
+    def _no_driver_has_two_rides(self, number: int) -> None:
         """Check that each ride that was touched has its driver, and each driver that was changed the ride."""
         for name in self._touched & self.rides.keys():
             ride = self.rides[name]

@@ -94,7 +94,7 @@ class Growing:
         self._held[size : size + len(more)] = more
         self.end += len(more)
 
-    def forget_before(self, index: int) -> None:
+    def prune_before(self, index: int) -> None:
         """Remove all entries before `index`."""
         if index > self.base:
             self._held = self.column[index - self.base :].copy()
@@ -163,7 +163,7 @@ class Positions:
         self._position = max(self._position, position)
         self.end = self.held[0].offset if self.held else self._position
         if self.fixes.end - self.fixes.base > _KEPT_MAX:
-            self._forget()
+            self._prune()
 
     def _time(self, record: Record, announced: Mapping[int, int] | None) -> _Read | None:
         """The record in log time; None if it must wait for an event."""
@@ -227,15 +227,15 @@ class Positions:
         if self.fixes.end - self._marks[-1][0] >= _MARK_EACH:
             self._marks.append((self.fixes.end, self._newest.copy()))
 
-    def _forget(self) -> None:
+    def _prune(self) -> None:
         half = self.fixes.base + _KEPT_MAX // 2
         kept = next(at for at, _ in self._marks if at >= half)
         offset = int(self.fixes.column[kept - self.fixes.base - 1]["offset"]) + 1
         self._marks = [(at, newest) for at, newest in self._marks if at >= kept]
-        self.fixes.forget_before(kept)
+        self.fixes.prune_before(kept)
         record = self._offsets.base + int(np.searchsorted(self._offsets.column, offset))
         for column in (self._offsets, self._appends, self._fates, self._clock):
-            column.forget_before(record)
+            column.prune_before(record)
         self.start = offset
 
     # --- asking -----------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ async def survey(bus: Bus, partition: int, start: int, end: int) -> LogSurvey:
     async with read_range(bus, EVENTS, partition, start, end) as chunks:
         async for records in chunks:
             for record in records:
-                seen.look(record)
+                seen.add(record)
     return seen.survey(at_birth=start == 0)
 
 
@@ -90,7 +90,7 @@ class _Seen:
         """(producer before, producer) in the order of the log."""
         self._epochs: list[tuple[int, EpochStarted]] = []
 
-    def look(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
         value = record.value or b""
         if b'"BatchClosed"' in value:
             self._closed[producer_of(record)] += 1

@@ -259,7 +259,7 @@ def append_time_goes_back(log: HandMadeLog) -> None:
     log.fixes[last], log.fixes[last + 1] = log.fixes[last + 1], log.fixes[last]
 
 
-def a_clock_set_back_is_not_told(log: HandMadeLog) -> None:
+def a_clock_set_back_is_not_announced(log: HandMadeLog) -> None:
     log.batch()
     log.fixes[-FIXES:] = [log.now_ms - 3_600_000] * FIXES
 
@@ -350,7 +350,7 @@ LIES: list[tuple[str, Lie, str]] = [
     ("log time ahead of its input", then(at_ms=START_MS + 10_000_000), "log_time"),
     ("log time behind its input", change("BatchClosed", at_ms=START_MS), "log_time"),
     ("append time", append_time_goes_back, "append_time_went_back"),
-    ("a clock set back in silence", a_clock_set_back_is_not_told, "clock_set_back"),
+    ("a clock set back in silence", a_clock_set_back_is_not_announced, "clock_set_back"),
     (
         "a clock that was not set back",
         then(event("ClockSetBack", locations_from=1, shift_ms=60_000)),

@@ -150,7 +150,7 @@ def test_a_dispatcher_whose_producer_id_is_another_one_takes_over(harness: Dispa
     async def scenario(harness: DispatcherHarness) -> None:
         await live(harness)
         harness.loop.kill(harness.dispatchers[-1][0])
-        harness.broker.forget_writer("taxi.dispatcher.0")
+        harness.broker.expire_writer("taxi.dispatcher.0")
         _, spy, _ = harness.start()
         await harness.until(lambda: spy.is_ready)
         await restart(harness)

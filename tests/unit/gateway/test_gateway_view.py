@@ -341,9 +341,9 @@ def test_a_clock_never_tells_a_time_later_than_it_was() -> None:
     clock.note(20, 200)
     clock.note(30, 150)
     assert [clock.at(offset) for offset in (9, 10, 19, 20, 29, 30, 99)] == [0, 100, 100, 200, 200, 200, 200]
-    clock.forget_before(200)
+    clock.prune_before(200)
     assert [clock.at(offset) for offset in (9, 10, 20)] == [0, 100, 200]
-    clock.forget_before(300)
+    clock.prune_before(300)
     assert [clock.at(offset) for offset in (20, 29, 30)] == [0, 0, 200]
 
 

@@ -11,8 +11,8 @@ import type { Actions } from "./actions";
 import { notePlace, noteSelection, readAddress, type Selection, sameSelection } from "./address";
 import { canKill, mapData, rideDetails } from "./api";
 import { killGateway } from "./kill";
-import { Look } from "./look";
 import type { MapPort, Place } from "./map_port";
+import { MapViewport } from "./map_viewport";
 import { Opening, openingZoom } from "./opening";
 import { GATEWAY, RideController } from "./ride_controller";
 import type { Store } from "./store";
@@ -52,7 +52,7 @@ export class Session {
     const named = readAddress(location.hash);
     const isNamed = named.place !== null || named.selection !== null;
     this.opening = map && new Opening(map.map, isNamed, openingZoom(config.zoom));
-    const look = new Look(map?.map ?? null);
+    const viewport = new MapViewport(map?.map ?? null);
     this.rides = new RideController(
       store,
       map,
@@ -64,7 +64,7 @@ export class Session {
     this.presenter = new StreamPresenter(store, {
       map,
       view: () => this.stream.view,
-      onReady: ({ grid }) => look.know(grid, this.stream),
+      onReady: ({ grid }) => viewport.know(grid, this.stream),
       onFeedRow: (row) => void this.askFare(row),
       onRows: (replica) => {
         this.rides.follow(replica);
@@ -73,12 +73,12 @@ export class Session {
     });
     this.stream = open(at("ws").replace(/^http/, "ws"), {
       city: config.city,
-      view: look.first(),
+      view: viewport.first(),
       token,
       listener: this.presenter,
       giveUpMs: null,
     });
-    map?.map.onMove(() => look.moved(this.stream));
+    map?.map.onMove(() => viewport.moved(this.stream));
     map?.map.onMoved(() => notePlace(map.map.view()));
     map?.map.onDrag(() => this.rides.setFollowing(false));
   }

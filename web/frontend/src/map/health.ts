@@ -20,12 +20,12 @@ export type MapTrouble =
 /** A context that has not come back by then will not. */
 export const GONE_MS = 10_000;
 /** So many looks in a row, for one may fall into the middle of a movement. */
-const MISPLACED_LOOKS = 2;
+const MISPLACED_FRAMES = 2;
 
 export class MapHealth {
   private readonly lost = new Map<Canvas, number>();
   private readonly unloaded = new Set<string>();
-  private misplacedLooks = 0;
+  private misplacedFrames = 0;
   private hasFailed = false;
 
   lose(canvas: Canvas, at: number): void {
@@ -34,7 +34,7 @@ export class MapHealth {
 
   restore(canvas: Canvas): void {
     this.lost.delete(canvas);
-    this.misplacedLooks = 0;
+    this.misplacedFrames = 0;
   }
 
   isLost(canvas: Canvas): boolean {
@@ -47,8 +47,8 @@ export class MapHealth {
   }
 
   /** Whether taxis were drawn where the streets are. */
-  look(aligned: boolean): void {
-    this.misplacedLooks = aligned ? 0 : this.misplacedLooks + 1;
+  noteAlignment(aligned: boolean): void {
+    this.misplacedFrames = aligned ? 0 : this.misplacedFrames + 1;
   }
 
   load(source: string, loaded: boolean): void {
@@ -64,7 +64,7 @@ export class MapHealth {
   trouble(now: number): MapTrouble | null {
     if (this.hasFailed) return "failed";
     if (this.lost.size > 0) return now - Math.min(...this.lost.values()) < GONE_MS ? "lost" : "gone";
-    if (this.misplacedLooks >= MISPLACED_LOOKS) return "misplaced";
+    if (this.misplacedFrames >= MISPLACED_FRAMES) return "misplaced";
     return this.unloaded.size > 0 ? "unloaded" : null;
   }
 }

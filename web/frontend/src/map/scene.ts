@@ -137,7 +137,7 @@ export class Scene {
   private check(): void {
     this.health.load("everything", this.map.isReady || performance.now() - this.startedAt < LOADED_MS);
     const aligned = this.health.isLost("ground") ? null : this.map.isAligned();
-    if (aligned !== null) this.health.look(aligned);
+    if (aligned !== null) this.health.noteAlignment(aligned);
     if (aligned === false) this.map.redraw();
     this.reportTrouble();
   }

@@ -35,11 +35,11 @@ describe("a map", () => {
 
   it("is misplaced only if that lasts", () => {
     const health = new MapHealth();
-    health.look(false);
+    health.noteAlignment(false);
     expect(health.trouble(0)).toBeNull();
-    health.look(false);
+    health.noteAlignment(false);
     expect(health.trouble(0)).toBe("misplaced");
-    health.look(true);
+    health.noteAlignment(true);
     expect(health.trouble(0)).toBeNull();
   });
 

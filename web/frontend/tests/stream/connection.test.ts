@@ -24,17 +24,17 @@ const next = (from: [number, number], to: [number, number], hashOff = 0) =>
 /** A client in a world without sockets, and what it was told. */
 function client(token?: TokenSource) {
   const world = new FakeWorld();
-  const told: string[] = [];
+  const calls: string[] = [];
   const listener = {
-    update: ({ loc }: Update) => told.push(`update ${loc}`),
-    mismatch: ({ loc }: Update) => told.push(`mismatch ${loc}`),
-    ready: ({ gateway, mode }: { gateway: string; mode: string }) => told.push(`${gateway} ${mode}`),
-    reset: (reason: string) => told.push(`reset ${reason}`),
-    link: ({ state }: Link) => told.push(state),
+    update: ({ loc }: Update) => calls.push(`update ${loc}`),
+    mismatch: ({ loc }: Update) => calls.push(`mismatch ${loc}`),
+    ready: ({ gateway, mode }: { gateway: string; mode: string }) => calls.push(`${gateway} ${mode}`),
+    reset: (reason: string) => calls.push(`reset ${reason}`),
+    link: ({ state }: Link) => calls.push(state),
   };
   const connection = new Connection({ city: "manhattan", listener, ...(token && { token }) }, world);
   connection.start();
-  return { connection, world, told, newest: () => world.sockets.at(-1)! };
+  return { connection, world, calls, newest: () => world.sockets.at(-1)! };
 }
 
 function live() {
@@ -53,7 +53,7 @@ describe("the application", () => {
     it.newest().says(ready("gateway-1"));
     it.newest().says(IMAGE());
     const again = ["reset overflow", "gateway-1 image", "live", "update 10"];
-    expect(it.told).toEqual([
+    expect(it.calls).toEqual([
       "connecting",
       "greeting",
       "gateway-1 image",
@@ -68,21 +68,21 @@ describe("the application", () => {
     const it = live();
     it.newest().says(next([10, 5], [11, 5], 1));
     it.newest().says(next([11, 5], [12, 5]));
-    expect(it.told.slice(-1)).toEqual(["mismatch 11"]);
+    expect(it.calls.slice(-1)).toEqual(["mismatch 11"]);
     expect(it.connection.trusted).toBe(false);
   });
 
   it("is told nothing of a line that is left, and of nothing but states while a gateway drains", () => {
     const it = live();
     const old = it.newest();
-    it.told.length = 0;
+    it.calls.length = 0;
     old.says({ type: "drain", within_ms: 2000 });
     it.newest().onopen();
     it.newest().says(ready("gateway-2", "resume"));
     it.newest().says(next([10, 5], [12, 5]));
     old.says(next([10, 5], [11, 5]));
     old.onclose({ code: 4001, reason: "0" });
-    expect(it.told).toEqual([
+    expect(it.calls).toEqual([
       "handover_connecting",
       "handover_greeting",
       "gateway-2 resume",
@@ -107,10 +107,10 @@ describe("the application", () => {
     it.newest().says(next([10, 5], [12, 5]));
     it.world.pass(1_400);
     expect(it.world.sockets).toHaveLength(1);
-    expect(it.told.at(-1)).toBe("update 12");
+    expect(it.calls.at(-1)).toBe("update 12");
     it.world.pass(200);
     expect(it.world.sockets).toHaveLength(2);
-    expect(it.told.at(-1)).toBe("handover_connecting");
+    expect(it.calls.at(-1)).toBe("handover_connecting");
   });
 
   it("may leave at any time, and nothing is left behind", () => {
@@ -120,16 +120,16 @@ describe("the application", () => {
     expect(it.world.sockets.map(({ deeds }) => deeds.at(-1))).toEqual(["closes", "closes"]);
     it.world.pass(60_000);
     expect(it.world.sockets).toHaveLength(2);
-    expect(it.told.at(-1)).toBe("stopped");
+    expect(it.calls.at(-1)).toBe("stopped");
   });
 
   it("is asked for a token again, later, where it had none to give at the moment", async () => {
     vi.spyOn(console, "warn").mockImplementation(() => {});
     const answers = [() => Promise.reject(new Error("the issuer is down")), () => Promise.resolve("late")];
     const it = client(() => answers.shift()!());
-    await vi.waitFor(() => expect(it.told.at(-1)).toBe("waiting"));
+    await vi.waitFor(() => expect(it.calls.at(-1)).toBe("waiting"));
     it.world.pass(50);
-    await vi.waitFor(() => expect(it.told.at(-1)).toBe("connecting"));
+    await vi.waitFor(() => expect(it.calls.at(-1)).toBe("connecting"));
     it.newest().onopen();
     expect(it.newest().deeds.at(-1)).toMatchObject({ says: { token: "late" } });
   });

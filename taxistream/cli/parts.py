@@ -28,7 +28,7 @@ def ps(data_dir: DataDirOption = DATA_DIR, as_json: JsonOption = False) -> None:
     """List the demo's parts: name, pid, port, state, restarts."""
     from taxi.runtime import parts  # noqa: PLC0415 - `taxi --help` does without
 
-    found = parts.look(data_dir)
+    found = parts.list_current(data_dir)
     if as_json:
         print_json([_row(part) for part in found])
     elif found:

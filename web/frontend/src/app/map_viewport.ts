@@ -10,7 +10,7 @@ export interface Shown {
   view(): { readonly bounds: BBox };
 }
 
-export class Look {
+export class MapViewport {
   private grid: Grid | null = null;
   private asked: View = null;
 
