@@ -2,6 +2,7 @@
 """The HTTP application: routes, checks of requests, and problem documents for errors."""
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ from taxi.runtime.origins import parse_origin, parse_place
 from web.page import HEADERS as PAGE_HEADERS
 
 _ANSWER_FIRST_S: Final = 0.1
-"""A gateway that kills itself sends its answer first."""
+"""A gateway that kills or freezes itself sends its answer first."""
+PART_SIGNALS: Final = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "wake": signal.SIGCONT}
+"""What the page may do to a part of a local demo. The supervisor replaces a part that stays frozen."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -84,7 +87,9 @@ def build(site: Site) -> Starlette:
     ]
     if site.parts_dir is not None:
         routes.append(Route("/api/parts", _parts(site, site.parts_dir)))
-        routes.append(Route("/api/parts/{name}/kill", _kill(site, site.parts_dir), methods=["POST"]))
+        for action, number in PART_SIGNALS.items():
+            endpoint = _signal_part(site, site.parts_dir, number)
+            routes.append(Route(f"/api/parts/{{name}}/{action}", endpoint, methods=["POST"]))
     app = Starlette(
         routes=[*routes, *(_guarded(route, site.first.guard) for route in site.beside)],
         middleware=[Middleware(SafeHeaders)],
@@ -206,8 +211,8 @@ def _parts(site: Site, folder: Path) -> Endpoint:
     return all_parts
 
 
-def _kill(site: Site, folder: Path) -> Endpoint:
-    async def kill(request: Request) -> Response:
+def _signal_part(site: Site, folder: Path, number: signal.Signals) -> Endpoint:
+    async def signal_part(request: Request) -> Response:
         from gateway.http import parts  # noqa: PLC0415 - as above
 
         site.first.guard.check(request, Role.OPERATOR)
@@ -216,12 +221,12 @@ def _kill(site: Site, folder: Path) -> Endpoint:
 
         async def after_the_answer() -> None:
             await asyncio.sleep(_ANSWER_FIRST_S)
-            part.kill()
+            part.send(number)
 
         answer = {"part": part.name, "pid": part.pid}
         return JSONResponse(answer, 202, background=BackgroundTask(after_the_answer))
 
-    return kill
+    return signal_part
 
 
 def _guarded(route: BaseRoute, guard: Guard) -> BaseRoute:

@@ -63,6 +63,11 @@ _CITY: Final = {
     "description": "Which of the cities that the gateway shows; without it, the first.",
     "schema": {"type": "string"},
 }
+_PART_ACTIONS: Final = {
+    "kill": "Kill a process of a local demo with SIGKILL",
+    "freeze": "Stop a process of a local demo with SIGSTOP; the supervisor replaces it if that lasts",
+    "wake": "Let a frozen process of a local demo continue, with SIGCONT",
+}
 _NO_CITY: Final = "The gateway does not show this city."
 _ANY: Final = {
     400: "The request can't be read, or it does not name one host.",
@@ -183,20 +188,24 @@ def _paths() -> dict[str, Any]:
         "/api/parts": {
             "get": _operation("getParts", "The processes of a local demo (only there).", "Parts", {})
         },
-        "/api/parts/{name}/kill": {
-            "parameters": [_parameter("name", "^[a-z0-9-]+$")],
-            "post": _operation(
-                "killPart",
-                "Kill a process of a local demo with SIGKILL (only there, only from its own page).",
-                "Killed",
-                {
-                    403: "From elsewhere, or the token does not allow it.",
-                    404: "No such part.",
-                    409: "It is not running just now.",
-                },
-                status=202,
-            ),
-        },
+        **{f"/api/parts/{{name}}/{action}": _on_part(action, does) for action, does in _PART_ACTIONS.items()},
+    }
+
+
+def _on_part(action: str, does: str) -> dict[str, Any]:
+    return {
+        "parameters": [_parameter("name", "^[a-z0-9-]+$")],
+        "post": _operation(
+            f"{action}Part",
+            f"{does} (only there, only from its own page).",
+            "Signalled",
+            {
+                403: "From elsewhere, or the token does not allow it.",
+                404: "No such part.",
+                409: "It is not running just now.",
+            },
+            status=202,
+        ),
     }
 
 
@@ -315,6 +324,6 @@ def _schemas() -> dict[str, Any]:
             }
         ),
         "Parts": _object({"parts": {"type": "array", "items": part}}),
-        "Killed": _object({"part": text, "pid": number}),
+        "Signalled": _object({"part": text, "pid": number}),
         "Problem": _object({"type": text, "title": text, "status": number, "detail": text}),
     }

@@ -55,11 +55,17 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         return is_alive(self.pid, self.created)
 
     def kill(self) -> bool:
-        """SIGKILL, if it is still that process."""
-        alive = self.is_alive()
-        if alive:
-            os.kill(self.pid, signal.SIGKILL)
-        return alive
+        """SIGKILL, if it is still that process. Returns whether it was."""
+        return self.send(signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> bool:
+        """Send a signal, if it is still that process. Returns whether it was."""
+        if not self.is_alive():
+            return False
+        with suppress(ProcessLookupError):  # it has ended since
+            os.kill(self.pid, number)
+            return True
+        return False
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):

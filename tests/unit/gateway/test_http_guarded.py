@@ -36,6 +36,8 @@ def test_where_tokens_are_asked_for_each_role_may_do_what_is_written(
             ("POST", "/api/rides", Role.RIDER, 202),
             ("DELETE", "/api/rides/r-1", Role.RIDER, 202),
             ("POST", "/api/parts/gateway-9/kill", Role.OPERATOR, 404),
+            ("POST", "/api/parts/gateway-9/freeze", Role.OPERATOR, 404),
+            ("POST", "/api/parts/gateway-9/wake", Role.OPERATOR, 404),
             ("GET", "/metrics", Role.OPERATOR, 200),
         ]
         app = site(harness, tmp_path, [Route("/metrics", ok), Route("/healthz", ok)])
