@@ -22,7 +22,7 @@ from gateway.updates.grid import TileGrid
 from taxi.bus import RECORDS_AT_ONCE, Bus, Offsets, Reader, Record
 from taxi.bus.ranges import RangeReader
 from taxi.messages import SnapshotPart
-from taxi.positions.clock import WINDOW
+from taxi.positions.clock import APART_MS_MAX, WINDOW
 from taxi.state import CityState, snapshots
 from taxi.state.snapshots import Snapshot
 from taxi.topics import EVENTS, LOCATIONS, SNAPSHOTS
@@ -31,7 +31,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _PRIMED: Final = 16
-"""How many offsets before the first are read for the time; some may be no fixes."""
+"""How many offsets before the first are read for the time; some may be no positions."""
 _BESIDE_AT_ONCE: Final = 1_000
 """The records of a chunk while cuts go out: fewer than RECORDS_AT_ONCE, so that no cut is late."""
 _POLL_MS: Final = 500
@@ -183,7 +183,8 @@ class Boot:
         locations, (city, producer_id, events) = await _both(
             self._fixes_from(back_ms, fixes, stack), self._state(start, states, stack)
         )
-        first = locations.position
+        is_from_time = locations.position > fixes.start
+        first = self._skip_the_first(locations, fixes)
         city_view = CityView(
             city,
             loc=first,
@@ -194,8 +195,18 @@ class Boot:
         )
         await self._prime(city_view, fixes, locations)
         return _Reading(
-            city_view, locations, events, back_ms, is_from_time=first > fixes.start, in_order=self._in_order
+            city_view, locations, events, back_ms, is_from_time=is_from_time, in_order=self._in_order
         )
+
+    def _skip_the_first(self, locations: Reader, fixes: Offsets) -> int:
+        """Where retention has deleted the beginning, the first positions that are left only tell the time.
+
+        Without those before them their own append times would be the clock, and one can be wrong.
+        """
+        begins_here = locations.position == fixes.start > 0
+        if begins_here and fixes.stable - fixes.start > _PRIMED:
+            locations.seek(fixes.start + _PRIMED)
+        return locations.position
 
     async def _fixes_from(self, back_ms: int, fixes: Offsets, stack: contextlib.AsyncExitStack) -> Reader:
         found = await first_since(self._bus, self._partition, fixes, self._shifts, back_ms)
@@ -335,20 +346,22 @@ async def first_since(
     """An offset before which every position was appended earlier than `back_ms` (log time).
 
     The broker's own index of times leads astray if a single record has a wrong time, or if the clock was
-    set back: then it is searched here.
+    set back: then it is searched here. A position may lie APART_MS_MAX ahead of those around it and still
+    count, so the search ends by as much earlier.
     """
     clock = _Times(bus, partition, bounds)
+    around_ms = back_ms - APART_MS_MAX
     try:
         for number in range(len(shifts) - 1, -1, -1):
             first, shift_ms = shifts[number]
-            if bounds.start <= first < bounds.stable and await clock.at(first) + shift_ms < back_ms:
+            if bounds.start <= first < bounds.stable and await clock.at(first) + shift_ms < around_ms:
                 end = shifts[number + 1][0] if number + 1 < len(shifts) else bounds.stable
-                return await clock.search(first, end, back_ms - shift_ms)
+                return await clock.search(first, end, around_ms - shift_ms)
         shift_ms = shifts[0][1] if shifts and shifts[0][0] <= bounds.start else 0
         found = await bus.offset_at(LOCATIONS, partition, max(back_ms - shift_ms, 0))
         found = max(found, bounds.start)
         if not shifts and found < bounds.stable and await clock.at(found) < back_ms:
-            return await clock.search(found, bounds.stable, back_ms)  # it is a single record's time
+            return await clock.search(found, bounds.stable, around_ms)  # it is a single record's time
         return min([found, *(first for first, _ in shifts if first > bounds.start)])
     finally:
         await clock.close()

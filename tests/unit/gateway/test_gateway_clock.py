@@ -6,6 +6,7 @@ from functools import partial
 from gateway.shell import CLOCK_SET_BACK
 from gateway.updates.city_view import CityView
 from taxi import messages as m
+from taxi import topics
 from testing.gateway_harness import Browser, GatewayHarness
 from tests.unit.gateway.test_input_faults import codes, followed
 
@@ -111,5 +112,49 @@ def test_a_gateway_that_boots_after_the_clock_was_set_back_shows_the_same(harnes
         assert (other.cursor, other.cut_ms) == (city_view.cursor, city_view.cut_ms)
         assert other.diff(None, None, None) == city_view.diff(None, None, None)
         assert other.drivers.total == len(DRIVERS)
+
+    harness.run(scenario())
+
+
+def test_a_gateway_that_boots_later_knows_a_row_whose_time_lies_ahead(harness: GatewayHarness) -> None:
+    """A position 20 s ahead of those around it counts, so its row lives as much longer."""
+
+    async def scenario() -> None:
+        begin(harness)
+        await harness.gateway("gateway-1", resume_ms=2_000)
+        browser = await harness.watch()
+        await for_a_while(harness, browser, 10)
+        harness.fix_at(77, harness.now_ms() + 20_000)
+        await for_a_while(harness, browser, 40)
+        harness.snapshot()
+        harness.batch()
+        await for_a_while(harness, browser, 35)
+        await harness.gateway("gateway-2", resume_ms=2_000)
+        await for_a_while(harness, browser, 2)
+        assert shown(harness, "gateway-2").begins.loc > 0
+        assert 77 in browser.state.drivers
+        assert shown(harness).drivers.total == shown(harness, "gateway-2").drivers.total
+
+    harness.run(scenario())
+
+
+def test_the_first_position_that_retention_left_does_not_say_what_time_it_is(harness: GatewayHarness) -> None:
+    async def scenario() -> None:
+        begin(harness)
+        await harness.gateway("gateway-1", resume_ms=100_000)
+        browser = await harness.watch()
+        await for_a_while(harness, browser, 10)
+        wrong = harness.fix_at(77, harness.now_ms() + HOUR_MS)
+        await for_a_while(harness, browser, 20)
+        harness.snapshot()
+        harness.batch()
+        await for_a_while(harness, browser, 100)
+        harness.broker.partition(topics.LOCATIONS, 0).delete_before(wrong)
+        await harness.gateway("gateway-2", resume_ms=100_000)
+        await harness.until(lambda: shown(harness, "gateway-2").begins.loc < wrong + 100)
+        await for_a_while(harness, browser, 2)
+        city_view, other = shown(harness), shown(harness, "gateway-2")
+        assert (other.cursor, other.cut_ms) == (city_view.cursor, city_view.cut_ms)
+        assert other.drivers.total == city_view.drivers.total
 
     harness.run(scenario())
