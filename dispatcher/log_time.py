@@ -12,6 +12,9 @@ from taxi.positions.newest import NewestFixes
 COMMANDS_MS_MAX: Final = 5_000
 """By how much commands can move log time past the positions, while there are any. If the latest command of a
 batch lies further ahead, none of them moves log time."""
+AHEAD_MS_MAX: Final = 2 * COMMANDS_MS_MAX
+"""By how much a command can lie ahead of its batch although the clock was not set back: positions stop, and
+until that is certain, commands do not move log time alone."""
 
 
 def log_time(before_ms: int, newest: NewestFixes, batch_input: BatchInput, shift_ms: int) -> int:
@@ -24,7 +27,7 @@ def log_time(before_ms: int, newest: NewestFixes, batch_input: BatchInput, shift
     Args:
         before_ms: The time of the last batch.
         newest: Includes the positions of `batch_input`.
-        cut: What the batch reads.
+        batch_input: What the batch reads.
         shift_ms: What was added to append times before this batch.
     """
     positions_ms = newest.heard_ms
@@ -44,8 +47,9 @@ def in_log_time(
 
     Args:
         commands: As they were read, in order.
-        shifts_ms: What was added to append times, the newest last. A command that would lie in the future by
-            one of them was appended before the clock was set back, so the one before applies.
+        shifts_ms: What was added to append times, the newest last. A command that would lie more than
+            AHEAD_MS_MAX in the future by one of them was appended before the clock was set back, so the one
+            before applies.
         now_ms: The time of the batch.
     """
     if not any(shifts_ms) and all(read.append_ms <= now_ms for read in commands):
@@ -54,8 +58,8 @@ def in_log_time(
 
 
 def _in_log_time(read: ReadCommand, shifts_ms: tuple[int, ...], now_ms: int) -> ReadCommand:
-    fitting = (shift_ms for shift_ms in reversed(shifts_ms) if read.append_ms + shift_ms <= now_ms)
-    shift_ms = next(fitting, shifts_ms[0])
+    latest_ms = now_ms + AHEAD_MS_MAX - read.append_ms
+    shift_ms = next((shift_ms for shift_ms in reversed(shifts_ms) if shift_ms <= latest_ms), shifts_ms[0])
     command, append_ms = read.command, min(read.append_ms + shift_ms, now_ms)
     if shift_ms and command.asked_ms is not None:
         command = structs.replace(command, asked_ms=command.asked_ms + shift_ms)

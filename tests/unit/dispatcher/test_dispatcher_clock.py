@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from dispatcher.log_time import COMMANDS_MS_MAX
+from dispatcher.batch_input import ReadCommand
+from dispatcher.log_time import AHEAD_MS_MAX, COMMANDS_MS_MAX, in_log_time
 from taxi import messages as m
+from taxi.runtime import tracing
 from testing.core_harness import STEP_MS, CoreHarness, online, report, request
 
 HOUR_MS = 3_600_000
@@ -129,3 +131,19 @@ def test_a_clock_that_goes_back_a_little_stops_log_time_for_as_long() -> None:
         events += step(core)
     assert core.city.now_ms == core.now_ms - 4_000
     assert "ClockSetBack" not in kinds(events)
+
+
+@pytest.mark.parametrize("ahead_ms", [-1_000, 1, COMMANDS_MS_MAX + 1_000, AHEAD_MS_MAX])
+def test_what_is_asked_while_positions_pause_is_not_as_old_as_the_shift(ahead_ms: int) -> None:
+    """Positions stopped, and commands do not move log time alone yet."""
+    now_ms = 10 * HOUR_MS
+    read = ReadCommand(request("late"), now_ms - HOUR_MS + ahead_ms, tracing.root("late"))
+    [timed] = in_log_time((read,), (0, HOUR_MS), now_ms)
+    assert timed.append_ms == min(now_ms, now_ms + ahead_ms)
+
+
+def test_what_was_asked_before_the_clock_was_set_back_is_not_shifted() -> None:
+    now_ms = 10 * HOUR_MS
+    read = ReadCommand(request("early"), now_ms - 3_000, tracing.root("early"))
+    [timed] = in_log_time((read,), (0, HOUR_MS), now_ms)
+    assert timed.append_ms == now_ms - 3_000
