@@ -2,7 +2,7 @@
 """Decides for one city that was taken over: gather, decide, commit, and again. Ends only by an error."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, TypeVar
 
@@ -48,7 +48,9 @@ class PartitionWorker:
         progress: Progress,
         dropped: DroppedPositions,
         events_watch: ForeignEventsWatch,
+        check_beginning: Callable[[], Awaitable[None]],
     ) -> None:
+        """`check_beginning`: see there; called after the batch that begins the log."""
         self._env = env
         self._partition, self._roads, self._decision_config = city_context
         self._producer = producer
@@ -57,6 +59,8 @@ class PartitionWorker:
         self._epoch_to_begin = found.epoch_to_begin
         self._skipped = found.skipped
         self._replaced_producer_id = found.replaced_producer_id
+        self._begins_log = found.begins_log
+        self._check_beginning = check_beginning
         self._inputs = inputs
         self._letters = letters
         self._progress = progress
@@ -115,6 +119,9 @@ class PartitionWorker:
         self._put_the_snapshot_off()
         decided, writes = await self._off_the_loop(partial(self._decide, batch_input))
         offsets = await self._producer.transact(writes)
+        if self._begins_log:
+            await self._check_beginning()
+            self._begins_log = False
         if self._snapshot_offset is not None:
             self._report_snapshot()
         self._epoch_to_begin, self._skipped, self._snapshot_offset = None, (), None

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from dispatcher.batch_input import LOCATIONS_RECREATED, EpochToBegin, Skipped, digest
-from taxi.bus import Bus, Offsets, Record
+from taxi.bus import Bus, Offsets, Record, Unavailable
 from taxi.bus.ranges import read_range, read_record
 from taxi.messages import BatchClosed, EpochStarted
 from taxi.messages.codec import DecodeError
@@ -61,6 +61,9 @@ class Recovered:
     """The next event to read."""
     replaced_producer_id: int | None = None
     """The producer id of the city so far, if this dispatcher has another one: its first batch must say so."""
+    begins_log: bool = False
+    """No batch on the log counts for who reads it from its start: the first one of this dispatcher does,
+    unless another producer's comes before it (`check_beginning`)."""
 
 
 UntilStable = Callable[[str], Awaitable[Offsets]]
@@ -105,8 +108,28 @@ async def recover(
         skipped=tuple(each.skipped for each in (commands, locations) if each.skipped is not None),
         unreadable=tuple(history.unreadable),
         events_offset=history.events_offset,
-        replaced_producer_id=_replaced_producer_id(history.batches, producer_id),
+        replaced_producer_id=_replaced_producer_id(history, producer_id),
+        begins_log=history.first_reader_follows is None,
     )
+
+
+class BegunByAnotherError(Unavailable):
+    """Another producer's batch came before the first one of this city: readers follow that producer."""
+
+
+async def check_beginning(bus: Bus, partition: int, until_stable: UntilStable, producer_id: int) -> None:
+    """Check that who reads the log from its start follows this producer, whose first batch is committed.
+
+    Raises:
+        BegunByAnotherError: They follow another. A new recovery continues that one's batch, and its first
+            batch takes the city over.
+        Unavailable: The broker did not answer.
+    """
+    followed = await _followed_from_start(bus, partition, await until_stable(EVENTS))
+    if followed != producer_id:
+        raise BegunByAnotherError(
+            f"producer {followed} wrote a batch before the first one of producer {producer_id}"
+        )
 
 
 # --- step 3: the snapshot to start from -------------------------------------------------------------
@@ -150,6 +173,8 @@ class History:
     """The first position that batches may have read and that is not in `newest`."""
     is_lost: bool = False
     """Events are missing, and no snapshot covers them: the city begins empty, in a new epoch."""
+    first_reader_follows: int | None = None
+    """The producer id that is the city's for who reads the log from its start, or from the snapshot."""
 
     @classmethod
     def starting(cls, events: Offsets, snapshot: Snapshot | None, unreadable: list[DecodeError]) -> Self:
@@ -172,7 +197,13 @@ class History:
         )
 
     @classmethod
-    def lost(cls, batches: WholeBatches, events_offset: int, unreadable: list[DecodeError]) -> Self:
+    def lost(
+        cls,
+        batches: WholeBatches,
+        events_offset: int,
+        unreadable: list[DecodeError],
+        first_reader_follows: int | None,
+    ) -> Self:
         """The city begins empty.
 
         Invariant: batch number, log time and input offsets go on where the last `BatchClosed` of the city's
@@ -189,6 +220,7 @@ class History:
             events_offset=events_offset,
             unreadable=unreadable,
             is_lost=True,
+            first_reader_follows=first_reader_follows,
         )
 
 
@@ -205,23 +237,23 @@ async def _read_history(
     Invariant: the state is that after the last batch of the city's producer, with no batch left out; or
     `is_lost` says that it is empty.
     """
-    if (
-        snapshot is None
-        and events.start > 0
-        and not await _is_born_after(bus, partition, events, producer_id)
-    ):
+    if snapshot is None and events.start > 0:
+        # All batches may still be there: retention deletes what others wrote before the city's first batch.
+        followed = await _followed_from_start(bus, partition, events)
         last = await _survey_closed(bus, partition, events, producer_id)
-        return History.lost(last.batches, last.events_offset, [])
+        if followed is None or followed != last.batches.producer_id:
+            return History.lost(last.batches, last.events_offset, [], followed)
     history = History.starting(events, snapshot, unreadable)
     n_before = len(unreadable)
     await _fold_batches(bus, partition, history, events.stable)
+    history.first_reader_follows = followed = history.batches.producer_id
     of_events = history.unreadable[n_before:]
-    if history.batches.producer_id is None:  # no batch counts: is that because none exists?
+    if followed is None:  # no batch counts: is that because none exists?
         last = await _survey_closed(bus, partition, events, producer_id)
         if last.is_own or (last.batches.last_closed is not None and history.batches.is_damaged):
-            return History.lost(last.batches, last.events_offset, of_events)
+            return History.lost(last.batches, last.events_offset, of_events, None)
     if history.batches.gap is not None:
-        return History.lost(history.batches, history.events_offset, of_events)
+        return History.lost(history.batches, history.events_offset, of_events, followed)
     return history
 
 
@@ -264,23 +296,15 @@ def _forget_positions(history: History, positions_from: int) -> None:
     history.positions_from = positions_from
 
 
-async def _is_born_after(bus: Bus, partition: int, events: Offsets, producer_id: int | None) -> bool:
-    """Whether all batches of the city are still there, although the log's beginning is deleted.
-
-    Retention deletes what other producers wrote before the city's first batch, if its timestamps are old.
-    """
+async def _followed_from_start(bus: Bus, partition: int, events: Offsets) -> int | None:
+    """The producer id that is the city's for who reads all events; None if no batch counts."""
     batches = WholeBatches()
     async with read_range(bus, EVENTS, partition, events.start, events.stable) as chunks:
         async for records in chunks:
             for _ in batches.feed(records):
-                break
+                pass
             batches.take_for_dead_letters()
-            if batches.producer_id is not None:
-                break
-    if batches.producer_id is None:
-        return False
-    last = await _survey_closed(bus, partition, events, producer_id)
-    return last.batches.producer_id == batches.producer_id
+    return batches.producer_id
 
 
 @dataclass(kw_only=True)
@@ -374,10 +398,12 @@ def _epoch_to_begin(
     return None
 
 
-def _replaced_producer_id(batches: WholeBatches, producer_id: int | None) -> int | None:
+def _replaced_producer_id(history: History, producer_id: int | None) -> int | None:
     """The producer id that a successor with this id must name. None: it is the same, or there is none."""
-    known = batches.producer_id
-    return None if producer_id is None or known == producer_id else known
+    known, followed = history.batches.producer_id, history.first_reader_follows
+    if producer_id is None or known != producer_id:
+        return None if producer_id is None else known
+    return None if followed == producer_id else followed
 
 
 # --- step 6: the positions of drivers ---------------------------------------------------------------

@@ -22,7 +22,7 @@ from dispatcher.inputs import HELD_BACK, Inputs
 from dispatcher.metrics import clear_metrics, count_dropped
 from dispatcher.partition_worker import PartitionWorker
 from dispatcher.progress import Progress
-from dispatcher.recovery import UntilStable, recover
+from dispatcher.recovery import UntilStable, check_beginning, recover
 from dispatcher.settings import Settings
 from taxi.bus import Claim, Offsets
 from taxi.runtime.dropped import DroppedPositions
@@ -71,8 +71,9 @@ async def take_over(
         events_watch = ForeignEventsWatch(
             env, city, partition, producer.producer_id, letters_of_events, found.events_offset
         )
+        check = partial(check_beginning, env.bus, partition, until_stable, producer.producer_id)
         worker = PartitionWorker(
-            env, city_context, producer, found, inputs, letters, progress, dropped, events_watch
+            env, city_context, producer, found, inputs, letters, progress, dropped, events_watch, check
         )
         yield worker, events_watch
 

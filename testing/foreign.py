@@ -45,7 +45,7 @@ def commit(broker: MemoryBroker, *events: m.Event, partition: int = 0, name: str
 def append(broker: MemoryBroker, *events: m.Event, producer_id: int = 99, partition: int = 0) -> None:
     """The same onto a log whose world has ended: no coordinator needs to be asked."""
     place = broker.partition(topics.EVENTS, partition)
-    at_ms = place.entries[-1].record.timestamp_ms if place.entries else 0
+    at_ms = place.entries[-1].record.timestamp_ms if place.entries else events[0].at_ms
     transaction = Transaction(0.0, at_ms, ID, producer_id, 0, 10.0, Fate.COMMITTED)
     place.append([Outgoing(b"stranger", codec.encode(event)) for event in events], at_ms, transaction)
     place.mark(transaction, at_ms)
@@ -64,17 +64,17 @@ FOREIGN_EVENTS: Final = (
 """What another application may write to `taxi.events`, see `foreign_events`."""
 
 
-def foreign_events(kind: str, last: int, at_ms: int) -> list[m.Event]:
-    """Well-formed events of one kind, after the city's batch `last`."""
+def foreign_events(kind: str, last: int, at_ms: int, city: str = "elsewhere") -> list[m.Event]:
+    """Well-formed events of one kind, after the city's batch `last`; an epoch is one of `city`."""
     number = {"an old close": max(1, last - 1), "a future close": last + 1_000_000}.get(kind, last + 1)
     when: dict[str, Any] = {"batch": number, "at_ms": at_ms}
     told: dict[str, list[m.Event]] = {
         "an illegal batch": [m.RideExpired(**when, ride="nobodys-ride"), m.DriverFound(**when, driver=77)],
         "a legal batch": [m.DriverCameOnline(**when, driver=7_777)],
         "events without a close": [m.DriverCameOnline(**when, driver=7_777)],
-        "another epoch": [m.EpochStarted(**when, epoch="f" * 16, city="elsewhere", reason="birth")],
+        "another epoch": [m.EpochStarted(**when, epoch="f" * 16, city=city, reason="birth")],
         "an epoch that begins empty": [
-            m.EpochStarted(**when, epoch="f" * 16, city="elsewhere", reason="events_lost")
+            m.EpochStarted(**when, epoch="f" * 16, city=city, reason="events_lost")
         ],
     }
     events = told.get(kind, [])

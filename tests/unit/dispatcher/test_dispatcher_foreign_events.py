@@ -2,6 +2,8 @@
 """What other producers, or the disk, put on `taxi.events` neither stops nor falsifies a city."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -10,7 +12,7 @@ from dispatcher.recovery import recover
 from taxi import messages as m
 from taxi import topics
 from taxi.state.batches import ANOTHER_PRODUCER
-from testing.core_harness import online, request
+from testing.core_harness import GRID, online, request
 from testing.foreign import FOREIGN_EVENTS, commit, foreign_events
 from tests.unit.dispatcher.harness import DispatcherHarness
 
@@ -262,5 +264,47 @@ def test_damage_that_a_running_dispatcher_meets_is_covered_at_once(harness: Disp
         start = harness.loop.now
         await harness.until(lambda: len(harness.records(topics.SNAPSHOTS)) > before)
         assert harness.loop.now - start < 10
+
+    harness.run(scenario)
+
+
+class _Said(list[str]):
+    """Calls back at the first line of this text."""
+
+    def __init__(self, text: str, then: Callable[[], Any]) -> None:
+        super().__init__()
+        self._text, self._then = text, then
+
+    def append(self, text: str) -> None:
+        is_first = text == self._text and text not in self
+        super().append(text)
+        if is_first:
+            self._then()
+
+
+@pytest.mark.parametrize("kind", ["another epoch", "an epoch that begins empty"])
+@pytest.mark.parametrize("is_half", [False, True])
+def test_who_begins_the_log_a_moment_earlier_is_followed_and_replaced(
+    harness: DispatcherHarness, kind: str, is_half: bool
+) -> None:
+    """Between the recovery of a city without events and its first batch. `is_half`: it began before that."""
+
+    async def scenario(harness: DispatcherHarness) -> None:
+        harness.on_air[1] = 0
+        harness.say(online(1), request())
+        events = foreign_events(kind, 0, harness.now_ms(), GRID.city.name)
+        if is_half:
+            commit(harness.broker, *events[:1], name="a stranger")
+            events = events[1:]
+        _, spy, _ = harness.start()
+        spy.said = _Said("city recovered", lambda: commit(harness.broker, *events, name="a stranger"))
+        await harness.until(lambda: spy.is_ready and bool(harness.answers("r1:request")))
+        assert "dispatcher_restarts_total BegunByAnotherError" in spy.counts
+        assert harness.city().epoch != "f" * 16
+        assert len(harness.answers("r1:request")) == 1
+        await restart(harness)
+        harness.say(request("r2"))
+        await harness.until(lambda: bool(harness.answers("r2:request")))
+        assert numbers(harness) == list(range(1, len(numbers(harness)) + 1))
 
     harness.run(scenario)
