@@ -125,6 +125,8 @@ class Client:
     _excused: str = ""
     """Why the next cut may be an image although the client has a cursor: the reset's reason."""
     _asked_for: str = ""
+    _odd_epoch: str = ""
+    """Of the last cursor beyond the end: another city may have begun since."""
     _pass: tuple[str, int] = ("", 0)
     _generation: int = 0
     _requests: dict[int, Box | None] = field(default_factory=dict)
@@ -262,6 +264,7 @@ class Client:
         self.state = Replica()
         if self._asked_for == "foreign":
             return cursor._replace(epoch="feedfeedfeedfeed")
+        self._odd_epoch = cursor.epoch
         return cursor._replace(ev=cursor.ev + 1_000_000)
 
     def _control(self, message: dict[str, Any]) -> float | None:
@@ -271,7 +274,8 @@ class Client:
             self._excused = message["reason"]
             self.witness.saw(f"reset {self._excused}")
         elif kind == "ready":
-            wanted = {"foreign": "epoch", "ahead": "ahead"}.get(self._asked_for, self._excused)
+            ahead = "ahead" if message["epoch"] == self._odd_epoch else "epoch"
+            wanted = {"foreign": "epoch", "ahead": ahead}.get(self._asked_for, self._excused)
             if wanted != self._excused:
                 self.witness.fail("an odd cursor was served", self.name, self._asked_for, message)
             if message["mode"] == "image" and self.state.cursor is not None and not self._excused:

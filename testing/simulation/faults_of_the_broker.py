@@ -252,7 +252,8 @@ class BrokerFaults(Faults):
             place.append([Outgoing(b"stranger", JUNK)], world.now_ms())
             return
         last = next((body["batch"] for body in _closed(place)), 0)
-        events = foreign_events(kind, last, world.now_ms())
+        # A log that another city has begun is not this city's: its dispatcher would refuse it.
+        events = foreign_events(kind, last, world.now_ms(), "elsewhere" if last else world.cities[city])
         if self.random.random() < 0.3:
             place.append([Outgoing(b"stranger", codec.encode(event)) for event in events], world.now_ms())
         else:

@@ -17,7 +17,7 @@ CALM_S = 10.0
 SETTLED_S = 14.0
 """By then the group has found its shape: the longest pause before joining again, and two sessions."""
 PATIENCE_S = 60.0
-"""… and at most for so long until every ride has ended."""
+"""… and at most for so long until every ride has ended and every command is answered."""
 FOCUS = 1.0
 """The weight of the faults that a search is for, in units of all others together."""
 
@@ -105,13 +105,13 @@ class Nemesis(CommandFaults, BrokerFaults, CityFaults):
         world.on_line = None
 
     async def recover(self) -> None:
-        """Health, and time until every ride has ended."""
+        """Health, and time until every ride has ended and every command is answered."""
         world = self.world
         self._heal()
         healed_s = world.loop.now
         world.loop.in_world(SETTLED_S, self._count_moves)
         await asyncio.sleep(CALM_S)
-        while world.rides_are_open() and world.loop.now < healed_s + PATIENCE_S:  # noqa: ASYNC110
+        while world.has_work_left() and world.loop.now < healed_s + PATIENCE_S:  # noqa: ASYNC110
             await asyncio.sleep(1.0)  # polled, as a log sends no event
 
     def _count_moves(self) -> None:

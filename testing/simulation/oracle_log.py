@@ -90,7 +90,10 @@ def _records(entries: Iterable[LogEntry]) -> list[Record]:
 
 
 def _check_transactions(city: OracleCity, partition: Partition) -> None:
-    """Each batch is one transaction, and no dispatcher writes a batch that does not count."""
+    """Each batch is one transaction, and no dispatcher writes a batch that does not count.
+
+    But for the very first one, if another producer has begun the log a moment before.
+    """
 
     def transaction(offset: int) -> Transaction | None:
         return partition.originals.get(offset, partition.entries[offset]).transaction
@@ -98,7 +101,22 @@ def _check_transactions(city: OracleCity, partition: Partition) -> None:
     for batch in city.events.batches:
         if len({id(transaction(event.offset)) for event in batch}) > 1:
             raise BrokenLogError("a batch in several transactions", batch[-1].body["batch"])
+    begins_at = city.events.batches[0][-1].offset if city.events.batches else partition.end
+    before_it_noticed = None
     for offset in city.events.source.foreign:
         writer = transaction(offset)
-        if writer is not None and "taxi.dispatcher" in writer.transactional_id:
+        if writer is None or "taxi.dispatcher" not in writer.transactional_id:
+            continue
+        if before_it_noticed is None and offset > begins_at and _is_first(partition, offset):
+            before_it_noticed = writer
+        if writer is not before_it_noticed:
             raise BrokenLogError("a batch of a dispatcher that does not count", offset)
+
+
+def _is_first(partition: Partition, offset: int) -> bool:
+    """Whether no dispatcher has written an event before."""
+    return not any(
+        entry.transaction is not None and "taxi.dispatcher" in entry.transaction.transactional_id
+        for entry in partition.entries[:offset]
+        if is_visible(entry)
+    )

@@ -332,9 +332,25 @@ class World:
 
     # --- the end ------------------------------------------------------------------------------------
 
-    def rides_are_open(self) -> bool:
-        """Whether a ride that was asked for has not ended."""
-        return any(self._open_in(partition) for partition in range(len(self.cities)))
+    def has_work_left(self) -> bool:
+        """Whether a ride that was asked for has not ended, or a command was not read."""
+        partitions = range(len(self.cities))
+        return any(self._open_in(partition) or self._unread_in(partition) for partition in partitions)
+
+    def _unread_in(self, partition: int) -> bool:
+        commands, events = (
+            self.broker.partition(name, partition) for name in (topics.COMMANDS, topics.EVENTS)
+        )
+        read_to = 0
+        for offset in reversed(range(events.end)):
+            record, transaction, _ = events.originals.get(offset, events.entries[offset])
+            if transaction is None or "taxi.dispatcher" not in transaction.transactional_id:
+                continue
+            if transaction.fate is Fate.COMMITTED and b'"BatchClosed"' in (record.value or b""):
+                read_to = json.loads(record.value or b"")["commands_offset"]
+                break
+        unread = commands.entries[max(read_to, commands.start) : commands.stable]
+        return any((entry.record.value or b"").startswith(b"{") for entry in unread)
 
     def _open_in(self, partition: int) -> bool:
         counts: Counter[str] = Counter()
