@@ -42,9 +42,9 @@ async def greeted(url: str, **hello: Any) -> tuple[ClientConnection, str]:
     """A connection after `ready`, and the epoch."""
     line = await connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None, max_size=None)
     await line.send(json.dumps({"type": "hello", "v": 1, "city": "manhattan", **hello}))
-    while (told := json.loads(await line.recv()))["type"] != "ready":
+    while (message := json.loads(await line.recv()))["type"] != "ready":
         pass
-    return line, told["epoch"]
+    return line, message["epoch"]
 
 
 async def recorded(url: str, seconds: float, **hello: Any) -> list[bytes]:

@@ -46,7 +46,7 @@ AFTERWARDS_S = 10.0
 
 
 @dataclass
-class Told:
+class Observed:
     """The facts read from the log."""
 
     offered_ms: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -104,11 +104,11 @@ def _city(folder: Path, options: argparse.Namespace) -> Iterator[RealCity]:
 async def measured(city: RealCity, options: argparse.Namespace) -> dict[str, Any]:
     """Ride requests at an even rate, once everybody is online."""
     bus = await KafkaBus.connect(city.settings, client_id="riders")
-    told = Told()
-    follower = asyncio.create_task(_follow(await bus.reader(EVENTS, 0, 0), told))
+    observed = Observed()
+    follower = asyncio.create_task(_follow(await bus.reader(EVENTS, 0, 0), observed))
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while len(told.city.idle()) < ONLINE_SHARE * options.drivers:  # noqa: ASYNC110
+            while len(observed.city.idle()) < ONLINE_SHARE * options.drivers:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)  # polled, as a log sends no event
         process = psutil.Process(city.parts["dispatcher-1"].process.pid)
         first, before = (await bus.offsets(COMMANDS, 0)).end, process.cpu_times()
@@ -120,10 +120,10 @@ async def measured(city: RealCity, options: argparse.Namespace) -> dict[str, Any
         follower.cancel()
         await bus.close()
     cpu_s = sum(after[:2]) - sum(before[:2])
-    return _figures(options, told, asked_ms) | {"dispatcher_core": round(cpu_s / options.seconds, 3)}
+    return _figures(options, observed, asked_ms) | {"dispatcher_core": round(cpu_s / options.seconds, 3)}
 
 
-async def _follow(reader: Reader, told: Told) -> None:
+async def _follow(reader: Reader, observed: Observed) -> None:
     batches = WholeBatches()
     written_ms: dict[int, int] = {}
     while True:
@@ -131,7 +131,7 @@ async def _follow(reader: Reader, told: Told) -> None:
         seen_ms = time.time_ns() // 1_000_000
         written_ms |= {record.offset: record.timestamp_ms for record in records}
         for batch in batches.feed(records):
-            told.take(batch, seen_ms, written_ms)
+            observed.take(batch, seen_ms, written_ms)
 
 
 async def _ask(bus: KafkaBus, options: argparse.Namespace) -> None:
@@ -173,10 +173,10 @@ async def _asked(bus: KafkaBus, first: int) -> dict[str, int]:
     return asked_ms
 
 
-def _figures(options: argparse.Namespace, told: Told, asked_ms: dict[str, int]) -> dict[str, Any]:
-    offered = {ride: told.offered_ms[ride] for ride in asked_ms if ride in told.offered_ms}
+def _figures(options: argparse.Namespace, observed: Observed, asked_ms: dict[str, int]) -> dict[str, Any]:
+    offered = {ride: observed.offered_ms[ride] for ride in asked_ms if ride in observed.offered_ms}
     without = [ride for ride in asked_ms if ride not in offered]
-    nobody_free = sum(_none_free(told, asked_ms[ride]) for ride in without)
+    none_free = sum(_none_free(observed, asked_ms[ride]) for ride in without)
     written, seen = ([times[which] - asked_ms[ride] for ride, times in offered.items()] for which in (0, 1))
     return {
         "drivers": options.drivers,
@@ -184,18 +184,18 @@ def _figures(options: argparse.Namespace, told: Told, asked_ms: dict[str, int]) 
         "requests_per_s": round(len(asked_ms) / options.seconds, 2),
         "offered": len(offered),
         "never_offered": len(without),
-        "of_those_none_free": nobody_free,
-        "free_at_the_end": told.idle[-1][1],
-        "batches": len(told.idle),
+        "of_those_none_free": none_free,
+        "free_at_the_end": observed.idle[-1][1],
+        "batches": len(observed.idle),
         "to_offer_ms": _percentiles(written),
         "to_reader_ms": _percentiles(seen),
         "load_average": os.getloadavg(),
     }
 
 
-def _none_free(told: Told, since_ms: int) -> bool:
+def _none_free(observed: Observed, since_ms: int) -> bool:
     """Whether no driver was free after any batch since then."""
-    return all(idle == 0 for now_ms, idle in told.idle if now_ms >= since_ms)
+    return all(idle == 0 for now_ms, idle in observed.idle if now_ms >= since_ms)
 
 
 def _percentiles(values: list[int]) -> dict[str, float]:

@@ -33,12 +33,12 @@ def run_timers(batch: BatchInProgress, batch_input: BatchInput) -> None:
         if len(batch.events) - first >= batch.limits.timeouts_max:
             break
         _watch(batch, number, drivers[number])
-    nobody_lost = not any(drivers[number].lost_ms for number in unheard)
+    none_lost = not any(drivers[number].lost_ms for number in unheard)
     judged_ms = batch.now_ms
     if batch_input.behind:
         judged_ms = min(judged_ms, batch_input.commands[-1].append_ms) if batch_input.commands else 0
     limits = _Limits(batch, judged_ms, _said_ms(batch_input))
-    for _, _, ride in sorted(_due(limits, nobody_lost=nobody_lost), key=_by_name):
+    for _, _, ride in sorted(_due(limits, none_lost=none_lost), key=_by_name):
         _age(limits, ride)
 
 
@@ -83,25 +83,25 @@ class _Limits:
         return due_ms <= self.judged_ms and due_ms <= self.said_ms.get(ride.ride, due_ms)
 
 
-def _due(limits: _Limits, *, nobody_lost: bool) -> list[_Due]:
+def _due(limits: _Limits, *, none_lost: bool) -> list[_Due]:
     """Rides whose limit has passed, those overdue longest if there are too many."""
     batch = limits.batch
     due = [
         _Due(_due_ms(batch, ride), ride.ride, ride)
-        for ride in _maybe_due(batch, limits.judged_ms, nobody_lost=nobody_lost)
+        for ride in _maybe_due(batch, limits.judged_ms, none_lost=none_lost)
         if limits.has_passed(ride)
     ]
     at_most = batch.limits.timeouts_max
     return due if len(due) <= at_most else nsmallest(at_most, due)
 
 
-def _maybe_due(batch: BatchInProgress, judged_ms: int, *, nobody_lost: bool) -> list[Ride]:
+def _maybe_due(batch: BatchInProgress, judged_ms: int, *, none_lost: bool) -> list[Ride]:
     """All whose time may have come: thousands are passed over at one look each."""
     rides, limits, time = batch.city.by_state, batch.limits, batch.city.time
     requested_by_ms = time.before(judged_ms, limits.patience_ms)
     arrived_by_ms = time.before(judged_ms, limits.no_show_ms)
     assigned_by_ms = time.before(judged_ms, limits.pickup_ms_max)
-    started_by_ms = judged_ms if not nobody_lost else time.before(judged_ms, limits.trip_ms_max)
+    started_by_ms = judged_ms if not none_lost else time.before(judged_ms, limits.trip_ms_max)
     return [
         *(ride for ride in rides[RideState.OFFERED].values() if ride.expires_ms <= judged_ms),
         *(ride for ride in rides[RideState.REQUESTED].values() if ride.requested_ms <= requested_by_ms),

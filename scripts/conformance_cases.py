@@ -516,10 +516,10 @@ def log_time() -> Iterator[tuple[str, Case]]:
     case.fix(5)
     case.expect(cut_ms=T0 + 30_000)
     yield "log time: edges", case
-    for is_told in (True, False):
+    for is_announced in (True, False):
         case = Case(
             "If the clock falls, a cut waits for a ClockSetBack, which shifts both times of positions"
-            if is_told
+            if is_announced
             else "If a batch has read past a clock that fell, without a ClockSetBack, nothing is shifted"
         )
         case.begin(1, 2, 3, 4, 5)
@@ -533,12 +533,12 @@ def log_time() -> Iterator[tuple[str, Case]]:
         case.expect({**idle, 11: OFFLINE, 12: OFFLINE}, cut_ms=T0 + 50, cursor_loc=first)
         case.now_ms = T0 + 100
         about = {"locations_from": first, "shift_ms": 10_000}
-        facts: list[Fact] = [(m.ClockSetBack, about)] if is_told else []
-        case.batch(*facts, locations_offset=first + 1, shift_ms=10_000 if is_told else 0)
+        facts: list[Fact] = [(m.ClockSetBack, about)] if is_announced else []
+        case.batch(*facts, locations_offset=first + 1, shift_ms=10_000 if is_announced else 0)
         shown = dict.fromkeys((11, 12, 13, 14), OFFLINE)
-        at_ms = dict.fromkeys((13, 14), T0 if is_told else T0 - 10_000)
+        at_ms = dict.fromkeys((13, 14), T0 if is_announced else T0 - 10_000)
         case.expect({**idle, **shown}, cut_ms=T0 + 100, device_ms={11: T0 - 10_000, **at_ms})
-        yield f"log time: set back{'' if is_told else ', not told'}", case
+        yield f"log time: set back{'' if is_announced else ', not announced'}", case
 
 
 # --- batches -------------------------------------------------------------------------------------------

@@ -286,8 +286,8 @@ def main() -> int:
         found, failures = fuzz(port, log, random.Random(asked.seed), asked.minutes * 60)
         if failures:
             print(log.read_text()[-5_000:], file=sys.stderr)
-    told = ", ".join(f"{count} × {what}" for what, count in found.most_common())
-    print(f"seed {asked.seed}: {told}; {len(failures)} failed")
+    summary = ", ".join(f"{count} × {what}" for what, count in found.most_common())
+    print(f"seed {asked.seed}: {summary}; {len(failures)} failed")
     for failure in failures:
         print(failure)
     return int(bool(failures))

@@ -136,9 +136,9 @@ def encode(cut: Json) -> bytes:
     since, to = cut.get("from"), cut["to"]
     held = city_at(to, view)
     before = city_at(since, old_view) if since else City(0, {}, {})
-    told = Row(*held.drivers[1]) if cut.get("spoil") == "row" else None
-    if told:
-        held.drivers[1] = told._replace(lat=told.lat + 1)
+    row = Row(*held.drivers[1]) if cut.get("spoil") == "row" else None
+    if row:
+        held.drivers[1] = row._replace(lat=row.lat + 1)
     drivers = _driver_section(before, held, moves=_is_step(cut))
     rides = _ride_section(before, held)
     events = _feed(*(int(c.split(":")[1]) for c in (since, to))) if since else []
@@ -283,13 +283,13 @@ def fill(script: Json) -> Json:
 def _lanes_of(cut: Json) -> Json:
     """The hash that a client computes after a faulty update, and the one in the update."""
     held = city_at(cut["to"], cut.get("view"))
-    told = list(held.lanes())
+    received = list(held.lanes())
     if cut["spoil"] == "row":
         held.drivers[1] = held.drivers[1]._replace(lat=held.drivers[1].lat + 1)
     own = list(held.lanes())
     if cut["spoil"] == "hash":
-        told[0] ^= 1
-    return {"own": own, "received": told}
+        received[0] ^= 1
+    return {"own": own, "received": received}
 
 
 def _rows(holds: Json) -> Json:

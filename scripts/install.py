@@ -224,9 +224,9 @@ def find_java() -> str | None:
     home = os.environ.get("JAVA_HOME")
     candidates = [shutil.which("java", path=f"{home}/bin") if home else None, shutil.which("java")]
     for java in filter(None, candidates):
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-        version = re.search(r'version "(\d+)', told.stderr)
-        if told.returncode == 0 and version and int(version[1]) >= OLDEST_JAVA:
+        printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+        version = re.search(r'version "(\d+)', printed.stderr)
+        if printed.returncode == 0 and version and int(version[1]) >= OLDEST_JAVA:
             return java
     return None
 

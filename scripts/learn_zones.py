@@ -53,8 +53,8 @@ def main() -> None:
     count = np.bincount(zone, minlength=len(streets.roads.zones or ()))
     total_s = np.bincount(zone, weights=wait_s, minlength=len(count))
     idle_s = (total_s + LEAN * wait_s.mean()) / (count + LEAN)
-    told = {"seeds": SEEDS, "load": SETTING.load, "drivers": SETTING.drivers, "waits": len(found)}
-    WAITS.write_text(json.dumps({**told, "idle_s": [round(s) for s in idle_s]}) + "\n")
+    parameters = {"seeds": SEEDS, "load": SETTING.load, "drivers": SETTING.drivers, "waits": len(found)}
+    WAITS.write_text(json.dumps({**parameters, "idle_s": [round(s) for s in idle_s]}) + "\n")
 
 
 if __name__ == "__main__":

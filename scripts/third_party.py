@@ -105,10 +105,10 @@ def python_licence(name: str) -> str:
         line.rpartition(" :: ")[2] for line in about.get_all("Classifier", []) if line.startswith("License")
     ]
     free = about.get_all("License", [""])[0].strip().partition("\n")[0]
-    told = "; ".join(sorted(classified)) or free
-    if not told:
+    licence = "; ".join(sorted(classified)) or free
+    if not licence:
         raise LookupError(f"{name} names no licence in its metadata")
-    return told
+    return licence
 
 
 def front_end_packages(*, development: bool) -> dict[str, dict[str, str]]:

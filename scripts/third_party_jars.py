@@ -44,10 +44,10 @@ def jar_section(heading: str, folder: Path) -> str:
 def licence(jar: Path) -> str:
     """Return a jar's licence: from its manifest, else its licence file, else the table above."""
     known = KNOWN.get(re.sub(r"-\d.*", "", jar.name))
-    told = known or _marked(_manifest_licence(jar)) or _marked(_text(jar, "LICEN"))
-    if told is None:
+    licence = known or _marked(_manifest_licence(jar)) or _marked(_text(jar, "LICEN"))
+    if licence is None:
         raise LookupError(f"{jar.name} names no licence: look it up and add it to KNOWN")
-    return told
+    return licence
 
 
 def notice(jar: Path) -> str:

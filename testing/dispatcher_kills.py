@@ -73,5 +73,5 @@ async def _owner(dispatchers: list[RealPart]) -> RealPart:
 
 
 def _has_the_city(part: RealPart) -> bool:
-    told = [line["event"] for line in part.lines() if line["event"] in LEFT | {TAKEN}]
-    return bool(told) and told[-1] == TAKEN
+    changes = [line["event"] for line in part.lines() if line["event"] in LEFT | {TAKEN}]
+    return bool(changes) and changes[-1] == TAKEN

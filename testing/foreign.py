@@ -68,7 +68,7 @@ def foreign_events(kind: str, last: int, at_ms: int, city: str = "elsewhere") ->
     """Well-formed events of one kind, after the city's batch `last`; an epoch is one of `city`."""
     number = {"an old close": max(1, last - 1), "a future close": last + 1_000_000}.get(kind, last + 1)
     when: dict[str, Any] = {"batch": number, "at_ms": at_ms}
-    told: dict[str, list[m.Event]] = {
+    events_of: dict[str, list[m.Event]] = {
         "an illegal batch": [m.RideExpired(**when, ride="nobodys-ride"), m.DriverFound(**when, driver=77)],
         "a legal batch": [m.DriverCameOnline(**when, driver=7_777)],
         "events without a close": [m.DriverCameOnline(**when, driver=7_777)],
@@ -77,7 +77,7 @@ def foreign_events(kind: str, last: int, at_ms: int, city: str = "elsewhere") ->
             m.EpochStarted(**when, epoch="f" * 16, city=city, reason="events_lost")
         ],
     }
-    events = told.get(kind, [])
+    events = events_of.get(kind, [])
     if kind == "events without a close":
         return events
     closed = m.BatchClosed(**when, count=len(events) + 1, commands_offset=10**9, locations_offset=10**9)

@@ -112,9 +112,9 @@ class KafkaProxy:
     async def _down(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stranded: asyncio.Event
     ) -> None:
-        told, true = self._place(self.advertised or self.port), self._place(self._broker_port)
+        shown, true = self._place(self.advertised or self.port), self._place(self._broker_port)
         while True:
-            frame = (await _frame(reader)).replace(true, told)
+            frame = (await _frame(reader)).replace(true, shown)
             if not stranded.is_set():
                 with suppress(OSError):
                     writer.write(struct.pack(">i", len(frame)) + frame)

@@ -249,8 +249,8 @@ def _guarded(route: BaseRoute, guard: Guard) -> BaseRoute:
 async def _body(request: Request) -> bytes:
     """Read the body. Raises Problem if it is larger than BODY_BYTES_MAX."""
     too_large = HttpProblem(413, "Content Too Large", f"at most {BODY_BYTES_MAX} bytes")
-    told = request.headers.get("content-length", "0")
-    if not told.isdigit() or int(told) > BODY_BYTES_MAX:
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > BODY_BYTES_MAX:
         raise too_large
     body = b""
     async with aclosing(request.stream()) as stream:

@@ -57,8 +57,8 @@ class Guard:
             raise problem
 
     def _grant(self, request: Request) -> Grant:
-        told = request.headers.get("authorization", "")
-        token = told[len(_SCHEME) :].strip() if told[: len(_SCHEME)].lower() == _SCHEME else None
+        header = request.headers.get("authorization", "")
+        token = header[len(_SCHEME) :].strip() if header[: len(_SCHEME)].lower() == _SCHEME else None
         try:
             return self._keys.read(token, self._env.now_ms())
         except BadTokenError as error:

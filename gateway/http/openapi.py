@@ -79,8 +79,10 @@ _ANY: Final = {
 def document() -> dict[str, Any]:
     """Build the OpenAPI document."""
     structs = [RideRequest, RideOffered, RideReassigned]
-    _, told = msgspec.json.schema_components(structs, ref_template=f"{_SCHEMAS}/{{name}}")
-    told = msgspec.json.decode(msgspec.json.encode(told))  # defaults are tuples there, and arrays in JSON
+    _, schemas = msgspec.json.schema_components(structs, ref_template=f"{_SCHEMAS}/{{name}}")
+    schemas = msgspec.json.decode(
+        msgspec.json.encode(schemas)
+    )  # defaults are tuples there, and arrays in JSON
     return {
         "openapi": "3.1.0",
         "info": {
@@ -91,7 +93,7 @@ def document() -> dict[str, Any]:
         },
         "paths": _paths(),
         "components": {
-            "schemas": told | _schemas(),
+            "schemas": schemas | _schemas(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }

@@ -36,8 +36,8 @@ class HttpProblem(Exception):  # noqa: N818 - the RFC's own word
         return {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
 
     def headers(self) -> dict[str, str]:
-        told = {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
-        return told if self.challenge is None else told | {"WWW-Authenticate": self.challenge}
+        headers = {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+        return headers if self.challenge is None else headers | {"WWW-Authenticate": self.challenge}
 
 
 def bad_request(detail: str) -> HttpProblem:

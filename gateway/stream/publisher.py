@@ -181,7 +181,7 @@ class Publisher:
     def reset(self, client: Client, reason: str) -> None:
         """Make a live client pending; the next update is an image. Sets `session.cursor` to what was sent."""
         self._fanout.leave(client)
-        client.session.begin_anew(reason, self._now_s())
+        client.session.require_image(reason, self._now_s())
         self._pending[client] = None
 
     def try_to_serve(self, client: Client) -> None:

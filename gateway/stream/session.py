@@ -163,7 +163,7 @@ class Session:
         self._move(SessionPhase.PENDING, now_s)
         self.ends = ends
 
-    def begin_anew(self, reason: str, now_s: float) -> None:
+    def require_image(self, reason: str, now_s: float) -> None:
         """Make a live session pending until it gets an image, because its rows are wrong."""
         self._move(SessionPhase.PENDING, now_s)
         self.reset = reason
@@ -181,8 +181,8 @@ class Session:
 
     def is_pending_notice_due(self, now_s: float) -> bool:
         """Whether to send `pending` now. If it returns True, that counts as sent."""
-        told_lately = self.noticed_s is not None and now_s - self.noticed_s < PENDING_NOTICE_S
-        if self.phase is not SessionPhase.PENDING or told_lately:
+        noticed_lately = self.noticed_s is not None and now_s - self.noticed_s < PENDING_NOTICE_S
+        if self.phase is not SessionPhase.PENDING or noticed_lately:
             return False
         self.noticed_s = now_s
         return True

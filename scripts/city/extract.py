@@ -77,7 +77,7 @@ def read_extract(path: Path, wanted: Box | None = None) -> Extract:
 
 def _read(path: Path, wanted: Box | None) -> Extract:
     with osmium.io.Reader(str(path), osmium.osm.osm_entity_bits.NOTHING) as reader:
-        told = reader.header().box()
+        header_box = reader.header().box()
     with path.open("rb") as file:
         found = Extract(path, hashlib.file_digest(file, "sha256").hexdigest(), (0, 0, 0, 0), "")
     around, newest = _Around(), ""
@@ -95,7 +95,7 @@ def _read(path: Path, wanted: Box | None) -> Extract:
             _take_node(found, item)
         else:
             _take_way(found, item)
-    bounds = _bounds(path, wanted, told, around)
+    bounds = _bounds(path, wanted, header_box, around)
     inside = [point for point in found.visited if _contains(bounds, point)]
     places = [place for place in found.places if _contains(bounds, place[0])]
     return Extract(
@@ -155,16 +155,16 @@ class _Around:
         self.box = min(west, lng), min(south, lat), max(east, lng), max(north, lat)
 
 
-def _bounds(path: Path, wanted: Box | None, told: "osmium.osm.Box", around: _Around) -> Box:
+def _bounds(path: Path, wanted: Box | None, header_box: "osmium.osm.Box", around: _Around) -> Box:
     if around.box is None:
         raise ExtractError(f"{path}: contains no nodes, so there is nothing to make a city from")
     whole = around.box
-    if told.valid():
+    if header_box.valid():
         whole = (
-            told.bottom_left.lon,
-            told.bottom_left.lat,
-            told.top_right.lon,
-            told.top_right.lat,
+            header_box.bottom_left.lon,
+            header_box.bottom_left.lat,
+            header_box.top_right.lon,
+            header_box.top_right.lat,
         )
     if wanted is None:
         return whole

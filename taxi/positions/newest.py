@@ -16,7 +16,7 @@ from taxi.positions.fixes import Longs
 SILENCE_MS: Final = 5_000
 """When nobody was heard for this long, it was the broker or the whole machine, not the drivers."""
 
-UNTOLD: Final = -1
+NO_HEADING: Final = -1
 
 
 class Seen(Struct, frozen=True, gc=False, array_like=True):
@@ -29,8 +29,8 @@ class Seen(Struct, frozen=True, gc=False, array_like=True):
     """Append time, in log time."""
     lng: float
     lat: float
-    heading: int = UNTOLD
-    """Degrees clockwise from north; UNTOLD for a position that says neither heading nor speed."""
+    heading: int = NO_HEADING
+    """Degrees clockwise from north; NO_HEADING for a position that says neither heading nor speed."""
 
 
 class NewestFixes(Struct, kw_only=True, dict=True):
@@ -113,9 +113,9 @@ class NewestFixes(Struct, kw_only=True, dict=True):
 
 
 def _seen(read: FixColumns) -> Iterator[Seen]:
-    is_told = (read.heading != 0) | (read.speed != 0)
+    has_heading = (read.heading != 0) | (read.speed != 0)
     columns = (read.at_ms, read.offset, read.append_ms, read.lng, read.lat)
-    heading = np.where(is_told, read.heading, UNTOLD)
+    heading = np.where(has_heading, read.heading, NO_HEADING)
     return map(Seen, *(column.tolist() for column in (*columns, heading)))
 
 

@@ -102,14 +102,14 @@ class Places:
         node = np.empty(len(points), np.int32)
         rest_s = np.zeros(len(points), np.int32)
         off_m = np.empty(len(points), np.float64)
-        told = heading >= 0
-        node[~told], off_m[~told] = self._roads.nearest_nodes(points[~told])
-        metres = self._roads.plane.metres(points[told])
-        near = self._nearest(_space(metres, heading[told].astype(np.float64)))
+        has_heading = heading >= 0
+        node[~has_heading], off_m[~has_heading] = self._roads.nearest_nodes(points[~has_heading])
+        metres = self._roads.plane.metres(points[has_heading])
+        near = self._nearest(_space(metres, heading[has_heading].astype(np.float64)))
         arc = self._arc[near]
-        node[told] = self._roads.arc_to[arc]
-        rest_s[told] = np.rint((1 - self._share[near]) * self._roads.arc_time_s[arc])
-        off_m[told] = np.hypot(*(metres - self._tree.data[near, :2]).T)
+        node[has_heading] = self._roads.arc_to[arc]
+        rest_s[has_heading] = np.rint((1 - self._share[near]) * self._roads.arc_time_s[arc])
+        off_m[has_heading] = np.hypot(*(metres - self._tree.data[near, :2]).T)
         rough_m = min(_ROUGH_M, self._roads.city.snap_m_max)
         far = np.flatnonzero(off_m > rough_m)  # far from the node or the street in the right direction
         if len(far):

@@ -430,8 +430,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._abandon()
         if may_answer:
             headers, body = problem(status, detail)
-            told = ((name.lower().encode(), value.encode()) for name, value in headers.items())
-            lines = [b"%b: %b\r\n" % line for line in (*self.server_state.default_headers, *told)]
+            own_headers = ((name.lower().encode(), value.encode()) for name, value in headers.items())
+            lines = [b"%b: %b\r\n" % line for line in (*self.server_state.default_headers, *own_headers)]
             if self.parser.get_method() == b"HEAD":
                 body = b""
             self.transport.write(b"".join([STATUS_LINE[status.value], *lines, b"\r\n", body]))
@@ -456,8 +456,8 @@ class BoundedHttp(HttpToolsProtocol):
 
 def problem(status: HTTPStatus, detail: str) -> tuple[dict[str, str], bytes]:
     """Headers and body of a problem document (RFC 9457) after which the connection is closed."""
-    told = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
-    body = json.dumps(told).encode()
+    problem = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    body = json.dumps(problem).encode()
     headers = {
         **SAFE_HEADERS,
         "Content-Security-Policy": NO_CONTENT_POLICY,

@@ -131,16 +131,16 @@ def _run(plan: dict[str, Any], data_dir: Path) -> Any:
 def _teller() -> Any:
     """Return a function that rewrites one line on a terminal, and elsewhere prints every tenth line."""
     err = console(stderr=True)
-    told = 0
+    lines = 0
 
     def tell(line: str) -> None:
-        nonlocal told
+        nonlocal lines
         if err.is_terminal:
             sys.stderr.write(f"\r\x1b[2K{line}")
             sys.stderr.flush()
-        elif told % 10 == 0:
+        elif lines % 10 == 0:
             err.print(line)
-        told += 1
+        lines += 1
 
     return tell
 

@@ -50,13 +50,13 @@ async def _audit(data_dir: Path, *, follow: bool) -> dict[str, Any]:
         if not follow:
             findings = await shell.audit(bus, partitions)
         else:
-            told: set[str] = set()
+            printed: set[str] = set()
 
             def tell(findings: Any) -> None:
                 for rule, texts in findings.examples.items():
                     for text in texts:
-                        if f"{rule}: {text}" not in told:
-                            told.add(f"{rule}: {text}")
+                        if f"{rule}: {text}" not in printed:
+                            printed.add(f"{rule}: {text}")
                             console(stderr=True).print(f"✗ {rule}: {text}", style="red")
 
             findings = await shell.follow(bus, partitions, tell)

@@ -72,7 +72,7 @@ class Running:
     restarts: int = 0
     failures: int = 0
     """Ends, one after the other, without having been ready for long before."""
-    told_s: float = 0.0
+    reported_s: float = 0.0
     """When its state or reason was last written."""
     log_start: int = 0
     """Where in the log its present life begins."""

@@ -308,10 +308,10 @@ class Supervisor:
         if (running.state, running.reason) == (state, reason):
             return
         now_s = asyncio.get_running_loop().time()
-        is_new = running.state is not state or now_s - running.told_s >= REASON_S
+        is_new = running.state is not state or now_s - running.reported_s >= REASON_S
         running.state, running.reason = state, reason
         if is_new:
-            running.told_s = now_s
+            running.reported_s = now_s
             self._status.changed()
 
     def _parts(self) -> Parts:

@@ -330,9 +330,11 @@ class Client:
 
     def _complain(self, socket: Socket, cut: Update) -> None:
         """Send `mismatch`, because the hash shows that a row is missing. The rows stay until the image."""
-        own, told = self.state.lanes, cut.hash
+        own, received = self.state.lanes, cut.hash
         socket.send(
-            json.dumps({"type": "mismatch", "cursor": str(self.state.cursor), "own": own, "received": told})
+            json.dumps(
+                {"type": "mismatch", "cursor": str(self.state.cursor), "own": own, "received": received}
+            )
         )
         self._slipped, self._complaint_cuts = False, 0
 

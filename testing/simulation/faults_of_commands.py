@@ -17,7 +17,7 @@ MANY = (300, 450)
 FLOODS_MAX = 3
 """In one world: a dispatcher here decides some 60 commands a second, and must catch up before the end."""
 RIDES_AMONG = 8
-NOBODY = 2_000_001
+UNKNOWN_DRIVER = 2_000_001
 """The number of the first unknown driver."""
 
 
@@ -51,7 +51,7 @@ class CommandFaults(ProcessFaults):
         count = self.random.randrange(*MANY)
         self.world.tell("somebody", "floods", city=where, commands=count)
         commands: list[m.Command] = [
-            m.GoOffline(command_id=f"flood-{serial}", driver=NOBODY + serial)
+            m.GoOffline(command_id=f"flood-{serial}", driver=UNKNOWN_DRIVER + serial)
             for serial in itertools.islice(self._serial, count)
         ]
         for _ in range(RIDES_AMONG):

@@ -235,9 +235,9 @@ class Oracle:
         reasons = {
             event.body.get("reason", "") for event in self.events.events if event.kind == "EpochStarted"
         }
-        anew = {INPUT_GONE} if any(reason.endswith("recreated") for reason in reasons) else set()
+        recreated = {INPUT_GONE} if any(reason.endswith("recreated") for reason in reasons) else set()
         damaged = {EVENTS_GAP} if self.broker.partition(topics.EVENTS, self.partition).originals else set()
-        return anew | damaged | {FIXES_GONE, NO_SNAPSHOT}
+        return recreated | damaged | {FIXES_GONE, NO_SNAPSHOT}
 
     def no_ride_is_held_beside_idle_drivers(self) -> Iterator[Violation]:
         """But for drivers who are about to be free."""
@@ -365,11 +365,11 @@ class Oracle:
         before = {"commands_offset": 0, "locations_offset": 0}
         for batch in self.events.batches:
             closed = batch[-1].body
-            anew = {
+            recreated = {
                 event.body.get("reason", "").split("_")[0] for event in batch if event.kind == "EpochStarted"
             }
             for name, offset in before.items():
-                if anew & {name.split("_")[0], "inputs"}:
+                if recreated & {name.split("_")[0], "inputs"}:
                     offset = 0
                 if closed[name] < offset:
                     yield "input went back", name, closed["batch"], offset, closed[name]

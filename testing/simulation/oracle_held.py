@@ -124,7 +124,8 @@ class Held:
     def _last_recreated(self) -> int:
         """The batch from which on offsets are those of the fixes at hand."""
         return max(
-            (event.body["batch"] for batch in self.batches for event in batch if _is_anew(event)), default=0
+            (event.body["batch"] for batch in self.batches for event in batch if _is_new_topic(event)),
+            default=0,
         )
 
     def _left(self, city: Boundary, limits: dict[str, Any], known_from: int, known_to: int) -> Left:
@@ -210,7 +211,7 @@ def _passed(before_ms: int, now_ms: int, interval_ms: int) -> bool:
     return now_ms // interval_ms > before_ms // interval_ms
 
 
-def _is_anew(event: LogEvent) -> bool:
+def _is_new_topic(event: LogEvent) -> bool:
     """Whether the positions of a topic that was created again are read from here on."""
     reason = event.body.get("reason", "")
     return event.kind == "EpochStarted" and reason in {"locations_recreated", "inputs_recreated"}
@@ -218,7 +219,7 @@ def _is_anew(event: LogEvent) -> bool:
 
 def _known_from(event: LogEvent, known_from: int) -> int:
     """From which fix on they are known for certain; before, some may have been taken unread."""
-    if _is_anew(event):
+    if _is_new_topic(event):
         return 0
     is_gap = event.kind == "InputSkipped" and event.body["topic"] == topics.LOCATIONS
     return int(event.body["next"]) if is_gap else known_from

@@ -204,8 +204,8 @@ def a_gap_in_the_fixes_not_recorded() -> Iterator[None]:
     restore = dispatcher.recovery.restore_positions
 
     async def quietly(bus: Bus, partition: int, history: History, found: InputOffset) -> InputOffset:
-        told = await restore(bus, partition, history, found)
-        return replace(told, skipped=found.skipped)
+        restored = await restore(bus, partition, history, found)
+        return replace(restored, skipped=found.skipped)
 
     with patch.object(dispatcher.recovery, "restore_positions", quietly):
         yield

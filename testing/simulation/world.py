@@ -400,9 +400,9 @@ class World:
 
     def _drained_at_once(self) -> list[Violation]:
         """Each has its turn: within the time of one turn one is sent on, whatever held up those before."""
-        for node, told_s in self.drains.items():
-            for first_s in told_s:
-                within = sum(first_s <= at_s < first_s + 0.999 / DRAIN_PER_S for at_s in told_s)
+        for node, drains_s in self.drains.items():
+            for first_s in drains_s:
+                within = sum(first_s <= at_s < first_s + 0.999 / DRAIN_PER_S for at_s in drains_s)
                 if within > 1:
                     return [("drained at once", node.name, within, first_s)]
         return []

@@ -43,7 +43,7 @@ class KafkaReader:
         self._withheld = 0
         self._trouble: str | None = None
         """Why nothing of the last answer could be read; None if something could."""
-        self._is_told = False
+        self._is_from_broker = False
         """The broker returned an error, or no data before the end of the log. It may recover, so `_go_round`
         waits for `KafkaLimits.unreadable_s` first."""
         self._suspicion = Suspicion()
@@ -87,7 +87,7 @@ class KafkaReader:
         if len(records) < max_records:
             self._in_hand = None
             if self._position == before and in_hand.unreadable is not None:
-                self._trouble, self._is_told = in_hand.unreadable, False
+                self._trouble, self._is_from_broker = in_hand.unreadable, False
         return records
 
     async def _ask(self, wait_ms: int) -> None:
@@ -97,9 +97,9 @@ class KafkaReader:
         if fetched is None or offset != self._position:
             return  # the broker throttles, or `seek` was called during the request
         if fetched.refusal is not None:
-            self._trouble, self._is_told = fetched.refusal, True
+            self._trouble, self._is_from_broker = fetched.refusal, True
         elif not fetched.data and fetched.offsets_until(committed=committed) > offset:
-            self._trouble, self._is_told = "the broker returns no data before the end of the log", True
+            self._trouble, self._is_from_broker = "the broker returns no data before the end of the log", True
         elif fetched.data:
             self._in_hand = fetched.in_hand(offset, committed=committed, confirmed=self._suspicion.offset)
 
@@ -113,7 +113,7 @@ class KafkaReader:
         if self._suspicion.offset != offset:
             self._suspicion = Suspicion(offset, now_s)
             return []
-        if self._is_told and now_s < self._suspicion.since_s + self._link.limits.unreadable_s:
+        if self._is_from_broker and now_s < self._suspicion.since_s + self._link.limits.unreadable_s:
             await asyncio.sleep(_PAUSE_S)
             return []
         found = await find_way_round(self._fetch_once, offset, reason, committed=self._isolation == 1)

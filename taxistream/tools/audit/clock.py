@@ -10,7 +10,7 @@ _LACKS_MAX: Final = 4
 """Positions before one that its clock depends on."""
 
 
-class Told(NamedTuple):
+class ShiftStart(NamedTuple):
     """From which position on times are shifted, and by how much."""
 
     locations_from: int
@@ -26,7 +26,7 @@ class LocationsClock:
         self.shift_ms = 0
         self._greatest_ms = 0
         self._appended: list[int] = []
-        self._set_back: list[Told] = []
+        self._set_back: list[ShiftStart] = []
         self._lacks = False
         """Whether reading began in the middle."""
 
@@ -36,14 +36,14 @@ class LocationsClock:
         median_ms = sorted(self._appended)[(len(self._appended) - 1) // 2]
         if median_ms + self.shift_ms < self._greatest_ms - _BACK_MS:
             self.shift_ms = self._greatest_ms - median_ms
-            self._set_back.append(Told(offset, self.shift_ms))
+            self._set_back.append(ShiftStart(offset, self.shift_ms))
         off_ms = append_ms - median_ms
         self._greatest_ms = max(self._greatest_ms, median_ms + self.shift_ms)
         time_ms = append_ms if off_ms <= _ALONE_MS else median_ms
         self.heard_ms = max(self.heard_ms, time_ms + self.shift_ms)
         return abs(off_ms) <= _APART_MS
 
-    def take_set_backs(self) -> list[Told]:
+    def take_set_backs(self) -> list[ShiftStart]:
         """Where the broker's clock was found set back since this was last asked."""
         taken, self._set_back = self._set_back, []
         return taken

@@ -53,7 +53,7 @@ class InputTopic:
             self._newest_ms = max(self._newest_ms, record.timestamp_ms)
         return taken.records, taken.is_whole and not taken.is_damaged
 
-    async def begin_anew(self) -> None:
+    async def start_new_topic(self) -> None:
         """Continue with the topic that was created next under the same name."""
         await self.close()
         self.is_there, self._newest_ms = True, 0
@@ -159,7 +159,7 @@ class LogInputs:
         if stretch.is_new:
             self._left[name] = self._left.get(name, 0) - 1
             if self._left[name] <= 0:
-                await topic.begin_anew()
+                await topic.start_new_topic()
         return await topic.take(stretch)
 
     async def _asked(self, record: Record) -> Asked:

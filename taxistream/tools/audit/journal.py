@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
 from taxistream.tools.audit.answers import Answers, Asked
-from taxistream.tools.audit.clock import LocationsClock, Told
+from taxistream.tools.audit.clock import LocationsClock, ShiftStart
 from taxistream.tools.audit.findings import AuditFindings
 from taxistream.tools.audit.life import Life
 
@@ -177,7 +177,7 @@ class Journal:
         is_in_the_middle = self.last is None and not self.at_birth  # where its input begins is not known
         if is_in_the_middle:
             self.answers.knows_since_ms = last["at_ms"]
-        asked, told = await inputs.commands(closed.commands)
+        asked, commands_read = await inputs.commands(closed.commands)
         if self._is_clock_lost:
             inputs.clock.begin_in_the_middle((self.last or last).get("shift_ms", 0))
             self._is_clock_lost = False
@@ -185,7 +185,7 @@ class Journal:
         heard = await inputs.locations(closed.locations)
         self._set_backs(closed, shift_ms, inputs.clock, whole=heard.whole)
         asked = [one._replace(append_ms=one.append_ms + inputs.clock.shift_ms) for one in asked]
-        self._time(last, told, heard, (shift_ms, inputs.clock.shift_ms))
+        self._time(last, commands_read, heard, (shift_ms, inputs.clock.shift_ms))
         for event in closed.events:
             if event["type"] == "EpochStarted" and event.get("reason") == "events_lost":
                 self.answers.forget_all()
@@ -193,7 +193,7 @@ class Journal:
                 self.life.take(event)
             else:
                 self.findings.unknown_events += 1
-        self.answers.close(closed.events, asked if told.whole and not is_in_the_middle else None)
+        self.answers.close(closed.events, asked if commands_read.whole and not is_in_the_middle else None)
         self.life.close(last)
         self.last = last
 
@@ -262,7 +262,7 @@ class Journal:
     def _set_backs(self, closed: Closed, shift_ms: int, clock: LocationsClock, *, whole: bool) -> None:
         """A clock that was set back is told where it shows in the positions, and nowhere else."""
         said = [
-            Told(event["locations_from"], event["shift_ms"])
+            ShiftStart(event["locations_from"], event["shift_ms"])
             for event in closed.events
             if event["type"] == "ClockSetBack" and event["shift_ms"] != shift_ms
         ]
@@ -272,7 +272,9 @@ class Journal:
             self.findings.blame("clock_set_back", text)
         clock.shift_ms = closed.last.get("shift_ms", 0)
 
-    def _time(self, last: dict[str, Any], told: Heard, heard: Heard, shifts_ms: tuple[int, int]) -> None:
+    def _time(
+        self, last: dict[str, Any], commands_read: Heard, heard: Heard, shifts_ms: tuple[int, int]
+    ) -> None:
         """Check that log time is what the input says, neither earlier nor later.
 
         `shifts_ms`: what was added to append times before the batch, and what is after it. A batch that finds
@@ -280,7 +282,9 @@ class Journal:
         """
         before_ms = self.last["at_ms"] if self.last is not None else 0
         known_ms, shift_ms = shifts_ms
-        commands_ms = told.greatest_ms + shift_ms if told.greatest_ms and known_ms == shift_ms else 0
+        commands_ms = (
+            commands_read.greatest_ms + shift_ms if commands_read.greatest_ms and known_ms == shift_ms else 0
+        )
         is_alone = not heard.greatest_ms or last.get("commands_alone")
         if not is_alone and commands_ms > heard.greatest_ms + _BEYOND_MS:
             commands_ms = 0
@@ -288,6 +292,6 @@ class Journal:
         if last["at_ms"] < wanted_ms and heard.whole:
             text = f"batch {last['batch']} says {last['at_ms']}, its input {wanted_ms}"
             self.findings.blame("log_time", text)
-        elif told.whole and heard.whole and last["at_ms"] > wanted_ms and self.last is not None:
+        elif commands_read.whole and heard.whole and last["at_ms"] > wanted_ms and self.last is not None:
             text = f"batch {last['batch']} says {last['at_ms']}, and nothing after {wanted_ms} was read"
             self.findings.blame("log_time", text)

@@ -195,8 +195,8 @@ class Life:
 
     def _check_driver(self, event: Body, ride: AuditedRide) -> None:
         """Check that the event's driver and attempt are the ride's current ones."""
-        chosen_anew = event["type"] == "RideReassigned"
-        named = event.get("from_driver" if chosen_anew else "driver")
+        is_rematch = event["type"] == "RideReassigned"
+        named = event.get("from_driver" if is_rematch else "driver")
         if ride.driver is not None and named not in {None, ride.driver}:
             self._findings.blame("ride_with_two_drivers", event, "while its driver is", ride.driver)
         meant = event.get("attempt", ride.attempt)

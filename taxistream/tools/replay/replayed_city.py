@@ -60,8 +60,8 @@ class ReplayedCity:
 
     def policy(self, recorded: Recorded) -> m.PolicyActivated | None:
         """The policy that decided a batch; None if the log has none."""
-        told = recorded.of(m.PolicyActivated)
-        return told[-1] if told else self.city.policy
+        activated = recorded.of(m.PolicyActivated)
+        return activated[-1] if activated else self.city.policy
 
     def refolds(self, recorded: Recorded) -> bool:
         """Whether its dispatcher lacked positions of earlier batches, because retention had deleted them."""
@@ -138,9 +138,9 @@ class ReplayedCity:
         )
 
     def _stretch(
-        self, recorded: Recorded, topic: str, before: int, after: int, anew: frozenset[str]
+        self, recorded: Recorded, topic: str, before: int, after: int, recreated: frozenset[str]
     ) -> OffsetRange:
-        is_new = any(event.reason in anew for event in recorded.of(m.EpochStarted))
+        is_new = any(event.reason in recreated for event in recorded.of(m.EpochStarted))
         skipped = [event.next for event in recorded.of(m.InputSkipped) if event.topic == topic]
         return OffsetRange(max([0 if is_new else before, *skipped]), after, is_new)
 

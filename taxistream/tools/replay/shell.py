@@ -37,7 +37,7 @@ NOT_LEGAL: Final = "its events are not legal after those before it"
 NO_SNAPSHOT: Final = "no snapshot before it whose input is there"
 FIXES_GONE: Final = "it was decided after retention took fixes that no snapshot covered"
 OTHER_CODE: Final = "another version of the code decided it"
-ANEW: Final = {COMMANDS: COMMANDS_RECREATED, LOCATIONS: LOCATIONS_RECREATED}
+RECREATED: Final = {COMMANDS: COMMANDS_RECREATED, LOCATIONS: LOCATIONS_RECREATED}
 OTHER_DATA: Final = "it was decided on another street network"
 
 
@@ -149,7 +149,7 @@ class _Replay:
         self._dropped: Counter[str] = Counter()
         self._before = (0, 0)
         self._inputs = {topic: Stretches(bus, topic, partition) for topic in (COMMANDS, LOCATIONS)}
-        self._anew = dict.fromkeys(ANEW, 0)
+        self._recreations = dict.fromkeys(RECREATED, 0)
         """Input → how often it is still going to be created again. Until that is 0, it can't be read."""
 
     async def prepare(self, surveyed: LogSurvey) -> None:
@@ -157,8 +157,8 @@ class _Replay:
         for stored in await snapshots.every(self._bus, self._partition):
             self._anchors[stored.batch, stored.events_offset] = stored
         for epoch in surveyed.epochs:
-            for topic, reasons in ANEW.items():
-                self._anew[topic] += epoch.reason in reasons
+            for topic, reasons in RECREATED.items():
+                self._recreations[topic] += epoch.reason in reasons
 
     @property
     def producers(self) -> frozenset[int]:
@@ -244,12 +244,12 @@ class _Replay:
 
     def _note_new_topics(self, recorded: Recorded) -> None:
         reasons = {event.reason for event in recorded.of(EpochStarted)}
-        for topic, anew in ANEW.items():
-            self._anew[topic] -= bool(reasons & anew)
+        for topic, recreated in RECREATED.items():
+            self._recreations[topic] -= bool(reasons & recreated)
 
     async def _take(self, topic: str, stretch: OffsetRange) -> Taken | None:
         """The records of a range; None if some no longer exist."""
-        if self._anew[topic] > 0:
+        if self._recreations[topic] > 0:
             return None
         if stretch.is_new:
             await self._inputs[topic].close()

@@ -106,7 +106,7 @@ def test_who_must_begin_anew_is_pending_until_an_image_and_may_still_ask_for_vie
     session.greet(NOW, None, EVERYTHING, 0.0)
     assert not session.was_ready
     session.live(1.0)
-    session.begin_anew("mismatch", 2.0)
+    session.require_image("mismatch", 2.0)
     assert (session.phase, session.reset, session.was_ready) == (SessionPhase.PENDING, "mismatch", True)
     session.live(3.0)
     assert session.reset is None
