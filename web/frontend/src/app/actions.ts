@@ -29,6 +29,10 @@ export interface Actions {
   filter(status: number | null): void;
   /** Go to a ride and open its panel; of one that is no longer held, as it was. */
   showRide(ride: RideRecord): void;
+  /** Mark a candidate in the table and on the map; null: none. */
+  highlight(driver: number | null): void;
+  /** Go to where all candidates of the ride can be seen. */
+  fitCandidates(): void;
   /** Go to a taxi and open its panel. */
   showTaxi(driver: number): void;
   /** Go to the corner with most traffic. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Asking for a ride, step by step, or looking at one that was found. A pure reduction; the request itself is `ride_controller.ts`'s. */
 
-import type { Explanation } from "../city/explanation";
+import type { Explanation, RideStep, SeenCandidate } from "../city/explanation";
 import type { RideRecord } from "../stream";
 import type { Place } from "./map_port";
 
@@ -30,6 +30,10 @@ export type Ask =
       /** Of the last driver that a gateway explained. */
       readonly why: Explanation | null;
       readonly fareCents: number | null;
+      /** Of the candidates in `why`. */
+      readonly candidates: readonly SeenCandidate[];
+      /** Its offers and orders so far. */
+      readonly steps: readonly RideStep[];
     };
 
 export type AskEvent =
@@ -52,9 +56,11 @@ export type AskEvent =
       readonly id: string;
       readonly why: Explanation | null;
       readonly fareCents: number | null;
+      readonly candidates?: readonly SeenCandidate[];
+      readonly steps?: readonly RideStep[];
     };
 
-const UNKNOWN = { why: null, fareCents: null };
+const UNKNOWN = { why: null, fareCents: null, candidates: [], steps: [] };
 const FRESH: Ask & { step: "choosing" } = { step: "choosing", pickup: null, dropoff: null, problem: null };
 
 export function ask(now: Ask, event: AskEvent): Ask {
@@ -94,10 +100,19 @@ export function ask(now: Ask, event: AskEvent): Ask {
     case "row":
       return now.step === "riding" && event.row.id === now.id ? { ...now, row: event.row } : now;
     case "details":
-      if (now.step !== "riding" || event.id !== now.id) return now;
-      // Another gateway may know less: what is known stays.
-      return { ...now, why: event.why ?? now.why, fareCents: event.fareCents ?? now.fareCents };
+      return now.step === "riding" && event.id === now.id ? { ...now, ...learned(now, event) } : now;
   }
+}
+
+/** Another gateway may know less: what is known stays. */
+function learned(now: Ask & { step: "riding" }, event: AskEvent & { type: "details" }) {
+  const { why, fareCents, candidates = [], steps = [] } = event;
+  return {
+    why: why ?? now.why,
+    fareCents: fareCents ?? now.fareCents,
+    candidates: why ? candidates : now.candidates,
+    steps: steps.length >= now.steps.length ? steps : now.steps,
+  };
 }
 
 function found({ row, pickup, dropoff }: AskEvent & { type: "found" }) {

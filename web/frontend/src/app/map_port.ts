@@ -17,6 +17,16 @@ export interface WayLines {
   readonly ahead: readonly Place[] | null;
 }
 
+/** A candidate of a decision: its number and words where it was, and the way that it would have driven. */
+export interface Badge {
+  readonly driver: number;
+  readonly number: number;
+  readonly place: Place;
+  readonly words: string;
+  readonly isChosen: boolean;
+  readonly line: readonly Place[] | null;
+}
+
 export interface MapPort {
   /** Draw what an update changed. Never throws. */
   take(update: Update, replica: Replica, now: number): void;
@@ -35,8 +45,14 @@ export interface MapPort {
     /** Draw ways along the streets; null: none. */
     ways(lines: WayLines): void;
     fly(center: Place, zoom: number): void;
-    /** Go to where both places can be seen. */
-    fit(a: Place, b: Place): void;
+    /** Show the candidates of a decision. `onPointed`: the pointer is on one of them, or leaves it (null). */
+    candidates(
+      badges: readonly Badge[],
+      highlighted: number | null,
+      onPointed: (driver: number | null) => void,
+    ): void;
+    /** Go to where all places can be seen. */
+    fit(places: readonly Place[]): void;
     /** Whether everything that the map shows at first was drawn once. */
     readonly isReady: boolean;
     /** Whether somebody moved the map, or the page was asked to. */

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What is open beside the map: a ride that is asked for, a ride, or a taxi. Keeps panel, map and address in step with the rows. */
 
+import { explanationNow } from "../city/explanation";
 import { type Found, find } from "../city/find";
 import { hasEnded, RIDE } from "../city/rides";
 import type { Replica, RideRecord } from "../stream";
 import { type Address, noteSelection, type Selection } from "./address";
 import { cancelRide, requestRide, rideDetails, route } from "./api";
 import { type AskEvent, ask, type Stop } from "./ask";
+import { CandidateWays } from "./candidate_ways";
 import type { Hit, MapPort, Place } from "./map_port";
 import { keepOwnRide, keptOwnRide } from "./own_ride";
 import { RideDetailsFetcher } from "./ride_details";
@@ -36,6 +38,7 @@ export const GATEWAY: RideApi = { requestRide, cancelRide, rideDetails, route };
 export class RideController {
   private readonly details: RideDetailsFetcher;
   private readonly ways: Ways;
+  private readonly candidates: CandidateWays;
   /** What the address names, until the rows say what it is. */
   private wanted: Selection | null = null;
 
@@ -48,10 +51,13 @@ export class RideController {
     private readonly city = "",
     private readonly now = () => performance.now(),
   ) {
-    this.details = new RideDetailsFetcher(api.rideDetails, (id, { why, fare_cents: fareCents }) =>
-      this.handle({ type: "details", id, why, fareCents }),
-    );
+    this.details = new RideDetailsFetcher(api.rideDetails, (id, details) => {
+      const { why, fare_cents: fareCents, candidates = [], steps = [] } = details;
+      this.handle({ type: "details", id, why, fareCents, candidates, steps });
+      this.showCandidates();
+    });
     this.ways = new Ways(store, map, api.route);
+    this.candidates = new CandidateWays(store, map, api.route);
     store.ownRide.value = keptOwnRide(city);
     this.ownSince = this.now();
   }
@@ -100,7 +106,7 @@ export class RideController {
     this.handle(stop ? { type: "set", what, stop } : { type: "clear", what });
     const now = this.store.ask.value;
     if (!stop || now.step !== "choosing") return;
-    if (now.pickup && now.dropoff) this.map?.map.fit(now.pickup.place, now.dropoff.place);
+    if (now.pickup && now.dropoff) this.map?.map.fit([now.pickup.place, now.dropoff.place]);
     else this.map?.map.fly(stop.place, FOUND_ZOOM);
   }
 
@@ -230,6 +236,25 @@ export class RideController {
   private update(row: RideRecord): void {
     this.handle({ type: "row", row });
     this.show(row);
+    this.showCandidates();
+  }
+
+  /** Those of the driver that the ride has now, on the map. */
+  private showCandidates(): void {
+    const now = this.store.ask.value;
+    const why = now.step === "riding" ? explanationNow(now.row, now.why) : null;
+    if (now.step === "riding" && why) void this.candidates.show(why, now.candidates, now.pickup.place);
+    else this.candidates.hide();
+  }
+
+  /** Go to where all candidates can be seen. */
+  fitCandidates(): void {
+    this.candidates.fit();
+  }
+
+  /** Mark a candidate in the table and on the map; null: none. */
+  highlight(driver: number | null): void {
+    this.candidates.highlight(driver);
   }
 
   private followTaxi(replica: Replica): void {
@@ -328,6 +353,7 @@ export class RideController {
     this.store.ask.value = now;
     if (event.type === "row" || event.type === "details") return;
     if (now.step !== "riding") void this.details.follow(null);
+    this.showCandidates();
     this.map?.map.setCrosshair(now.step === "choosing");
     this.map?.map.pin("pickup", now.step === "off" ? null : (now.pickup?.place ?? null));
     this.map?.map.pin("dropoff", now.step === "off" ? null : (now.dropoff?.place ?? null));

@@ -175,6 +175,8 @@ export class Session {
       this.map?.filter(status === null ? null : [status]);
     },
     showRide: (ride) => this.rides.showRide(ride),
+    highlight: (driver) => this.rides.highlight(driver),
+    fitCandidates: () => this.rides.fitCandidates(),
     showTaxi: (driver) => this.rides.showTaxi(driver),
     watch: () => {
       const corner = busiest(this.stream.replica.drivers, CORNER_E5);

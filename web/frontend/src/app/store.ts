@@ -88,6 +88,10 @@ export class Store {
   readonly cancelling = signal<{ readonly id: string; readonly problem: string | null } | null>(null);
   /** What a ride between the chosen places would be like. */
   readonly quote = signal<Quote | null>(null);
+  /** How many candidates of the ride that is shown are on the map. */
+  readonly candidatesOnMap = signal(0);
+  /** The candidate that is marked in the table and on the map. */
+  readonly highlighted = signal<number | null>(null);
   /** The taxi whose panel is open. */
   readonly taxi = signal<TaxiShown | null>(null);
   /** The way that the shown taxi has before it. */

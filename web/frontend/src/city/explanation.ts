@@ -10,9 +10,28 @@ export interface Candidate {
   readonly cost: number;
 }
 
+/** A candidate as it was when the gateway read the decision. */
+export interface SeenCandidate {
+  readonly driver: number;
+  /** Degrees; null if no position was near the decision in time. */
+  readonly place: readonly [number, number] | null;
+  /** The ride that the same batch gave to this driver. */
+  readonly ride: string | null;
+}
+
+/** An offer or order of a ride, or what became of it. */
+export interface RideStep {
+  readonly type: string;
+  readonly at_ms: number;
+  readonly driver: number | null;
+  /** To the pickup, in city time. */
+  readonly eta_s: number | null;
+}
+
 /** A field at its default is left out. */
 export interface Explanation {
   readonly type: "RideOffered" | "RideReassigned";
+  readonly ride?: string;
   readonly batch: number;
   readonly at_ms: number;
   readonly driver: number;
@@ -43,6 +62,40 @@ export interface RideDetails {
   readonly state: string;
   readonly why: Explanation | null;
   readonly fare_cents: number | null;
+  readonly candidates?: readonly SeenCandidate[];
+  readonly steps?: readonly RideStep[];
+}
+
+/** A candidate with its number, which the row of the table and the badge on the map share. */
+export interface Numbered extends Candidate, SeenCandidate {
+  readonly number: number;
+  readonly role: "chosen" | "runner-up" | "";
+}
+
+/** The candidates of a decision: the chosen one first, the others by cost as on the log. */
+export function numbered(why: Explanation, seen: readonly SeenCandidate[]): Numbered[] {
+  const all = why.candidates ?? [];
+  const chosen = all.filter(({ driver }) => driver === why.driver);
+  return [...chosen, ...all.filter(({ driver }) => driver !== why.driver)].map((each, i) => {
+    const { place = null, ride = null } = seen.find(({ driver }) => driver === each.driver) ?? {};
+    const role = each.driver === why.driver ? "chosen" : each.driver === why.runner_up ? "runner-up" : "";
+    return { ...each, number: i + 1, role, place, ride };
+  });
+}
+
+/** What the last driver's time to the pickup was said to be, and since when; null if no step says it. */
+export function promised(steps: readonly RideStep[]): RideStep | null {
+  return steps.findLast(({ type, eta_s }) => PROMISES.has(type) && eta_s !== null) ?? null;
+}
+
+const PROMISES = new Set(["RideAssigned", "RideReassigned"]);
+
+/** How far a time was from the one that was promised: "12 s late, 7 %". */
+export function etaError(promisedMs: number, becameMs: number): string {
+  const s = Math.round((becameMs - promisedMs) / 1000);
+  if (s === 0) return "on time";
+  const share = promisedMs >= 1000 ? `, ${Math.round((Math.abs(s) / promisedMs) * 1e5)} %` : "";
+  return `${Math.abs(s) < 100 ? `${Math.abs(s)} s` : span(Math.abs(s) * 1000)} ${s > 0 ? "late" : "early"}${share}`;
 }
 
 /** A row has the low 16 bits of the attempt. */

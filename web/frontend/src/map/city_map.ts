@@ -13,16 +13,18 @@ import {
 } from "maplibre-gl";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
 import "maplibre-gl/dist/maplibre-gl.css";
-import type { WayLines } from "../app/map_port";
+import type { Badge, WayLines } from "../app/map_port";
 import type { NamedPlace } from "../app/place_link";
 import { followSize, matchesMedia } from "../app/safely";
 import type { Config } from "../config";
 import { mercatorX, mercatorY } from "./mercator";
 import {
   beyond,
+  CANDIDATES_SOURCE,
   EDGE_SOURCE,
   groundStyle,
   LAND_SOURCE,
+  linesData,
   nameStyle,
   STREET_LAYERS,
   WAYS_SOURCE,
@@ -82,6 +84,11 @@ export class CityMap {
   private readonly ground: MapLibreMap;
   private readonly names: MapLibreMap;
   private readonly markers = new Map<string, Marker>();
+  private readonly badges = new Map<number, Marker>();
+  private shownBadges: { badges: readonly Badge[]; highlighted: number | null } = {
+    badges: [],
+    highlighted: null,
+  };
   private readonly unfollow: () => void;
 
   /** Throws where the browser has no WebGL 2. */
@@ -115,6 +122,7 @@ export class CityMap {
     this.ground.on("style.load", () => {
       this.ground.addLayer(this.eye());
       this.ways(this.lines);
+      this.drawCandidateWays();
     });
     this.ground.on("load", () => {
       this.isReady = true;
@@ -204,11 +212,16 @@ export class CityMap {
     this.ground.flyTo({ center: [...center], zoom, padding: this.padding, duration: FLIGHT_MS });
   }
 
-  /** Go to where both places can be seen. */
-  fit(a: Place, b: Place): void {
+  /** Go to where all places can be seen. */
+  fit(places: readonly Place[]): void {
+    const [first] = places;
+    if (!first) return;
     this.isTouched = true;
     this.ground.setPadding(this.padding);
-    const bounds = new LngLatBounds([...a], [...a]).extend([...b]);
+    const bounds = places.reduce(
+      (all, place) => all.extend([...place]),
+      new LngLatBounds([...first], [...first]),
+    );
     this.ground.fitBounds(bounds, { padding: FIT_PX, maxZoom: MAX_FIT_ZOOM, duration: FLIGHT_MS });
   }
 
@@ -317,6 +330,47 @@ export class CityMap {
     }
     const marker = this.markers.get(id) ?? this.newPin(id);
     marker.setLngLat([...place]).addTo(this.ground);
+  }
+
+  /** Show candidates: a badge where each was, and the way that it would have driven. */
+  candidates(
+    badges: readonly Badge[],
+    highlighted: number | null,
+    onPointed: (driver: number | null) => void,
+  ): void {
+    this.shownBadges = { badges, highlighted };
+    this.drawCandidateWays();
+    const wanted = new Set(badges.map(({ driver }) => driver));
+    for (const [driver, marker] of this.badges) {
+      if (wanted.has(driver)) continue;
+      marker.remove();
+      this.badges.delete(driver);
+    }
+    const middle = badges.reduce((sum, { place }) => sum + place[0] / badges.length, 0);
+    for (const badge of badges) {
+      const marker = this.badges.get(badge.driver) ?? new Marker({ element: document.createElement("div") });
+      this.badges.set(badge.driver, marker);
+      const element = marker.getElement();
+      element.classList.add("candidate");
+      element.classList.toggle("west", badge.place[0] < middle);
+      element.classList.toggle("chosen", badge.isChosen);
+      element.classList.toggle("on", badge.driver === highlighted);
+      element.dataset["words"] = badge.words;
+      element.textContent = String(badge.number);
+      // The same is in the table, with words.
+      element.ariaHidden = "true";
+      element.onpointerenter = () => onPointed(badge.driver);
+      element.onpointerleave = () => onPointed(null);
+      marker.setLngLat([...badge.place]).addTo(this.ground);
+    }
+  }
+
+  private drawCandidateWays(): void {
+    const { badges, highlighted } = this.shownBadges;
+    const lines = badges.flatMap(({ driver, line }) =>
+      line ? [{ kind: driver === highlighted ? "highlighted" : "candidate", line }] : [],
+    );
+    this.ground.getSource<GeoJSONSource>(CANDIDATES_SOURCE)?.setData(linesData(lines));
   }
 
   private newPin(id: string): Marker {

@@ -217,6 +217,27 @@ const geojson = (base: string, name: string, more: object = {}) =>
 const WAY_LAYOUT = { "line-cap": "round", "line-join": "round" } as const;
 const WAYS: LayerSpecification[] = [
   {
+    id: "candidate-casing",
+    type: "line",
+    source: "candidates",
+    layout: WAY_LAYOUT,
+    paint: { "line-color": COLOUR.casing, "line-width": 5, "line-opacity": 0.6 },
+  },
+  {
+    id: "candidate",
+    type: "line",
+    source: "candidates",
+    filter: ["==", ["get", "kind"], "candidate"],
+    paint: { "line-color": COLOUR.white, "line-width": 1.5, "line-opacity": 0.8, "line-dasharray": [3, 3] },
+  },
+  {
+    id: "candidate-highlighted",
+    type: "line",
+    source: "candidates",
+    filter: ["==", ["get", "kind"], "highlighted"],
+    paint: { "line-color": COLOUR.white, "line-width": 3, "line-dasharray": [2, 1.5] },
+  },
+  {
     id: "ways-casing",
     type: "line",
     source: "ways",
@@ -241,11 +262,21 @@ const WAYS: LayerSpecification[] = [
   },
 ];
 export const WAYS_SOURCE = "ways";
+export const CANDIDATES_SOURCE = "candidates";
+
+interface KindOfLine {
+  readonly kind: string;
+  readonly line: readonly (readonly [number, number])[];
+}
 
 /** Lines for the layers of ways. */
-export function waysData(lines: { readonly [kind: string]: readonly (readonly [number, number])[] | null }) {
-  const features = Object.entries(lines).flatMap(([kind, line]) =>
-    line === null || line.length < 2
+export function waysData(lines: { readonly [kind: string]: KindOfLine["line"] | null }) {
+  return linesData(Object.entries(lines).flatMap(([kind, line]) => (line ? [{ kind, line }] : [])));
+}
+
+export function linesData(lines: readonly KindOfLine[]) {
+  const features = lines.flatMap(({ kind, line }) =>
+    line.length < 2
       ? []
       : [
           {
@@ -314,6 +345,7 @@ export function groundStyle(base: string, land: string): StyleSpecification {
     blocks: geojson(base, "blocks", { tolerance: 0.2 }),
     roads: geojson(base, "roads", { tolerance: 0.2 }),
     ways: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
+    candidates: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
     edge: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
   };
   return {

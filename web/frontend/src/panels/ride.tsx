@@ -5,12 +5,12 @@ import type { Actions } from "../app/actions";
 import type { Ask } from "../app/ask";
 import type { Store } from "../app/store";
 import { arrivesInMs } from "../app/ways";
-import { explanationNow } from "../city/explanation";
+import { etaError, explanationNow, promised, type RideStep } from "../city/explanation";
 import { dollars, span, taxi } from "../city/format";
 import { hasEnded, RIDE } from "../city/rides";
 import { clockMs, far } from "../city/route";
 import { shortRide } from "../city/words";
-import type { RideRecord } from "../stream";
+import { fullMs, type RideRecord } from "../stream";
 import { Asking, StopLine } from "./asking";
 import { ExplanationTable } from "./explanation";
 import { Glyph, Icon, IconButton } from "./glyphs";
@@ -40,7 +40,11 @@ export function Title({ actions, text }: { actions: Actions; text: string }) {
 
 function Riding({ store, actions, ask }: PanelProps & { ask: RidingNow }) {
   const { row, own } = ask;
-  const known = { own, why: explanationNow(row, ask.why), fareCents: ask.fareCents };
+  const { fareCents, candidates, steps } = ask;
+  const known = { own, why: explanationNow(row, ask.why), fareCents, steps };
+  const explained = known.why && (
+    <ExplanationTable store={store} actions={actions} why={known.why} candidates={candidates} steps={steps} />
+  );
   const title = own ? "Your ride" : `Ride ${shortRide(ask.id)}`;
   return (
     <section class="panel detail riding" aria-label={title}>
@@ -53,6 +57,7 @@ function Riding({ store, actions, ask }: PanelProps & { ask: RidingNow }) {
             {row ? sentence(row, known) : "On its way to the log…"}
           </span>
         </p>
+        {row && <Promised store={store} row={row} steps={steps} />}
         {own && <p class="note mono below">{shortRide(ask.id)}</p>}
       </div>
       {row && hasEnded(row) && <Ending row={row} own={own} actions={actions} />}
@@ -64,13 +69,14 @@ function Riding({ store, actions, ask }: PanelProps & { ask: RidingNow }) {
           cityTime={store.cityTime.value}
         />
       </div>
+      {!own && explained}
       <div class="sect stops">
         <StopLine name="Pickup" stop={ask.pickup} kind="pickup" />
         <StopLine name="Drop-off" stop={ask.dropoff} kind="dropoff" />
         <Fare store={store} known={known.fareCents} />
       </div>
       <Buttons store={store} actions={actions} ask={ask} />
-      {known.why && <ExplanationTable why={known.why} />}
+      {own && explained}
     </section>
   );
 }
@@ -88,6 +94,32 @@ function Arrival({ store, row }: { store: Store; row: RideRecord | null }) {
       </p>
       <p class="note">{far(way.route.length_m)} along the streets</p>
     </>
+  );
+}
+
+/** The time to the pickup that was said when the taxi was assigned, beside what it is now or became. */
+function Promised({ store, row, steps }: { store: Store; row: RideRecord; steps: readonly RideStep[] }) {
+  const step = promised(steps);
+  if (step?.eta_s == null || step.driver !== row.driver || (hasEnded(row) && row.arrived === 0)) return null;
+  const cutMs = store.held.value?.cutMs ?? 0;
+  const time = store.cityTime.value;
+  const saidMs = step.eta_s * 1000;
+  const said = `${step.type === "RideReassigned" ? "ordered" : "accepted"}: ${span(saidMs)}`;
+  if (row.arrived !== 0) {
+    const tookMs = time.between(step.at_ms, fullMs(row.arrived, cutMs));
+    return (
+      <p class="note eta" title="From its assignment to the pickup, in the time of the city.">
+        To the pickup when {said} · took {span(tookMs)}, <b>{etaError(saidMs, tookMs)}</b>
+      </p>
+    );
+  }
+  const way = store.way.value;
+  if (way?.driver !== row.driver || way.to !== "pickup") return null;
+  const nowMs = time.between(step.at_ms, cutMs) + arrivesInMs(way, store.now.value) * time.speed;
+  return (
+    <p class="note eta">
+      To the pickup when {said} · now {span(nowMs)}, <b>{etaError(saidMs, nowMs)}</b>
+    </p>
   );
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The life of a ride from its row: what happened, and what is to come. */
 
-import { type Explanation, isOrder } from "../city/explanation";
-import { clock, dollars, taxi } from "../city/format";
+import { type Explanation, isOrder, type RideStep } from "../city/explanation";
+import { brief, clock, dollars, taxi } from "../city/format";
 import { type Glyph as GlyphName, hasEnded, RIDE } from "../city/rides";
 import { type CityTime, fullMs, type RideRecord } from "../stream";
 import { Glyph } from "./glyphs";
@@ -12,6 +12,7 @@ export interface Known {
   readonly own: boolean;
   readonly why: Explanation | null;
   readonly fareCents: number | null;
+  readonly steps: readonly RideStep[];
 }
 
 interface Step {
@@ -30,12 +31,12 @@ interface Props {
 }
 
 export function Timeline({ row, known, cutMs, cityTime }: Props) {
-  const steps = row ? past(row, known, (low) => fullMs(low, cutMs)) : [];
+  const steps = row ? past(row, known, (low) => fullMs(low, cutMs), cityTime) : [];
   const next = row ? expected(row, known) : ["Requested"];
   return (
     <ol class="tl">
       {steps.map(({ glyph, text, atMs }, i) => (
-        <li key={text} class={i === steps.length - 1 ? "now" : ""}>
+        <li key={`${text} ${atMs}`} class={i === steps.length - 1 ? "now" : ""}>
           <Glyph name={glyph} />
           <p>{text}</p>
           <time>{atMs === null ? "" : clock(cityTime.at(atMs))}</time>
@@ -52,22 +53,54 @@ export function Timeline({ row, known, cutMs, cityTime }: Props) {
   );
 }
 
-export function past(row: RideRecord, known: Known, fullMs: (low: number) => number): Step[] {
-  const { why } = known;
+export function past(
+  row: RideRecord,
+  known: Known,
+  fullMs: (low: number) => number,
+  cityTime: CityTime,
+): Step[] {
   const steps: Step[] = [{ glyph: "rider", text: "Requested", atMs: fullMs(row.requested) }];
   const step = (glyph: GlyphName, text: string, low: number) => {
     if (low !== 0) steps.push({ glyph, text, atMs: fullMs(low) });
   };
-  if (row.state === RIDE.offered)
-    steps.push({ glyph: "offered", text: `Offered to ${taxi(row.driver)}`, atMs: why?.at_ms ?? null });
-  step("toPickup", why && !isOrder(why) ? "Accepted, on its way" : "On its way", row.assigned);
-  if (why?.from_driver && row.assigned !== 0)
-    steps.push({ glyph: "toPickup", text: `${taxi(why.driver)} takes over`, atMs: why.at_ms });
+  steps.push(...offers(row, known, fullMs, cityTime));
   step("atPickup", pickupWords(known), row.arrived);
   step("onTrip", "On trip", row.started);
   if (hasEnded(row)) step(glyphOf(row), endWords(row, known), row.ended);
   return steps;
 }
+
+/** Its offers and orders, and what became of each: as a gateway read them, else as far as the row says. */
+function offers(row: RideRecord, known: Known, fullMs: (low: number) => number, time: CityTime): Step[] {
+  const { why } = known;
+  const shown: Step[] = [];
+  let offeredMs = 0;
+  for (const { type, at_ms: atMs, driver } of known.steps) {
+    const after = brief(time.between(offeredMs || atMs, atMs));
+    const form = STEPS[type]?.(driver === null ? "a taxi" : taxi(driver), after);
+    if (form) shown.push({ ...form, atMs });
+    offeredMs = type === "RideOffered" ? atMs : 0;
+  }
+  const says = (type: string) => known.steps.some((step) => step.type === type && step.driver === row.driver);
+  if (row.state === RIDE.offered && !says("RideOffered"))
+    shown.push({ glyph: "offered", text: `Offered to ${taxi(row.driver)}`, atMs: why?.at_ms ?? null });
+  if (row.assigned !== 0 && !says("RideAssigned") && !says("RideReassigned")) {
+    const words = why && !isOrder(why) ? "Accepted, on its way" : "On its way";
+    shown.push({ glyph: "toPickup", text: words, atMs: fullMs(row.assigned) });
+    if (why?.from_driver)
+      shown.push({ glyph: "toPickup", text: `${taxi(why.driver)} takes over`, atMs: why.at_ms });
+  }
+  return shown;
+}
+
+const STEPS: Record<string, (driver: string, after: string) => Pick<Step, "glyph" | "text">> = {
+  RideOffered: (driver) => ({ glyph: "offered", text: `Offered to ${driver}` }),
+  OfferDeclined: (driver, after) => ({ glyph: "struck", text: `Declined by ${driver} after ${after}` }),
+  OfferExpired: (driver) => ({ glyph: "struck", text: `No answer from ${driver}` }),
+  RideAssigned: (driver, after) => ({ glyph: "toPickup", text: `Accepted by ${driver} after ${after}` }),
+  RideReassigned: (driver) => ({ glyph: "toPickup", text: `${driver} takes over` }),
+  RideReleased: (driver) => ({ glyph: "rider", text: `Waits again, without ${driver}` }),
+};
 
 function expected(row: RideRecord, known: Known): string[] {
   if (hasEnded(row)) return [];

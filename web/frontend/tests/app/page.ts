@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A page without a browser: a store, a presenter fed with real updates, and a map that notes what it is asked. */
 
-import type { Hit, MapPort, Place, WayLines } from "../../src/app/map_port";
+import type { Badge, Hit, MapPort, Place, WayLines } from "../../src/app/map_port";
 import { Store } from "../../src/app/store";
 import { StreamPresenter } from "../../src/app/stream_presenter";
 import type { FeedRow } from "../../src/city/feed";
@@ -37,6 +37,8 @@ export class FakeMap implements MapPort {
 
   /** What a click finds. */
   under: Hit | null = null;
+  badges: readonly Badge[] = [];
+  highlighted: number | null = null;
   lines: WayLines = { planned: null, ahead: null };
 
   hit(): Hit | null {
@@ -60,7 +62,11 @@ export class FakeMap implements MapPort {
     isMoving: false,
     open: (place: Place, zoom: number) => this.calls.push(["open", ...place, zoom]),
     fly: (place: Place, zoom: number) => this.calls.push(["fly", ...place, zoom]),
-    fit: (a: Place, b: Place) => this.calls.push(["fit", a, b]),
+    fit: (places: readonly Place[]) => this.calls.push(["fit", ...places]),
+    candidates: (badges: readonly Badge[], highlighted: number | null) => {
+      this.badges = badges;
+      this.highlighted = highlighted;
+    },
     zoomBy: (steps: number) => this.calls.push(["zoomBy", steps]),
     wholeCity: () => this.calls.push(["wholeCity"]),
     setCrosshair: (on: boolean) => this.calls.push(["crosshair", on]),

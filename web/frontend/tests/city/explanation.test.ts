@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
-import { type Explanation, explanationNow, market, reasons } from "../../src/city/explanation";
-import { past } from "../../src/panels/timeline";
-import type { RideRecord } from "../../src/stream";
+import {
+  type Explanation,
+  etaError,
+  explanationNow,
+  market,
+  numbered,
+  promised,
+  type RideStep,
+  reasons,
+} from "../../src/city/explanation";
+import { type Known, past } from "../../src/panels/timeline";
+import { REAL_TIME, type RideRecord } from "../../src/stream";
 
 const candidates = (...list: [driver: number, etaS: number, cost: number][]) =>
   list.map(([driver, eta_s, cost]) => ({ driver, eta_s, cost }));
@@ -71,6 +80,45 @@ describe("why a taxi comes", () => {
   });
 });
 
+const step = (type: string, at_ms: number, driver: number, eta_s: number | null = null): RideStep => ({
+  type,
+  at_ms,
+  driver,
+  eta_s,
+});
+
+describe("candidates", () => {
+  it("are numbered with the chosen one first, and keep what was seen of each", () => {
+    const why = { ...OFFER, candidates: candidates([8, 50, 60], [7, 95, 90], [9, 99, 120]) };
+    const seen = [{ driver: 8, place: [-73.9, 40.7] as const, ride: "r-2" }];
+    expect(numbered(why, seen)).toEqual([
+      { number: 1, driver: 7, eta_s: 95, cost: 90, role: "chosen", place: null, ride: null },
+      { number: 2, driver: 8, eta_s: 50, cost: 60, role: "runner-up", place: [-73.9, 40.7], ride: "r-2" },
+      { number: 3, driver: 9, eta_s: 99, cost: 120, role: "", place: null, ride: null },
+    ]);
+    expect(numbered(ORDER, [])).toEqual([]);
+  });
+});
+
+describe("a promised time", () => {
+  it("is that of the last assignment or order", () => {
+    const steps = [step("RideOffered", 1, 7, 90), step("RideAssigned", 2, 7, 88), step("RideReleased", 3, 7)];
+    expect(promised(steps)?.eta_s).toBe(88);
+    expect(promised([...steps, step("RideReassigned", 4, 9, 60)])).toMatchObject({ driver: 9, eta_s: 60 });
+    expect(promised(steps.slice(0, 1))).toBeNull();
+  });
+
+  it.each([
+    [170_000, 182_300, "12 s late, 7 %"],
+    [170_000, 167_000, "3 s early, 2 %"],
+    [170_000, 170_300, "on time"],
+    [170_000, 400_000, "3:50 late, 135 %"],
+    [0, 5_000, "5 s late"],
+  ])("of %i ms that became %i ms was %s", (said, became, words) => {
+    expect(etaError(said, became)).toBe(words);
+  });
+});
+
 describe("the steps of a ride", () => {
   const row = {
     driver: 7,
@@ -83,7 +131,9 @@ describe("the steps of a ride", () => {
     ended: 0,
   };
   const stepsOf = (changes: object, why: Explanation | null, fareCents: number | null = null) =>
-    past({ ...row, ...changes } as RideRecord, { own: true, why, fareCents }, (low) => low * 1000).map(
+    pastOf(changes, { why, fareCents, steps: [] });
+  const pastOf = (changes: object, known: Omit<Known, "own">) =>
+    past({ ...row, ...changes } as RideRecord, { own: true, ...known }, (low) => low * 1000, REAL_TIME).map(
       ({ text, atMs }) => [text, atMs],
     );
 
@@ -100,6 +150,28 @@ describe("the steps of a ride", () => {
       ["t-0009 takes over", 9_000],
     ]);
     expect(stepsOf({}, { ...ORDER, from_driver: null })).toHaveLength(2);
+  });
+
+  it("are the offers and orders that a gateway has read, whatever became of them", () => {
+    const steps = [
+      step("RideOffered", 1_500, 8, 120),
+      step("OfferDeclined", 4_900, 8),
+      step("RideOffered", 5_000, 5, 130),
+      step("OfferExpired", 5_500, 5),
+      step("RideOffered", 5_600, 7, 95),
+      step("RideAssigned", 6_000, 7, 93),
+    ];
+    expect(pastOf({}, { why: OFFER, fareCents: null, steps })).toEqual([
+      ["Requested", 1_000],
+      ["Offered to t-0008", 1_500],
+      ["Declined by t-0008 after 3.4 s", 4_900],
+      ["Offered to t-0005", 5_000],
+      ["No answer from t-0005", 5_500],
+      ["Offered to t-0007", 5_600],
+      ["Accepted by t-0007 after 0.40 s", 6_000],
+    ]);
+    const behind = pastOf({}, { why: OFFER, fareCents: null, steps: steps.slice(0, 5) });
+    expect(behind.at(-1)).toEqual(["Accepted, on its way", 6_000]);
   });
 
   it("end with the fare, where it is known", () => {

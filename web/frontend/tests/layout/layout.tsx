@@ -119,6 +119,21 @@ function riding(store = calm()): Store {
     eta_s: 812 + i * 90,
     cost: 11_205 + i * 1_800,
   }));
+  const step = (type: string, ms: number, driver: number, eta_s: number | null = null) => ({
+    type,
+    at_ms: CUT_MS - ms,
+    driver,
+    eta_s,
+  });
+  const steps = [
+    step("RideOffered", 890_000, 19_868),
+    step("OfferDeclined", 880_000, 19_868),
+    step("RideOffered", 870_000, 19_871),
+    step("RideAssigned", 800_000, 19_871, 700),
+    step("RideReassigned", 700_000, 19_872, 812),
+  ];
+  store.candidatesOnMap.value = 5;
+  store.highlighted.value = 19_870;
   const why = {
     type: "RideReassigned",
     batch: 1_180_412,
@@ -143,6 +158,8 @@ function riding(store = calm()): Store {
     dropoff: DROPOFF,
     why,
     fareCents: null,
+    candidates: candidates.map(({ driver }) => ({ driver, place: [0, 0], ride: "r-482071" })),
+    steps,
   };
   store.ownRide.value = { id: row.id, pickup: PICKUP, dropoff: DROPOFF };
   store.way.value = { driver: 19_872, to: "dropoff", route: ROUTE, at: store.now.value };

@@ -231,7 +231,15 @@ describe("the panel of a ride", () => {
   const riding = (changes: Partial<RideRecord>) => {
     const store = verified();
     const stop = { place: [0, 0], street: null } as const;
-    const rest = { own: true, pickup: stop, dropoff: stop, why: null, fareCents: null };
+    const rest = {
+      own: true,
+      pickup: stop,
+      dropoff: stop,
+      why: null,
+      fareCents: null,
+      candidates: [],
+      steps: [],
+    };
     store.ask.value = { step: "riding", id: "r-1", row: row(changes), ...rest };
     return panel((props) => <RidePanel {...props} />, store);
   };
@@ -277,13 +285,14 @@ describe("the panel of a ride", () => {
   });
 });
 
+const low = (agoMs: number) => (CUT_MS - agoMs) % 2 ** 32;
 const ROUTE = { start: 0, line: [], time_s: 134, length_m: 1_140, fare_cents: 720, speed: 1 } as const;
 
 describe("the panel of a ride, in figures", () => {
   const stop = { place: [0, 0], street: "Broadway" } as const;
   const riding = (changes: Partial<RideRecord>, own = true) => {
     const store = verified();
-    const rest = { own, pickup: stop, dropoff: stop, why: null, fareCents: null };
+    const rest = { own, pickup: stop, dropoff: stop, why: null, fareCents: null, candidates: [], steps: [] };
     store.ask.value = { step: "riding", id: "r-1", row: row(changes), ...rest };
     return store;
   };
@@ -298,6 +307,67 @@ describe("the panel of a ride, in figures", () => {
     store.way.value = { ...store.way.value, driver: 8 };
     await settled();
     expect(box.find(".huge")).toEqual([]);
+  });
+
+  it("compares the time to the pickup with the one that was said, before and after", async () => {
+    const times = { requested: low(200_000), assigned: low(170_000) };
+    const store = riding({ state: RIDE.assigned, ...times });
+    const now = store.ask.value;
+    if (now.step !== "riding") throw new Error(now.step);
+    const steps = [{ type: "RideAssigned", at_ms: CUT_MS - 170_000, driver: 7, eta_s: 300 }];
+    store.ask.value = { ...now, steps };
+    store.way.value = { driver: 7, to: "pickup", route: ROUTE, at: store.now.value };
+    const { box } = panel((props) => <RidePanel {...props} />, store);
+    expect(box.find(".eta")[0]?.text).toBe("To the pickup when accepted: 5:00 · now 5:04, 4 s late, 1 %");
+    const arrived = { ...now.row!, state: RIDE.onTrip, arrived: low(5_000), started: low(1_000) };
+    store.ask.value = { ...now, steps, row: arrived };
+    await settled();
+    expect(box.find(".eta")[0]?.text).toBe("To the pickup when accepted: 5:00 · took 2:45, 2:15 early, 45 %");
+  });
+
+  it("shares numbers and marks between the rows of candidates and the map", async () => {
+    const store = riding({ state: RIDE.assigned, assigned: 6 }, false);
+    const now = store.ask.value;
+    if (now.step !== "riding") throw new Error(now.step);
+    const candidates = [
+      { driver: 8, eta_s: 50, cost: 60 },
+      { driver: 7, eta_s: 95, cost: 90 },
+    ];
+    const why = {
+      type: "RideOffered",
+      ride: "r-1",
+      batch: 1,
+      at_ms: 1,
+      driver: 7,
+      attempt: 1,
+      eta_s: 95,
+    } as const;
+    store.ask.value = {
+      ...now,
+      why: { ...why, candidates, runner_up: 8 },
+      candidates: [{ driver: 8, place: [0, 0], ride: "r-2" }],
+    };
+    store.candidatesOnMap.value = 1;
+    store.highlighted.value = 8;
+    const { box, done } = panel((props) => <RidePanel {...props} />, store);
+    expect(box.find("tr").map(({ text }) => text)).toEqual([
+      "CandidateAwayCost",
+      "1t-0007chosen1:3590 s",
+      "2t-0008, runner-upgot r-2 in the same batch0:5060 s",
+    ]);
+    expect(box.find("tr").map(({ attributes }) => attributes.get("class"))).toEqual([
+      undefined,
+      "chosen",
+      "on",
+    ]);
+    box.find(".candidate-row")[0]?.dispatch("focus");
+    box.find("tr")[2]?.dispatch("pointerenter");
+    box.find(".candidate-row")[1]?.click();
+    box.button("Show on the map").click();
+    expect(done).toEqual([["highlight", 7], ["highlight", 8], ["showTaxi", 8], ["fitCandidates"]]);
+    store.candidatesOnMap.value = 0;
+    await settled();
+    expect(() => box.button("Show on the map")).toThrow("no button");
   });
 
   it.each<[number, boolean, boolean]>([
