@@ -55,6 +55,7 @@ from testing.simulation.planted_gateway import (
     mismatches_only_counted,
     removed_rows_are_not_sent,
     rows_leave_the_tile_they_enter,
+    the_first_left_is_the_clock,
     the_first_wish_holds,
     the_last_fix_wins,
     the_late_stay_in_sync,
@@ -69,6 +70,7 @@ from testing.simulation.planted_log import (
     a_new_producer_id_is_not_announced,
     every_producer_counts,
     foreign_events_get_no_letter,
+    the_first_batch_is_not_checked,
 )
 from testing.simulation.planted_matching import (
     the_late_are_waited_for,
@@ -86,6 +88,7 @@ BUGS: dict[str, Plant] = {
         a_gap_is_passed_over,
         foreign_events_get_no_letter,
         a_new_producer_id_is_not_announced,
+        the_first_batch_is_not_checked,
         unknown_is_success,
         unknown_is_failure,
         commit_sent_again,
@@ -123,6 +126,7 @@ BUGS: dict[str, Plant] = {
         damaged_records_get_no_letter,
         connections_are_kept,
         half_a_batch_applied,
+        the_first_left_is_the_clock,
         cursor_is_the_position,
         ghosts,
         rows_leave_the_tile_they_enter,

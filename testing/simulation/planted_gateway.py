@@ -20,9 +20,10 @@ import gateway.stream.session_handler
 import gateway.updates.blocks
 import gateway.updates.city_view
 import gateway.updates.drivers
+from gateway.follower import boot
 from gateway.stream.session import Session, Wish
 from gateway.updates.succession import Succession, succession
-from taxi.bus import Record
+from taxi.bus import Offsets, Reader, Record
 from taxi.messages import codec
 from taxi.positions.columns import FixColumns
 from taxi.positions.dropped import Dropped
@@ -237,4 +238,15 @@ def the_speed_of_the_start() -> Iterator[None]:
         return view.__dict__.setdefault("first_periods", tuple(view.city.periods))
 
     with patch.object(gateway.updates.city_view.CityView, "periods", property(first)):
+        yield
+
+
+@contextmanager
+def the_first_left_is_the_clock() -> Iterator[None]:
+    """The first position that retention has left says what time it is."""
+
+    def skip_nothing(_: boot.Boot, locations: Reader, __: Offsets) -> int:
+        return locations.position
+
+    with patch.object(boot.Boot, "_skip_the_first", skip_nothing):
         yield

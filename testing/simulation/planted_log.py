@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+import dispatcher.takeover
 from dispatcher.dead_letters import DeadLetters
 from taxi.bus import Record
 from taxi.messages.codec import DecodeError
@@ -67,3 +68,14 @@ def foreign_events_get_no_letter() -> Iterator[None]:
 def a_new_producer_id_is_not_announced() -> AbstractContextManager[None]:
     """A dispatcher under another producer id begins without naming the one before."""
     return recovered(lambda found: replace(found, replaced_producer_id=None))
+
+
+@contextmanager
+def the_first_batch_is_not_checked() -> Iterator[None]:
+    """A dispatcher that found no events takes it that its own are the first."""
+
+    async def trust(*_: object) -> None:
+        return
+
+    with patch.object(dispatcher.takeover, "check_beginning", trust):
+        yield
