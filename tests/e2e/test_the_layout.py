@@ -117,7 +117,7 @@ def test_forced_colours_leave_every_drawing_visible(page: Page) -> None:
     page.set_viewport_size({"width": 1600, "height": 1000})
     page.emulate_media(forced_colors="active", color_scheme="light")
     try:
-        for state in ("calm", "riding"):
+        for state in ("calm", "riding", "proof", "what can be broken"):
             assert measure(page, state)["unseen"] == []
     finally:
         page.emulate_media(forced_colors="none", color_scheme="dark")

@@ -20,6 +20,7 @@ const LOOK_AROUND_MS = 1_000;
 const PADDING = {
   wide: { top: 80, bottom: 32, left: 0, right: 0 },
   open: { top: 80, bottom: 32, left: 0, right: 352 },
+  proof: { top: 80, bottom: 32, left: 0, right: 456 },
   sheet: { top: 88, bottom: 288, left: 0, right: 0 },
   low: { top: 88, bottom: 24, left: 0, right: 352 },
 };
@@ -31,7 +32,7 @@ export interface Frame {
   readonly box: HTMLElement;
   readonly panels: HTMLElement;
   /** The size of the window is the same for all cities. */
-  readonly size: Pick<Store, "small" | "low">;
+  readonly size: Pick<Store, "small" | "low" | "roomy">;
 }
 
 /** The city that the address names; the first if it names none, or one that is not there. */
@@ -58,6 +59,7 @@ export class CityPage {
       effect(() => {
         store.small.value = size.small.value;
         store.low.value = size.low.value;
+        store.roomy.value = size.roomy.value;
       }),
     );
     const scene = draw(box, config, store);
@@ -118,6 +120,7 @@ function followMap(session: Session, scene: Scene, store: Store): (() => void)[]
 
 function paddingNow(store: Store): keyof typeof PADDING {
   if (store.small.value) return store.low.value ? "low" : "sheet";
+  if (store.proof.value) return "proof";
   return store.ask.value.step === "off" && store.taxi.value === null ? "wide" : "open";
 }
 

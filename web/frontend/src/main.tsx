@@ -13,10 +13,11 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/panels.css";
+import "./styles/proof.css";
 import "./styles/small.css";
 
 /** The size of the window is the same for all cities. */
-const size = { small: signal(false), low: signal(false) };
+const size = { small: signal(false), low: signal(false), roomy: signal(true) };
 /** The page of the city that is shown. */
 let page: CityPage;
 

@@ -2,16 +2,27 @@
 /** What a user may do. Panels and keys call these; `session.ts` makes them. */
 
 import type { RideRecord } from "../stream";
+import type { PartAction } from "./api";
 import type { Stop } from "./ask";
 
 export interface Actions {
   /** Kill the gateway that serves this page. */
   kill(): void;
+  /** Kill, freeze or wake a part of a local demo. */
+  act(part: string, action: PartAction): void;
+  /** Kill or freeze any part. */
+  surprise(): void;
+  /** Show what is verified and how, or no longer. */
+  showProof(on: boolean): void;
+  /** Show what can be broken in the proof's place, where there is no room for both. */
+  showChaos(on: boolean): void;
+  /** Open this page a second time beside this one. */
+  openSecondWindow(): void;
   /** Choose the places of a ride; or show the one that is under way. */
   askForRide(): void;
   /** Choose again, with the places of the ride that is shown. */
   askAgain(): void;
-  /** Close the panel of a ride or a taxi. */
+  /** Close the panel that is open. */
   closePanel(): void;
   /** Set a place of the ride by its name, or take it back (null). */
   setStop(what: "pickup" | "dropoff", stop: Stop | null): void;

@@ -3,10 +3,15 @@
 
 import type { RideDetails } from "../city/explanation";
 import type { FeatureList } from "../city/gazetteer";
+import type { PartNow } from "../city/recovery";
 import type { Route } from "../city/route";
 import { at } from "../config";
 import type { Place } from "./map_port";
+import { attempt } from "./safely";
 import { token } from "./token";
+
+/** A gateway that was killed or frozen may have taken the request: soon another one is asked. */
+const PARTS_MS = 1_500;
 
 /** The city that requests are about; null: the only one. */
 let city: string | null = null;
@@ -36,12 +41,40 @@ export async function canKill(): Promise<boolean> {
   }
 }
 
-export async function killPart(name: string): Promise<string | null> {
-  return post(`api/parts/${encodeURIComponent(name)}/kill`, {}, true);
+/** What may be done to a part of a local demo. */
+export type PartAction = "kill" | "freeze" | "wake";
+
+/** A limit of time, where the browser knows them. */
+function soon(): { signal?: AbortSignal } {
+  return attempt(() => ({ signal: AbortSignal.timeout(PARTS_MS) }), {});
+}
+
+/** The parts of a local demo; null if no gateway says so now. */
+export async function demoParts(): Promise<readonly PartNow[] | null> {
+  try {
+    const answer = await fetch(api("api/parts"), { headers: headers(), ...soon() });
+    return answer.ok ? ((await answer.json()) as { parts: readonly PartNow[] }).parts : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Do it to a part: the process that it was, or the problem in words. The gateway that answers may be the part itself, so
+ * a lost answer is as good as one; then the process is not known (null).
+ */
+export async function actOnPart(name: string, action: PartAction): Promise<number | null | string> {
+  try {
+    const path = `api/parts/${encodeURIComponent(name)}/${action}`;
+    const answer = await fetch(api(path), { method: "POST", headers: headers(), body: "{}" });
+    return answer.ok ? ((await answer.json()) as { pid: number }).pid : await problem(answer);
+  } catch {
+    return null;
+  }
 }
 
 export async function requestRide(id: string, pickup: Place, dropoff: Place): Promise<string | null> {
-  return post("api/rides", { ride: id, pickup, dropoff }, false);
+  return post("api/rides", { ride: id, pickup, dropoff });
 }
 
 /** What a ride's row leaves out; null if no gateway knows it now. */
@@ -89,13 +122,12 @@ export async function mapData(basemap: string, name: "places" | "roads"): Promis
   }
 }
 
-/** `mayDie`: the gateway that answers may be the one that is killed, so a lost answer is as good as one. */
-async function post(path: string, body: object, mayDie: boolean): Promise<string | null> {
+async function post(path: string, body: object): Promise<string | null> {
   try {
     const answer = await fetch(api(path), { method: "POST", headers: headers(), body: JSON.stringify(body) });
     return answer.ok ? null : await problem(answer);
   } catch {
-    return mayDie ? null : "no gateway answered";
+    return "no gateway answered";
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Keys: K kills, A asks, / finds, space pauses the events, Esc leaves what is open. */
+/** Keys: K kills, P shows the proof, A asks, / finds, space pauses the events, Esc leaves what is open. */
 
 import { FIND_ID } from "../panels/find";
 import type { Actions } from "./actions";
@@ -9,6 +9,7 @@ import type { Store } from "./store";
 export function listenToKeys(store: Store, actions: Actions, end?: AbortSignal): void {
   const keys: Record<string, () => void> = {
     k: actions.kill,
+    p: () => actions.showProof(!store.proof.value),
     a: actions.askForRide,
     "/": () => document.getElementById(FIND_ID)?.focus(),
     escape: () => {

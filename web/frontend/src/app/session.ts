@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Puts the parts of a page together: the stream, the store that it fills, the map, and what a user may do. */
 
+import { effect } from "@preact/signals";
 import type { FeedRow } from "../city/feed";
 import { Gazetteer } from "../city/gazetteer";
 import { Neighbourhoods } from "../city/neighbourhoods";
@@ -10,7 +11,7 @@ import { type CityStream, connect } from "../stream";
 import type { Actions } from "./actions";
 import { notePlace, noteSelection, readAddress, type Selection, sameSelection } from "./address";
 import { canKill, mapData, rideDetails } from "./api";
-import { killGateway } from "./kill";
+import { openSecondWindow, PartBreaker } from "./kill";
 import type { MapPort, Place } from "./map_port";
 import { MapViewport } from "./map_viewport";
 import { Opening, openingZoom } from "./opening";
@@ -39,6 +40,7 @@ export class Session {
   /** Null where there is no map. */
   readonly opening: Opening | null;
   private readonly rides: RideController;
+  private readonly breaker: PartBreaker;
   private readonly ended = new AbortController();
   private namesAreLoading = false;
 
@@ -53,6 +55,7 @@ export class Session {
     const isNamed = named.place !== null || named.selection !== null;
     this.opening = map && new Opening(map.map, isNamed, openingZoom(config.zoom));
     const viewport = new MapViewport(map?.map ?? null);
+    this.breaker = new PartBreaker(store);
     this.rides = new RideController(
       store,
       map,
@@ -112,7 +115,11 @@ export class Session {
       },
       { signal },
     );
-    const ticking = setInterval(() => this.presenter.tick(), TICK_MS);
+    signal.addEventListener("abort", this.closeProofWhenSelected());
+    const ticking = setInterval(() => {
+      this.presenter.tick();
+      void this.breaker.tick();
+    }, TICK_MS);
     signal.addEventListener("abort", () => clearInterval(ticking));
     void mapData(this.config.basemap, "places").then((names) => {
       if (names)
@@ -120,6 +127,17 @@ export class Session {
     });
     void canKill().then((yes) => {
       this.store.canKill.value = yes;
+    });
+  }
+
+  /** What is opened takes the proof's place. Returns what ends this. */
+  private closeProofWhenSelected(): () => void {
+    let before = "";
+    return effect(() => {
+      const { ask, taxi } = this.store;
+      const now = `${ask.value.step === "riding" ? ask.value.id : ""} ${taxi.value?.driver ?? ""}`;
+      if (now !== before && now !== " ") this.store.proof.value = false;
+      before = now;
     });
   }
 
@@ -154,8 +172,19 @@ export class Session {
   }
 
   readonly actions: Actions = {
-    kill: () => void killGateway(this.store),
+    kill: () => void this.breaker.killOwn(),
+    act: (part, action) => void this.breaker.act(part, action),
+    surprise: () => void this.breaker.surprise(),
+    showProof: (on) => {
+      this.store.proof.value = on;
+      this.store.chaos.value = false;
+    },
+    showChaos: (on) => {
+      this.store.chaos.value = on;
+    },
+    openSecondWindow,
     askForRide: () => {
+      this.store.proof.value = false;
       this.loadNames();
       this.rides.begin();
     },
@@ -167,7 +196,10 @@ export class Session {
     middle: () => this.rides.middle(),
     cancelRide: () => void this.rides.cancel(),
     follow: (on) => this.rides.setFollowing(on),
-    closePanel: () => this.rides.close(),
+    closePanel: () => {
+      if (this.store.proof.value) this.store.proof.value = this.store.chaos.value = false;
+      else this.rides.close();
+    },
     sendRide: () => void this.rides.send(),
     find: (text) => this.rides.find(text),
     filter: (status) => {

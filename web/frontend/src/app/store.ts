@@ -2,6 +2,8 @@
 /** All that the panels read. `stream_presenter.ts` and the controllers write it; each panel is a function of it. */
 
 import { computed, signal } from "@preact/signals";
+import { type CheckEvent, NO_CHECKS, reduceChecks } from "../city/checks";
+import { type FailoverEvent, NO_FAILOVER, reduceFailover } from "../city/failover";
 import type { FeedRow } from "../city/feed";
 import type { Found } from "../city/find";
 import type { Gazetteer } from "../city/gazetteer";
@@ -10,6 +12,15 @@ import type { Neighbourhoods } from "../city/neighbourhoods";
 import { NO_OUTAGE, type OutageEvent, reduceOutage } from "../city/outage";
 import type { Figures } from "../city/pulse";
 import type { Rate } from "../city/rates";
+import {
+  keyOf,
+  kindOf,
+  NO_RECOVERY,
+  type PartNow,
+  type RecoveryEvent,
+  reduceRecovery,
+} from "../city/recovery";
+import { addKill, addRecovery, readScore, type Score } from "../city/score";
 import type { StallState } from "../city/stalls";
 import type { Group } from "../city/words";
 import type { MapTrouble } from "../map/health";
@@ -17,6 +28,7 @@ import { atRest, type Fault, type Link, REAL_TIME, type View } from "../stream";
 import type { Ask } from "./ask";
 import { faults } from "./faults";
 import type { OwnRide } from "./own_ride";
+import { keep, kept } from "./safely";
 import { isOver } from "./tour";
 import type { Quote, TaxiShown, Way } from "./ways";
 
@@ -38,6 +50,14 @@ export interface HashMismatch {
   readonly healedAt: number | null;
 }
 
+/** Something that was done to the city from this page, at a log time: a line across the charts. */
+export interface Mark {
+  readonly atMs: number;
+  readonly words: string;
+}
+
+const MARKS_KEPT = 100;
+const SCORE_KEY = "taxistream.score";
 /** A shorter outage is not shown. */
 const UNNOTICED_MS = 400;
 /** How long a mismatch is still shown after a hash matched again. */
@@ -77,6 +97,22 @@ export class Store {
   /** Whether parts can be killed from here: only where a local demo says so. */
   readonly canKill = signal(false);
   readonly notice = signal<string | null>(null);
+  /** What came of comparing the rows with the gateway's, update by update. */
+  readonly checks = signal(NO_CHECKS);
+  readonly failover = signal(NO_FAILOVER);
+  /** Since the page opened: gateways that continued from this page's cursor, and full states that were necessary. */
+  readonly resumes = signal(0);
+  readonly resets = signal(0);
+  /** The parts of a local demo; null until they are known. */
+  readonly parts = signal<readonly PartNow[] | null>(null);
+  readonly recovery = signal(NO_RECOVERY);
+  /** What was broken from this browser, and what came of it. */
+  readonly score = signal(readScore(kept("local", SCORE_KEY)));
+  readonly marks = signal<readonly Mark[]>([]);
+  /** Whether the proof is open; with room for it, what can be broken is beside it. */
+  readonly proof = signal(false);
+  /** Whether what can be broken has the proof's place, where there is no room for both. */
+  readonly chaos = signal(false);
   /** What was looked for last. */
   readonly found = signal<Found | null>(null);
   readonly openedAt = performance.now();
@@ -111,6 +147,8 @@ export class Store {
   readonly small = signal(false);
   /** The sheet is a column beside the map, and is always whole. */
   readonly low = signal(false);
+  /** There is room for a panel on both sides of the map. */
+  readonly roomy = signal(true);
 
   /** Each change of health with the time it came, for `window.taxistream`. */
   readonly healths: { readonly health: Health; readonly at: number }[] = [];
@@ -148,7 +186,37 @@ export class Store {
   });
 
   noteOutage(event: OutageEvent): void {
-    this.outage.value = reduceOutage(this.outage.value, event);
+    const { report } = this.outage.value;
+    const next = reduceOutage(this.outage.value, event);
+    this.outage.value = next;
+    if (next.report !== report && next.report?.killed) this.setScore(addKill(this.score.value, next.report));
+  }
+
+  noteCheck(event: CheckEvent): void {
+    this.checks.value = reduceChecks(this.checks.value, event);
+  }
+
+  noteFailover(event: FailoverEvent): void {
+    this.failover.value = reduceFailover(this.failover.value, event);
+  }
+
+  noteRecovery(event: RecoveryEvent): void {
+    this.recovery.value = reduceRecovery(this.recovery.value, event);
+    for (const { part, deed, isOwn, tookMs } of this.recovery.value.done) {
+      const what = keyOf(kindOf(part), deed);
+      this.setScore(addRecovery(this.score.value, what, tookMs, isOwn && deed === "kill"));
+    }
+  }
+
+  /** Something was done to the city now. */
+  noteMark(words: string): void {
+    const atMs = this.held.value?.cutMs;
+    if (atMs !== undefined) this.marks.value = [...this.marks.value.slice(1 - MARKS_KEPT), { atMs, words }];
+  }
+
+  private setScore(score: Score): void {
+    this.score.value = score;
+    keep("local", SCORE_KEY, JSON.stringify(score));
   }
 
   /** Keep a change of health. */

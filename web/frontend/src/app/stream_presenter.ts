@@ -100,13 +100,18 @@ export class StreamPresenter implements StreamListener {
   ready(ready: Ready): void {
     this.noteRunning();
     if (ready.mode === "resume") this.resumes++;
-    this.store.noteOutage({ type: "ready", gateway: ready.gateway, fresh: ready.mode === "image" });
+    this.store.resumes.value = this.resumes;
+    const now = { gateway: ready.gateway, fresh: ready.mode === "image" };
+    this.store.noteOutage({ type: "ready", ...now });
+    this.store.noteCheck({ type: "ready", ...now });
+    this.store.noteFailover({ type: "ready", at: this.now(), ...now });
     this.options.onReady(ready);
   }
 
   reset(reason: string): void {
     this.noteRunning();
     this.resets++;
+    this.store.resets.value = this.resets;
     // A mismatch is shown as such, from the update that showed it until the one that heals it.
     if (reason !== "mismatch") this.store.noteOutage({ type: "reset", reason, ...this.lastVerified() });
   }
@@ -117,6 +122,7 @@ export class StreamPresenter implements StreamListener {
       this.store.link.value = link;
       this.store.retryAt.value = retryInMs === null ? null : this.now() + retryInMs;
       if (!isServing(link.state) && this.lastUpdateAt > 0) this.noteLoss();
+      this.noteLink(link);
     });
   }
 
@@ -135,6 +141,7 @@ export class StreamPresenter implements StreamListener {
   mismatch(update: Update, own: Lanes, replica: Replica): void {
     const at = this.now();
     this.mismatches++;
+    this.noteCheck(update, own, false, at);
     const { drivers, rides } = replica;
     const hashes = [hashText(own.a, own.b), hashText(update.hashA, update.hashB)] as const;
     const rows = [
@@ -204,6 +211,18 @@ export class StreamPresenter implements StreamListener {
     return { lastUpdateAt: this.lastUpdateAt, tally: this.ledger.tally() };
   }
 
+  /** The steps of a failover, as the connection goes through them. */
+  private noteLink({ state, isDoubted }: Link): void {
+    const at = this.now();
+    const { store } = this;
+    if (state === "greeting" || state === "handover_greeting") store.noteFailover({ type: "opened", at });
+    else if (isDoubted) store.noteFailover({ type: "silent", at });
+    else if (!isServing(state) && state !== "connecting") {
+      store.noteFailover({ type: "lost", at });
+      store.noteCheck({ type: "lost", at });
+    }
+  }
+
   /** A connection that was closed because even its image was wrong also counts as a reset. */
   private noteLoss(): void {
     this.store.noteOutage({ type: "lost", ...this.lastVerified() });
@@ -211,9 +230,16 @@ export class StreamPresenter implements StreamListener {
       this.store.noteOutage({ type: "reset", reason: "mismatch", ...this.lastVerified() });
   }
 
+  private noteCheck(update: Update, own: Lanes, equal: boolean, at: number): void {
+    const { cutMs, bytes, image, hashA, hashB } = update;
+    const hashes = { own: hashText(own.a, own.b), received: hashText(hashA, hashB) };
+    this.store.noteCheck({ type: "checked", at, cutMs, bytes, image, ...hashes, equal });
+  }
+
   private noteVerified(update: Update, replica: Replica, now: number): void {
     const { store } = this;
     this.updates++;
+    this.noteCheck(update, replica.hash, true, now);
     this.options.map?.take(update, replica, now);
     if (update.image) this.ledger.restart();
     this.ledger.take(update.feed);
@@ -226,6 +252,9 @@ export class StreamPresenter implements StreamListener {
     const restart = update.image || current !== null || back !== null;
     store.stalls.value = reduceStalls(store.stalls.value, { loc, ev, at: now, tally, restart });
     store.noteOutage({ type: "verified", at: now, tally, caughtUp, events });
+    if (back) store.noteFailover({ type: "away" });
+    store.noteFailover({ type: "verified", at: now, cutMs: update.cutMs, bytes: update.bytes });
+    if (store.recovery.value.going.length > 0) store.noteRecovery({ type: "verified", at: now, loc, ev });
     this.lastUpdateAt = now;
     this.pauses.verified(now);
     store.verifiedAt.value = now;

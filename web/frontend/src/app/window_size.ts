@@ -7,8 +7,9 @@ import type { Store } from "./store";
 const SMALL_WIDTH_PX = 720;
 const LOW_HEIGHT_PX = 520;
 const LOW_WIDTH_PX = 560;
+const ROOMY_WIDTH_PX = 1120;
 
-export function followWindowSize(store: Pick<Store, "small" | "low">): void {
+export function followWindowSize(store: Pick<Store, "small" | "low" | "roomy">): void {
   followMedia(
     `(max-width: ${SMALL_WIDTH_PX}px), (max-height: ${LOW_HEIGHT_PX}px)`,
     () => window.innerWidth <= SMALL_WIDTH_PX || window.innerHeight <= LOW_HEIGHT_PX,
@@ -21,6 +22,13 @@ export function followWindowSize(store: Pick<Store, "small" | "low">): void {
     () => window.innerHeight <= LOW_HEIGHT_PX && window.innerWidth >= LOW_WIDTH_PX,
     (low) => {
       store.low.value = low;
+    },
+  );
+  followMedia(
+    `(min-width: ${ROOMY_WIDTH_PX}px)`,
+    () => window.innerWidth >= ROOMY_WIDTH_PX,
+    (roomy) => {
+      store.roomy.value = roomy;
     },
   );
 }

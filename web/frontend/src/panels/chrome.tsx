@@ -12,7 +12,8 @@ import { lastReport, type Report } from "./headline";
 import type { PanelProps } from "./page";
 
 export function Tools({ store, actions }: PanelProps) {
-  const on = store.ask.value.step !== "off";
+  const proof = store.proof.value;
+  const on = store.ask.value.step !== "off" && !proof;
   const words = store.ownRide.value ? "Your ride" : "Ask for a ride";
   return (
     <nav class="panel tools" aria-label="Tools">
@@ -29,7 +30,27 @@ export function Tools({ store, actions }: PanelProps) {
         <Icon name="pin" />
         <span class="t">{words}</span>
       </button>
+      <ProofButton store={store} actions={actions} look="quiet" />
     </nav>
+  );
+}
+
+/** `look`: its class beside those of every button. */
+export function ProofButton({ store, actions, look }: PanelProps & { look: string }) {
+  const on = store.proof.value;
+  return (
+    <button
+      type="button"
+      class={on ? `btn ${look} on` : `btn ${look}`}
+      aria-pressed={on}
+      aria-keyshortcuts="p"
+      aria-label="Proof"
+      title="Proof (P)"
+      onClick={() => actions.showProof(!on)}
+    >
+      <Icon name="shield" />
+      <span class="t">Proof</span>
+    </button>
   );
 }
 

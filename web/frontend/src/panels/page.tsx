@@ -3,11 +3,13 @@
 
 import type { Actions } from "../app/actions";
 import type { Store } from "../app/store";
+import { ChaosPanel } from "./chaos";
 import { Announcer, Credit, EmptyView, MapTroubleLine, Tools, Zoom } from "./chrome";
 import { type Cities, CitySwitch } from "./cities";
 import { ErrorWall } from "./error_wall";
 import { Events } from "./events";
 import { Headline } from "./headline";
+import { ProofPanel } from "./proof";
 import { PulsePanel } from "./pulse";
 import { RidePanel } from "./ride";
 import { Sheet } from "./sheet";
@@ -48,15 +50,20 @@ export function Page({ store, actions, attribution, cities }: PageProps) {
 
 /** The order is that of the tab stops. */
 function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: boolean }) {
-  const open = isOpen(panel.store);
+  const { store } = panel;
+  const open = isOpen(store);
   return (
-    <div class={open ? "layout open" : "layout"}>
+    <div class={["layout", open && "open", store.proof.value && "proving"].filter(Boolean).join(" ")}>
       <div class="top">
         <Headline {...panel} />
         <CitySwitch cities={cities} />
         <Tools {...panel} />
       </div>
-      <PulsePanel {...panel} />
+      {store.proof.value && store.canKill.value && store.roomy.value ? (
+        <ChaosPanel {...panel} place="left" />
+      ) : (
+        <PulsePanel {...panel} />
+      )}
       <div class="side">
         <Detail {...panel} />
         {!open && <Events {...panel} />}
@@ -73,13 +80,21 @@ function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: b
   );
 }
 
-/** Whether a ride or a taxi is open. */
-export function isOpen({ ask, taxi }: Store): boolean {
-  return ask.value.step !== "off" || taxi.value !== null;
+/** Whether the proof, a ride or a taxi is open. */
+export function isOpen({ ask, taxi, proof }: Store): boolean {
+  return proof.value || ask.value.step !== "off" || taxi.value !== null;
 }
 
-/** One at a time: what is asked for comes first. */
+/** One at a time: the proof comes first, then what is asked for. */
 export function Detail({ store, actions }: PanelProps) {
+  if (store.proof.value) {
+    const isChaos = store.chaos.value && store.canKill.value && !store.roomy.value;
+    return isChaos ? (
+      <ChaosPanel store={store} actions={actions} place="detail" />
+    ) : (
+      <ProofPanel store={store} actions={actions} />
+    );
+  }
   const Panel = store.ask.value.step === "off" ? TaxiPanel : RidePanel;
   return <Panel store={store} actions={actions} />;
 }

@@ -6,7 +6,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Store } from "../app/store";
 import { count, span } from "../city/format";
 import { DRIVER, STATUS_NAMES } from "../city/rides";
-import { Credit } from "./chrome";
+import { Credit, ProofButton } from "./chrome";
 import { Events, FeedWords } from "./events";
 import { Glyph, Icon } from "./glyphs";
 import { KillButton } from "./headline";
@@ -18,7 +18,7 @@ const DRAG_PX = 24;
 
 export function Sheet({ store, actions, attribution }: PanelProps & { attribution: string }) {
   const height = useSignal<0 | 1 | 2>(0);
-  const step = `${store.ask.value.step} ${store.taxi.value?.driver}`;
+  const step = `${store.ask.value.step} ${store.taxi.value?.driver} ${store.proof.value}`;
   // With each step of a ride the sheet makes room for the map again, where the next thing happens.
   useLayoutEffect(() => {
     height.value = 0;
@@ -113,6 +113,7 @@ function More({ store, actions }: PanelProps) {
         <Icon name="pin" />
         {store.ownRide.value ? "Your ride" : "Ask for a ride"}
       </button>
+      <ProofButton store={store} actions={actions} look="full ask" />
       <PulsePanel store={store} actions={actions} />
       <Events store={store} actions={actions} rows={20} />
     </>

@@ -94,6 +94,52 @@ describe("an update", () => {
   });
 });
 
+describe("the proof", () => {
+  it("has each update with the hashes that were compared, and a failover with its steps", () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    const page = serving();
+    const { store, presenter } = page;
+    page.next({ held: HELD });
+    page.now += 100;
+    presenter.link(link({ state: "waiting" }), 50);
+    page.now += 60;
+    presenter.link(link({ state: "greeting" }), null);
+    page.ready("gateway-2", "resume");
+    page.now += 20;
+    page.next({ held: HELD });
+    page.next({ held: HELD, hashOff: 1 });
+    const { checks, compared, agreed, own, received } = store.checks.value;
+    expect(checks.map(({ outcome, gateway }) => [outcome, gateway])).toEqual([
+      ["equal", "gateway-1"],
+      ["equal", "gateway-1"],
+      ["gap", "gateway-1"],
+      ["equal", "gateway-2"],
+      ["differs", "gateway-2"],
+    ]);
+    expect([compared, agreed]).toEqual([1, 1]);
+    expect(own).not.toBe(received);
+    expect(store.failover.value.steps.map(({ kind, at }) => [kind, at - 10_000])).toEqual([
+      ["last", 0],
+      ["lost", 100],
+      ["opened", 160],
+      ["resumed", 160],
+      ["equal", 180],
+    ]);
+    expect([store.resumes.value, store.resets.value]).toEqual([1, 0]);
+  });
+
+  it("has no failover of a page that was away", () => {
+    const page = serving();
+    page.now += 60_000;
+    page.presenter.link(link({ state: "waiting" }), 50);
+    page.presenter.link(link({ state: "greeting" }), null);
+    page.ready("gateway-2", "resume");
+    page.next({ held: HELD, cutMs: CUT_MS + 60_000 });
+    expect(page.store.failover.value.steps).toEqual([]);
+    expect(page.store.outage.value.report?.away?.why).toBe("asleep");
+  });
+});
+
 describe("a mismatch", () => {
   it("is shown with both hashes until an image matches", () => {
     vi.spyOn(console, "error").mockImplementation(() => {});

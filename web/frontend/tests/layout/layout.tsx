@@ -16,6 +16,7 @@ import "../../src/styles/tokens.css";
 import "../../src/styles/base.css";
 import "../../src/styles/layout.css";
 import "../../src/styles/panels.css";
+import "../../src/styles/proof.css";
 import "../../src/styles/small.css";
 
 const CUT_MS = Date.UTC(2026, 0, 1, 20, 46, 31);
@@ -189,6 +190,59 @@ function reconnecting(): Store {
   return store;
 }
 
+/** Everything that the proof and the chaos panel can hold at once. */
+function proving(store = killed(1_000), chaos = false): Store {
+  store.proof.value = true;
+  store.chaos.value = chaos;
+  const at = store.now.value;
+  const lanes = { own: "9f3c71ab e04d5512", received: "9f3c71ab e04d5512" };
+  const check = (i: number, equal: boolean) =>
+    store.noteCheck({
+      type: "checked",
+      at: at - 6_100 + i * 100,
+      cutMs: CUT_MS + i * 100,
+      bytes: 3_100,
+      image: i === 0,
+      ...(equal ? lanes : { ...lanes, received: "9f3c71ab e04d5513" }),
+      equal,
+    });
+  store.noteCheck({ type: "ready", gateway: "gateway-11", fresh: true });
+  for (let i = 0; i < 29; i++) check(i, i !== 5);
+  store.noteFailover({ type: "ready", at: at - 13_000, gateway: "gateway-11", fresh: true });
+  store.noteFailover({ type: "verified", at: at - 12_200, cutMs: CUT_MS, bytes: 90_000 });
+  store.noteFailover({ type: "silent", at: at - 12_100 });
+  store.noteFailover({ type: "opened", at: at - 12_000 });
+  for (let i = 0; i < 4; i++) {
+    store.noteFailover({ type: "lost", at: at - 9_000 + i * 1_000 });
+    store.noteFailover({ type: "opened", at: at - 8_500 + i * 1_000 });
+  }
+  store.noteCheck({ type: "lost", at });
+  store.noteCheck({ type: "ready", gateway: "gateway-12", fresh: false });
+  store.noteFailover({ type: "ready", at: at - 1_200, gateway: "gateway-12", fresh: true });
+  for (let i = 30; i < 59; i++) check(i, true);
+  store.noteFailover({ type: "verified", at: at - 1_000, cutMs: CUT_MS, bytes: 1_231_000 });
+  store.stalls.value = {
+    loc: { offset: 4_821_037_700, grewAt: at, stalledMs: 0 },
+    ev: { offset: 1_204_551_203, grewAt: at, stalledMs: 0 },
+    before: { missed: 0, repeated: 0 },
+    report: null,
+  };
+  store.resumes.value = store.resets.value = 1_204;
+  const names = ["gateway-12", "gateway-11", "dispatcher-1", "dispatcher-2", "simulator-manhattan", "kafka"];
+  const states = ["ready", "restarting", "frozen", "ready", "not answering", "ready"];
+  store.parts.value = names.map((name, i) => ({ name, pid: i + 1, state: states[i]!, restarts: i }));
+  for (const deed of ["kill", "freeze"] as const) {
+    for (const [i, part] of names.entries()) {
+      store.noteRecovery({ type: "begun", part, deed, pid: 99, at: at - 61_000, isOwn: i === 0 });
+      const now = [{ name: part, pid: 7, state: "ready", restarts: 1 }];
+      store.noteRecovery({ type: "parts", parts: now, at: at - 1_000, loc: 1, ev: 1 });
+      store.noteRecovery({ type: "verified", at, loc: 2, ev: 2 });
+    }
+  }
+  store.noteRecovery({ type: "begun", part: "kafka", deed: "kill", pid: 6, at: at - 12_000, isOwn: false });
+  return store;
+}
+
 const STATES: Record<string, () => Store> = {
   calm,
   "report of an outage": () => killed(1_000),
@@ -201,6 +255,25 @@ const STATES: Record<string, () => Store> = {
   troubled: () => troubled(),
   "troubled, riding": () => riding(troubled()),
   reconnecting,
+  proof: () => proving(),
+  "proof, calm": () => {
+    const store = calm();
+    store.proof.value = true;
+    return store;
+  },
+  "proof, differs": () => {
+    const store = proving(calm());
+    const at = store.now.value;
+    store.mismatch.value = {
+      cutMs: CUT_MS,
+      own: "9f3c71ab e04d5512",
+      received: "9f3c71ab e04d5513",
+      at,
+      healedAt: null,
+    };
+    return store;
+  },
+  "what can be broken": () => proving(killed(1_000), true),
 };
 
 const nothing = new Proxy({} as Actions, { get: () => () => {} });
