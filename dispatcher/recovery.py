@@ -203,13 +203,15 @@ class History:
         events_offset: int,
         unreadable: list[DecodeError],
         first_reader_follows: int | None,
+        name: str = "",
     ) -> Self:
-        """The city begins empty.
+        """The city begins empty. `name`: the city's on the log, if any event that can be read says it.
 
         Invariant: batch number, log time and input offsets go on where the last `BatchClosed` of the city's
         producer left them, so no number is used twice and no command is decided twice.
         """
         city, newest = CityState(), NewestFixes()
+        city.city = name
         if batches.last_closed is not None:
             city.stand_at(batches.last_closed)
         newest.clock.shift_ms = city.shift_ms
@@ -253,7 +255,7 @@ async def _read_history(
         if last.is_own or (last.batches.last_closed is not None and history.batches.is_damaged):
             return History.lost(last.batches, last.events_offset, of_events, None)
     if history.batches.gap is not None:
-        return History.lost(history.batches, history.events_offset, of_events, followed)
+        return History.lost(history.batches, history.events_offset, of_events, followed, history.city.city)
     return history
 
 

@@ -25,6 +25,7 @@ from gateway.updates.city_view import CityView, Span
 from gateway.updates.grid import TileGrid
 from taxi.bus import BusError
 from taxi.roads.network import RoadNetwork
+from taxi.runtime.city_on_log import ANOTHER_CITY, describe_another_city, is_another_city
 from taxi.runtime.dropped import DroppedPositions
 from taxi.runtime.env import Env, Listener
 from taxi.runtime.faults import Fault
@@ -59,6 +60,8 @@ class Gateway:
         self._env = env
         self._listener: Listener = env.listener
         settings = env.settings
+        self._city = settings.own().name if roads is None else roads.city.name
+        """Its name on the log."""
         roads = roads or RoadNetwork.load(settings.own().folder)
         self.follower = Follower(
             env,
@@ -86,13 +89,16 @@ class Gateway:
         keys = Keys(settings.token_secret)
         self.hub = Hub(env, _terms(settings, keys), lambda: ask_ends(env.bus, settings.own().partition))
         self.guard = Guard(env, keys)
-        self.ride_service = RideService(env, roads, lambda: self._published)
-        self.route_service = RouteService(roads, env.offload, lambda: self._published)
+        self.ride_service = RideService(env, roads, lambda: self.city_view)
+        self.route_service = RouteService(roads, env.offload, lambda: self.city_view)
 
     @property
     def city_view(self) -> CityView | None:
-        """The city view that updates are made from; None before the first one."""
-        return self._published
+        """The city view that updates are made from; None before the first one, or if it is another city's."""
+        return None if self._is_of_another_city(self._published) else self._published
+
+    def _is_of_another_city(self, city_view: CityView | None) -> bool:
+        return city_view is not None and is_another_city(city_view.city.city, self._city)
 
     async def run(self) -> None:
         """Until cancelled; then clients are sent elsewhere first."""
@@ -159,6 +165,7 @@ class Gateway:
         if (
             city_view is not None
             and city_view.whole
+            and not self._is_of_another_city(city_view)
             and (has_new_cut or stale != self._stale or city_view is not self._published)
         ):
             if self.follower.boots != self._published_boot:
@@ -193,6 +200,7 @@ class Gateway:
             commands=self.ride_service.commands_written,
         )
         self._check_clock(now_s)
+        self._check_city()
         if city_view is not None:
             self._dropped.record(now_s, city_view.drivers.dropped.take())
         else:
@@ -209,6 +217,23 @@ class Gateway:
             self._env.faults.report(
                 "clock_set_back", f"{CLOCK_SET_BACK}: does a dispatcher run?", blocks=True
             )
+
+    def _check_city(self) -> None:
+        """Report a log that is another city's: clients are not shown it."""
+        if self._is_of_another_city(self.follower.city_view):
+            self._env.faults.report(ANOTHER_CITY, self._describe_another_city(), blocks=True)
+        else:
+            self._env.faults.clear(ANOTHER_CITY)
+
+    def _describe_another_city(self) -> str:
+        city_view = self.follower.city_view
+        return describe_another_city(
+            self._env,
+            self._env.settings.own().partition,
+            city_view.city.city if city_view is not None else "",
+            self._city,
+            f"This gateway does not show it as {self._city}",
+        )
 
     def _is_clock_set_back(self, now_s: float) -> bool:
         """Whether positions have waited for such a batch for too long."""
@@ -251,6 +276,8 @@ class Gateway:
             return _DRAINING
         if self.follower.state not in SERVING:
             return self.follower.why_not_serving()
+        if self._is_of_another_city(self.follower.city_view):
+            return self._describe_another_city()
         if self._is_clock_set_back(now_s):
             return CLOCK_SET_BACK
         return self.follower.lag(now_s)

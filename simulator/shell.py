@@ -38,6 +38,7 @@ from taxi.messages import (
 )
 from taxi.roads.network import RoadNetwork, TripDemand
 from taxi.runtime import tracing
+from taxi.runtime.city_on_log import is_another_city, wait_while_another_city
 from taxi.runtime.env import Env
 from taxi.runtime.held_back import HeldBack, check_held_back
 from taxi.state import IllegalTransitionError
@@ -68,11 +69,13 @@ async def main(
     behavior: CityBehavior | None = None,
 ) -> None:
     """Run until cancelled. `roads`, `demand`, `behavior`: those of another world than the settings name."""
-    city = env.settings.own().folder
+    city, name = env.settings.own().folder, env.settings.own().name
+    if roads is not None:
+        name = roads.city.name
     streets = Streets((roads or RoadNetwork.load(city)).prepare(), demand or TripDemand.load(city))
     clock = SenderClock(env)
     while True:
-        shell = Shell(env, streets, behavior or CityBehavior(), clock)
+        shell = Shell(env, streets, behavior or CityBehavior(), clock, name)
         try:
             await shell.run()
         except* (OffsetOutOfRange, LogGapError) as errors:
@@ -84,9 +87,11 @@ class Shell:
     """One life of the simulator between two recoveries."""
 
     def __init__(
-        self, env: Env[Settings], streets: Streets, behavior: CityBehavior, clock: SenderClock
+        self, env: Env[Settings], streets: Streets, behavior: CityBehavior, clock: SenderClock, city: str
     ) -> None:
         self._env = env
+        self._city = city
+        """Its name on the log."""
         self._clock = clock
         self._partition = env.settings.own().partition
         self._streets = streets
@@ -128,9 +133,26 @@ class Shell:
     async def _recover(self) -> tuple[World, EventLog]:
         while True:
             try:
-                return await recover(self._env, self._streets, self._behavior)
+                world, events = await recover(self._env, self._streets, self._behavior)
             except Unavailable as error:
                 await self._pulse.wait_out("events", error)
+                continue
+            if not is_another_city(world.state.city, self._city):
+                return world, events
+            await self._wait_while_another_city(world.state.city, events)
+
+    async def _wait_while_another_city(self, on_log: str, events: EventLog) -> None:
+        """Send nothing, and report the fault, until the log is another one."""
+        read_to = events.reader.position
+        await events.close()
+        await wait_while_another_city(
+            self._env,
+            self._partition,
+            read_to,
+            on_log=on_log,
+            own=self._city,
+            consequence=f"The simulator moves no driver of {self._city} and sends nothing",
+        )
 
     async def _learn_the_time(self, producer: Producer) -> None:
         """Say where a few drivers are: the answer tells the broker's time. Nobody moves before."""
@@ -225,13 +247,15 @@ class Shell:
                 self._react(batch)
 
     def _react(self, batch: Batch) -> None:
-        """Raises LogGapError for a batch that is not legal, and if city time starts over in an epoch."""
+        """Raises LogGapError for a batch that is not legal or of another city, or if city time restarts."""
         state, now_ms = self._world.state, self._clock.now_ms()
         lived_ms = state.time.at(now_ms)
         try:
             self._world.hear((at.event for at in batch.events), now_ms)
         except (IllegalTransitionError, KeyError) as error:
             raise LogGapError(f"batch {batch.closed.batch} is not legal: {error}") from error
+        if is_another_city(state.city, self._city):
+            raise LogGapError(f"the log is that of the city {state.city!r}")
         if state.time.at(now_ms) < lived_ms:
             raise LogGapError("the city's events were lost, and its time starts over")
         self._clock.shift_ms = state.shift_ms

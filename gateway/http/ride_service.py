@@ -79,9 +79,10 @@ class RideService:
             The answer, after the command is in the log.
 
         Raises:
-            Problem: The body is invalid (400, 422), or the log does not answer (503): then the same request
-                may be sent again.
+            Problem: The body is invalid (400, 422), or the log does not answer or this gateway does not show
+                the city (503): then the same request may be sent again.
         """
+        self._seen()
         request = _read(body)
         self._check_places(request)
         command = RequestRide(

@@ -4,6 +4,7 @@
 import asyncio
 import itertools
 import json
+import random
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -39,6 +40,10 @@ SET_BACK_MAX = 2
 KEEP_S = {topics.LOCATIONS: 25.0, topics.COMMANDS: 15.0, topics.EVENTS: 38.0}
 """Retention takes what is older. Of events Kafka keeps days, and a snapshot is a minute apart: here the
 longest that a gateway reads back, and some snapshots."""
+
+
+ANOTHER_CITY_SHARE = 0.15
+"""Of worlds in which dispatchers are configured for another city for a while."""
 
 
 class BrokerFaults(Faults):
@@ -219,15 +224,41 @@ class BrokerFaults(Faults):
         created anew: if both happen before a position was read, log time stands still
         (docs/decisions/log-time.md).
         """
-        places = [self.world.broker.partition(topics.EVENTS, city) for city in range(len(self.world.cities))]
-        is_born = all(any(_closed(place)) for place in places)
-        if self._set_back == SET_BACK_MAX or self._recreated or not is_born:
+        if self._set_back == SET_BACK_MAX or self._recreated or not self._cities_are_born():
             return
         self._set_back += 1
         back_ms = self.random.choice(SET_BACK_MS)
         self.world.clocks_set_ms -= back_ms
         self.world.tell("clocks", "set back", ms=back_ms)
         self.world.saw("the clocks were set back")
+
+    def _cities_are_born(self) -> bool:
+        """Whether each city has a batch on the log."""
+        places = [self.world.broker.partition(topics.EVENTS, city) for city in range(len(self.world.cities))]
+        return all(any(_closed(place)) for place in places)
+
+    async def another_city(self) -> None:
+        """In some worlds all dispatchers are those of another city for a while: a setting was wrong."""
+        world = self.world
+        chance = random.Random(f"another city {world.seed}")
+        if chance.random() >= self._share("another_city", ANOTHER_CITY_SHARE):
+            return
+        await asyncio.sleep(chance.uniform(0.2, 0.6) * world.search.faults_s)
+        if not self._cities_are_born():
+            return
+        try:
+            self._restart_dispatchers(of_another_city=True)
+            await asyncio.sleep(chance.uniform(4.0, 10.0))
+        finally:
+            self._restart_dispatchers(of_another_city=False)
+
+    def _restart_dispatchers(self, *, of_another_city: bool) -> None:
+        world = self.world
+        world.plan.of_another_city = of_another_city
+        world.tell("nemesis", "dispatchers restarted", of_another_city=of_another_city)
+        for name in DISPATCHERS:
+            world.kill(name)
+            world.start(name)
 
     async def damage(self) -> None:
         """Batches that no client can parse: somebody's nonsense, or the disk's, before anybody read them."""

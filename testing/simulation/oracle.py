@@ -87,6 +87,7 @@ class Oracle:
             return
         self.events, self.positions = self.city.events, self.city.positions
         rules: list[Callable[[], Iterator[Violation]]] = [
+            self.no_dispatcher_of_another_city_decides,
             self.every_cut_is_the_fold_of_the_log,
             self.every_feed_event_once_in_order,
             self.everyone_knows_the_city_time,
@@ -108,6 +109,15 @@ class Oracle:
         ]
         for rule in rules:
             yield from list(rule())[:1]
+
+    def no_dispatcher_of_another_city_decides(self) -> Iterator[Violation]:
+        """A dispatcher that is configured for another city than the one on the log writes nothing."""
+        for event in self.events.events:
+            city, digest = event.body.get("city"), event.body.get("data_digest")
+            if event.kind == "EpochStarted" and city != self.roads.city.name:
+                yield "an epoch of another city", event.body
+            elif event.kind == "PolicyActivated" and digest != self.decision_config.data_digest:
+                yield "decided by the streets of another city", event.body
 
     # --- what clients saw ---------------------------------------------------------------------------
 

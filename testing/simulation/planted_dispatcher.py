@@ -401,3 +401,8 @@ def a_change_of_speed_counts_back() -> Iterator[None]:
 
     with patch.object(CityTime, "changed", all_of_it):
         yield
+
+
+def another_citys_log_is_taken_over() -> AbstractContextManager[object]:
+    """A dispatcher does not look whose log it is."""
+    return patch.object(dispatcher.takeover, "is_another_city", lambda _log, _own: False)

@@ -25,6 +25,7 @@ EVERYWHERE: Final = (
     *(f"foreign: {kind}" for kind in FOREIGN_EVENTS),
     # what services go through
     "fault events_held_back",
+    "fault another_city",
     "fault clock_off",
     "a false append time",
     "the clocks were set back",

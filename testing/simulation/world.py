@@ -65,6 +65,8 @@ SPEEDS = (1, 1, 1, 1, 1, 1, 1, 3, 10, 30)
 CHANGED_TO = (1, 3, 10, 30)
 CHANGE_SHARE = 0.3
 """Of worlds in which the speed is changed once."""
+ANOTHER_CITY = "another city"
+"""The digest of the streets that dispatchers of another city decide by."""
 FULL_SPEED = 4
 """If people live faster, the fleet asks for no more rides a second than at this speed: these dispatchers
 could not decide more."""
@@ -137,6 +139,8 @@ class Plan:
     """Of dispatchers that start from now on."""
     next_speed: int | None
     """To what it is changed; None: it is not."""
+    of_another_city: bool = False
+    """Whether dispatchers that start from now on are configured for other cities."""
 
 
 @dataclass
@@ -462,9 +466,11 @@ def _dispatcher(world: World, name: str, node: Node, rng: random.Random) -> Coro
     settings = DispatcherSettings(city=CITY, cities=CITIES, name=name)
     env = world.env(name, node, rng, settings)
     decision_config = replace(DECISION_CONFIG, speed=world.plan.speed)
-    own = [
-        CityContext(partition, city(name)[0], decision_config) for partition, name in enumerate(world.cities)
-    ]
+    cities = [city(name)[0] for name in world.cities]
+    if world.plan.of_another_city:
+        cities = [roads.named(f"not {roads.city.name}") for roads in cities]
+        decision_config = replace(decision_config, data_digest=ANOTHER_CITY)
+    own = [CityContext(partition, roads, decision_config) for partition, roads in enumerate(cities)]
     return dispatcher.shell.main(env, own=own)
 
 
