@@ -177,7 +177,7 @@ async def test_an_offset_beyond_the_end_is_out_of_range(harness: BusHarness) -> 
 # --- transactions -----------------------------------------------------------------------------------
 
 
-async def test_a_transaction_is_visible_as_a_whole_and_its_offsets_are_told(harness: BusHarness) -> None:
+async def test_a_transaction_is_visible_as_a_whole_and_its_offsets_are_returned(harness: BusHarness) -> None:
     one, two, bus = await harness.topic(), await harness.topic(), await harness.bus()
     producer = await bus.transactional_producer("t")
     mixed = [*writes(one, b"a"), *writes(two, b"b"), *writes(one, b"c")]
@@ -192,8 +192,8 @@ async def test_a_transaction_is_visible_as_a_whole_and_its_offsets_are_told(harn
 async def test_offsets_go_on_over_the_markers(harness: BusHarness) -> None:
     topic, bus = await harness.topic(), await harness.bus()
     producer = await bus.transactional_producer("t")
-    told = [await producer.transact(writes(topic, b"%d" % i)) for i in range(4)]
-    assert told == [(0,), (2,), (4,), (6,)]
+    offsets = [await producer.transact(writes(topic, b"%d" % i)) for i in range(4)]
+    assert offsets == [(0,), (2,), (4,), (6,)]
     got = await read_until(await bus.reader(topic, 0, 0), 8)
     assert [(r.offset, r.value) for r in got] == [(0, b"0"), (2, b"1"), (4, b"2"), (6, b"3")]
 
@@ -369,8 +369,8 @@ async def test_a_reader_says_unavailable_within_its_bound_and_keeps_its_position
 async def test_concurrent_sends_of_one_producer_all_arrive_once(harness: BusHarness) -> None:
     topic, bus = await harness.topic(), await harness.bus()
     producer = await bus.producer()
-    told = await asyncio.gather(*[producer.send(topic, 0, outgoing(b"%d" % i)) for i in range(20)])
-    assert sorted(offset for (offset,) in told) == list(range(20))
+    offsets = await asyncio.gather(*[producer.send(topic, 0, outgoing(b"%d" % i)) for i in range(20)])
+    assert sorted(offset for (offset,) in offsets) == list(range(20))
     assert len({r.value for r in await everything(bus, topic)}) == 20
 
 
@@ -416,7 +416,7 @@ async def test_the_broker_names_who_holds_a_transaction_open(harness: BusHarness
     await written(bus, topic, b"a")
     await harness.leave_open(topic, f"first-{topic}", [b"b"])
     await harness.leave_open(topic, f"second-{topic}", [b"c"])
-    first, second = await told_of(bus, topic, 2)
+    first, second = await open_transactions(bus, topic, 2)
     assert (first.start, first.transactional_id) == (1, f"first-{topic}")
     assert (second.start, second.transactional_id) == (2, f"second-{topic}")
     assert first.producer_id != second.producer_id
@@ -426,14 +426,14 @@ async def test_the_broker_names_who_holds_a_transaction_open(harness: BusHarness
     assert not first.is_hanging
 
 
-async def test_who_holds_a_transaction_open_is_not_told_of_a_topic_that_is_not_there(
+async def test_a_topic_that_is_not_there_has_no_open_transactions(
     harness: BusHarness,
 ) -> None:
     bus = await harness.bus()
     assert await bus.open_transactions("no-such-topic", 0) == ()
 
 
-async def told_of(bus: Bus, topic: str, count: int) -> tuple[OpenTransaction, ...]:
+async def open_transactions(bus: Bus, topic: str, count: int) -> tuple[OpenTransaction, ...]:
     """A question may get lost, and then gets an empty answer."""
     while True:
         found = await bus.open_transactions(topic, 0)

@@ -78,7 +78,7 @@ async def test_a_claim_holds_for_a_while_after_the_group_has_confirmed_it(harnes
     assert len(await producer.transact([Write(topic, 0, record) for record in outgoing(b"mine")])) == 1
 
 
-async def test_whoever_has_left_can_not_start_a_producer_by_what_it_had(harness: BusHarness) -> None:
+async def test_a_member_that_has_left_can_not_start_a_producer_by_what_it_had(harness: BusHarness) -> None:
     topic, bus = await harness.topic(), await harness.bus()
     member = await bus.join(f"g-{topic}", topic)
     claim = member.claim(await member.next())

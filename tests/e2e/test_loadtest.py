@@ -74,7 +74,7 @@ def test_twenty_clients_live_through_two_kills(city: LiveDemo) -> None:
     assert report["resets"] == 0
 
 
-def test_a_rolling_restart_costs_nobody_a_cut(city: LiveDemo) -> None:
+def test_a_rolling_restart_costs_no_client_a_cut(city: LiveDemo) -> None:
     code, report = load_test(city, "--clients", "20", "--seconds", "13", "--restart-every", "6s", "--calm")
     assert (code, report["violations"]) == (0, {})
     assert report["restarts"] == 2
@@ -88,7 +88,7 @@ def test_a_gateway_that_lies_is_blamed_by_name(city: LiveDemo, lie: str) -> None
     assert LIES[lie][1] & report.figures["violations"].keys(), report.figures["violations"]
 
 
-def test_wrong_use_is_told_from_broken_rules(city: LiveDemo, tmp_path: Path) -> None:
+def test_wrong_use_is_distinguished_from_broken_rules(city: LiveDemo, tmp_path: Path) -> None:
     def code(*options: str) -> tuple[int, str]:
         command = [TAXI, "loadtest", *options]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -98,6 +98,6 @@ def test_wrong_use_is_told_from_broken_rules(city: LiveDemo, tmp_path: Path) -> 
     assert code("--data-dir", str(city.data_dir), "--kill-every", "often")[0] == 2
     assert code("--data-dir", str(city.data_dir), "--url", "127.0.0.1")[0] == 2
     assert code("--data-dir", str(city.data_dir), "--city", "atlantis")[0] == 2
-    nobody = code("--data-dir", str(city.data_dir), "--url", "http://127.0.0.1:9", "--clients", "1")
-    assert nobody[0] == 1
-    assert "no gateway that answers" in nobody[1]
+    unreachable = code("--data-dir", str(city.data_dir), "--url", "http://127.0.0.1:9", "--clients", "1")
+    assert unreachable[0] == 1
+    assert "no gateway that answers" in unreachable[1]

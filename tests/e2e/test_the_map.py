@@ -89,7 +89,7 @@ def assert_whole(page: Page) -> None:
 
 
 @pytest.mark.parametrize("canvas", [GROUND, TAXIS, NAMES], ids=CANVASES)
-def test_a_lost_context_is_told_and_comes_back_where_the_map_was_taken_meanwhile(
+def test_a_lost_context_is_shown_and_comes_back_where_the_map_was_taken_meanwhile(
     page: Page, canvas: int
 ) -> None:
     lose(page, canvas)
@@ -119,7 +119,7 @@ def test_all_contexts_lost_at_once_as_by_a_driver_that_crashed_come_back(page: P
     assert_whole(page)
 
 
-def test_streets_that_cannot_be_loaded_are_told_and_come_later(
+def test_streets_that_cannot_be_loaded_are_reported_and_come_later(
     browser: Browser, memory_demo: LiveDemo
 ) -> None:
     page = browser.new_page(viewport={"width": 1000, "height": 800})
@@ -133,7 +133,7 @@ def test_streets_that_cannot_be_loaded_are_told_and_come_later(
     page.close()
 
 
-def test_a_context_that_does_not_come_back_is_told_with_what_to_do(page: Page) -> None:
+def test_a_context_that_does_not_come_back_is_shown_with_what_to_do(page: Page) -> None:
     lose(page, GROUND)
     until(lambda: snapshot(page)["mapTrouble"] == "gone", 30, "a page that gives up hope")
     expect(page.get_by_text("reload the page").first).to_be_visible()

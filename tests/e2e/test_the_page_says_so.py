@@ -43,8 +43,8 @@ class Gateway:
         self.sides.append(page_side)
 
     def tell(self, *faults: tuple[str, str]) -> None:
-        told = [{"code": code, "text": text} for code, text in faults]
-        self.sides[-1].send(json.dumps({"type": "health", "faults": told}))
+        listed = [{"code": code, "text": text} for code, text in faults]
+        self.sides[-1].send(json.dumps({"type": "health", "faults": listed}))
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def test_a_page_does_without(
         assert sheet == (1 if size == SIZES[1] else 0), "the layout of its width"
 
 
-def test_a_browser_without_webgl_has_the_figures_and_is_told_why_there_is_no_map(
+def test_a_browser_without_webgl_shows_the_figures_and_why_there_is_no_map(
     browser: Browser, memory_demo: LiveDemo
 ) -> None:
     with a_page(browser, without=NO_WEBGL) as page:
@@ -123,7 +123,7 @@ def test_a_browser_without_webgl_has_the_figures_and_is_told_why_there_is_no_map
         expect(page.get_by_text(WELL)).to_have_count(0)
 
 
-def test_a_browser_that_opens_no_socket_is_told_why_there_is_no_view(
+def test_a_browser_that_opens_no_socket_shows_why_there_is_no_view(
     browser: Browser, memory_demo: LiveDemo
 ) -> None:
     with a_page(browser, without=NO_SOCKETS) as page:

@@ -181,7 +181,7 @@ def test_a_file_in_the_place_of_the_log_is_named(tmp_path: Path, ports: PortPool
     assert "--fresh" in caught.value.do
 
 
-def test_a_data_directory_that_was_half_made_is_made_anew(tmp_path: Path, ports: PortPool) -> None:
+def test_a_data_directory_that_was_half_made_is_made_again(tmp_path: Path, ports: PortPool) -> None:
     half = tmp_path / "kafka" / "data.new"
     half.mkdir(parents=True)
     (half / "meta.properties").write_text("version=1\ncluster.id=half")

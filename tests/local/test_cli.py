@@ -47,7 +47,7 @@ def test_completion_can_be_shown(taxi: Taxi) -> None:
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {}])
-def test_no_colour_where_nobody_sees_it(taxi: Taxi, variables: dict[str, str]) -> None:
+def test_no_colour_where_it_is_not_seen(taxi: Taxi, variables: dict[str, str]) -> None:
     done = taxi("doctor", "--port", "1", **variables)
     assert "\x1b" not in done.stdout + done.stderr
 

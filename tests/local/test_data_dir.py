@@ -17,7 +17,7 @@ from taxistream.local.doctor import examine
 from tests.local.conftest import Taxi
 
 
-def test_a_second_holder_is_told_the_address_and_pid_of_the_first(tmp_path: Path) -> None:
+def test_a_second_holder_sees_the_address_and_pid_of_the_first(tmp_path: Path) -> None:
     home = DataDir(tmp_path / "taxi")
     with home.held():
         demo = Demo(pid=4711, created=1.0, started_ms=1, url="http://127.0.0.1:8000", bootstrap_servers="")
@@ -209,7 +209,7 @@ def test_starting_over_empties_a_log_that_is_linked_to_another_disk(tmp_path: Pa
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user, or mount")
-AS_NOBODY = """
+AS_UNPRIVILEGED = """
 import os, sys
 from pathlib import Path
 from taxistream.local.data_dir import DataDir
@@ -234,7 +234,7 @@ def test_what_belongs_to_another_user_is_named_with_its_owner(tmp_path: Path, wh
     os.chown(home.path / what, 0, 0)
     (home.path / what).chmod(0o755)
     done = subprocess.run(
-        [sys.executable, "-c", AS_NOBODY, home.path], capture_output=True, text=True, check=True
+        [sys.executable, "-c", AS_UNPRIVILEGED, home.path], capture_output=True, text=True, check=True
     )
     assert f"{home.path / what}: Permission denied (it belongs to root, you are " in done.stdout
 
@@ -270,7 +270,7 @@ def test_a_deleted_current_folder_is_named(tmp_path: Path) -> None:
     assert "Go to a folder that exists" in done.stdout
 
 
-def test_a_parts_file_that_a_power_cut_emptied_does_not_keep_a_second_start_from_being_told(
+def test_a_second_start_is_refused_also_where_a_power_cut_emptied_the_parts_file(
     tmp_path: Path,
 ) -> None:
     home = made(tmp_path / "taxi")

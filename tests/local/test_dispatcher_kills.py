@@ -21,7 +21,7 @@ RESUMED_S_MAX = 20.0
 
 
 @pytest.mark.parametrize("standby", [True, False], ids=["with a standby", "alone"])
-def test_decisions_resume_and_the_log_stands_up_to_audit_and_replay(
+def test_decisions_resume_and_the_log_passes_audit_and_replay(
     kafka_server: KafkaServer, tmp_path: Path, ports: PortPool, standby: bool
 ) -> None:
     prefix = f"k{uuid.uuid4().hex[:8]}."

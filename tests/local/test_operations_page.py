@@ -27,7 +27,7 @@ def rows() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_setting_stands_in_the_table_with_its_default(service: str) -> None:
+def test_every_setting_is_in_the_table_with_its_default(service: str) -> None:
     table = rows()
     wanted = {setting.variable: setting.default or NONE for setting in settings(service)}
     assert {name: table[name][0].strip("`") for name in wanted if name in table} == wanted
@@ -48,8 +48,10 @@ def test_the_topics_are_as_the_table_says() -> None:
     for spec in specs():
         _key, cleanup, _kept, _bounded, others = table[spec.name]
         assert cleanup == spec.config["cleanup.policy"]
-        told = dict(re.findall(r"`([a-z.]+)=(\w[\w.]*)`", others))
-        assert told == {k: v for k, v in spec.config.items() if k not in {"cleanup.policy", "retention.ms"}}
+        documented = dict(re.findall(r"`([a-z.]+)=(\w[\w.]*)`", others))
+        assert documented == {
+            k: v for k, v in spec.config.items() if k not in {"cleanup.policy", "retention.ms"}
+        }
     for spec in specs(bounded=True):
         if bytes_max := spec.config.get("retention.bytes"):
             assert table[spec.name][3] == f"{int(bytes_max) >> 20} MiB"

@@ -80,8 +80,8 @@ def test_a_mail_is_done_when_it_was_taken_or_refused_for_good(
     says, receipts = server
     setattr(says, part, answer)
     assert receipts.deliver(receipts.receipt(TRIP)) is is_done
-    told = capsys.readouterr().out
-    assert (answer in told.replace(", b'", " ")) is (answer is not TAKEN), "what the server says is said"
+    printed = capsys.readouterr().out
+    assert (answer in printed.replace(", b'", " ")) is (answer is not TAKEN), "what the server says is said"
     assert says.taken == (answer is TAKEN)
 
 
@@ -89,9 +89,9 @@ def test_a_mail_server_that_is_away_is_waited_for_and_that_is_said(
     server: tuple[Server, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, receipts = server
-    with socket.socket() as nobody:  # bound, and listens to nobody
-        nobody.bind(("127.0.0.1", 0))
-        receipts.SMTP_AT = ":".join(map(str, nobody.getsockname()))
+    with socket.socket() as closed_port:  # bound, and listens to nobody
+        closed_port.bind(("127.0.0.1", 0))
+        receipts.SMTP_AT = ":".join(map(str, closed_port.getsockname()))
         assert receipts.deliver(receipts.receipt(TRIP)) is False
     assert "ConnectionRefusedError" in capsys.readouterr().out
 

@@ -113,7 +113,7 @@ async def test_a_program_that_knows_no_spares_is_ended_and_not_asked_again(
     assert spares.take(command, os.environ, tmp_path / "log") is None
 
 
-async def test_a_spare_ends_when_nobody_can_need_it_any_more() -> None:
+async def test_a_spare_ends_when_it_cannot_be_needed_any_more() -> None:
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         env={**os.environ, "TAXI_SPARE": "1"},

@@ -204,7 +204,7 @@ async def test_a_part_that_is_not_ready_any_more_says_why_and_is_left_alone(tmp_
     await scene.end()
 
 
-async def test_a_supervisor_that_was_stopped_itself_accuses_nobody(tmp_path: Path) -> None:
+async def test_a_supervisor_that_was_stopped_itself_replaces_no_part(tmp_path: Path) -> None:
     """As when a laptop sleeps: its own clock jumps, and a stopped part is about to go on."""
     patience = Patience(frozen_s=2.0, silent_s=2.0)
     async with at_work(tmp_path, StartStage((replace(spec("one", tmp_path), patience=patience),))) as scene:
@@ -359,7 +359,7 @@ async def test_a_status_file_that_cannot_be_written_keeps_its_last_state_and_end
 # --- stopping ---------------------------------------------------------------------------------------------
 
 
-async def test_a_terminal_that_hangs_up_twice_hurries_nobody(tmp_path: Path) -> None:
+async def test_a_terminal_that_hangs_up_twice_hurries_no_part(tmp_path: Path) -> None:
     """Its session and its foreground group get a signal each, and a write fails besides."""
     done = tmp_path / "done"
     code = (

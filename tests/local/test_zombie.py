@@ -30,8 +30,8 @@ def city(kafka_server: KafkaServer, tmp_path: Path, ports: PortPool) -> Iterator
 
 def decides(part: RealPart) -> bool:
     """Whether it has the city, as far as it has said."""
-    told = [line["event"] for line in part.lines() if line["event"] in {*TAKEN, *LEFT}]
-    return bool(told) and told[-1] == "city recovered" and part.is_ready()
+    changes = [line["event"] for line in part.lines() if line["event"] in {*TAKEN, *LEFT}]
+    return bool(changes) and changes[-1] == "city recovered" and part.is_ready()
 
 
 def test_one_that_sleeps_while_it_decides_is_fenced_says_so_and_joins_again(city: RealCity) -> None:

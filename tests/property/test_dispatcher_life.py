@@ -57,7 +57,7 @@ class Life(RuleBasedStateMachine):
         self.said: list[m.AnyCommand] = []
         self.serial = 0
         self.core.drivers(d1=0, d2=20)
-        self.told = {"1:online", "2:online"}
+        self.answered_ids = {"1:online", "2:online"}
         self.reader = CityState()
         self.read = 0
         self.follow()
@@ -113,7 +113,7 @@ class Life(RuleBasedStateMachine):
         self.core.where.pop(driver, None)
 
     @rule(rounds=st.integers(1, 5), ride=RIDES, pickup=NODES)
-    def everybody_does_as_told(self, rounds: int, ride: str, pickup: int) -> None:
+    def every_driver_follows_its_orders(self, rounds: int, ride: str, pickup: int) -> None:
         """A ride is asked for; drivers accept, drive, and go a step further at each batch."""
         self.request(ride, pickup, 35)
         for _ in range(rounds):
@@ -125,7 +125,7 @@ class Life(RuleBasedStateMachine):
             self.pass_time(2_000, repeat=False)
 
     @rule(times=st.integers(1, 12))
-    def whoever_has_a_ride_falls_silent(self, times: int) -> None:
+    def drivers_with_a_ride_fall_silent(self, times: int) -> None:
         """While others are heard: driver 7 has no shift, but a transmitter."""
         self.core.where[7] = 0
         for driver in [ride.driver for ride in self.core.city.rides.values() if ride.state in BUSY]:
@@ -134,7 +134,7 @@ class Life(RuleBasedStateMachine):
             self.pass_time(4_000, repeat=False)
 
     @rule(times=st.integers(1, 12))
-    def nobody_says_anything(self, times: int) -> None:
+    def no_driver_says_anything(self, times: int) -> None:
         for _ in range(times):
             self.pass_time(2_000, repeat=False)
 
@@ -151,8 +151,8 @@ class Life(RuleBasedStateMachine):
         decided = Counter(event.command_id for event in events if event.command_id and not put_off(event))
         assert all(count == 1 for count in decided.values())
         assert repeat or all(count == 1 for count in answered.values())
-        assert not set(answered) & self.told
-        self.told |= set(answered)
+        assert not set(answered) & self.answered_ids
+        self.answered_ids |= set(answered)
         self.said = []
 
     def decide_again(self, city: bytes, newest: bytes) -> None:
@@ -174,7 +174,7 @@ class Life(RuleBasedStateMachine):
         assert self.reader == self.core.city
 
     @invariant()
-    def nobody_is_on_two_rides(self) -> None:
+    def no_driver_is_on_two_rides(self) -> None:
         if not hasattr(self, "core"):
             return
         city = self.core.city
@@ -189,7 +189,7 @@ class Life(RuleBasedStateMachine):
                 assert city.status(number) in {DriverStatus.IDLE, DriverStatus.OFFLINE}
 
     @invariant()
-    def every_ride_stands_where_it_is_looked_for(self) -> None:
+    def every_ride_is_where_it_is_looked_for(self) -> None:
         if not hasattr(self, "core"):
             return
         city = self.core.city

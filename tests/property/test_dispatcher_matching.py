@@ -112,7 +112,7 @@ def test_a_joint_solution_is_as_cheap_as_the_best_of_all(city: tuple[Table, int]
 
 
 @given(streets())
-def test_chains_are_whole_and_touch_nobody_twice(city: tuple[Table, int]) -> None:
+def test_chains_are_whole_and_touch_no_driver_twice(city: tuple[Table, int]) -> None:
     table, fetched = city
     held = market(table, fetched=fetched, rematch=True, swap_price_ms=0, rematch_left_ms_min=-1, **PLAIN)
     owner = {FIRST_DRIVER + len(table[0]) - nth: f"r{len(table) - nth}" for nth in range(1, fetched + 1)}
@@ -175,7 +175,7 @@ def test_a_ride_waits_for_who_is_soon_free_only_where_that_is_sooner(
 
 
 @given(streets(), st.lists(st.integers(-90, 60), min_size=1, max_size=3), st.data())
-def test_nobody_with_a_rider_is_asked_and_chains_stay_whole(
+def test_no_driver_with_a_rider_is_asked_and_chains_stay_whole(
     city: tuple[Table, int], left_s: list[int], data: st.DataObject
 ) -> None:
     table, fetched = city

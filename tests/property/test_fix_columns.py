@@ -108,7 +108,7 @@ def test_together_and_alone_agree(records: list[Record]) -> None:
 
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("other", [GOOD, GOOD[30:], b""])
-def test_what_stands_beside_a_hostile_value_changes_nothing(value: bytes | None, other: bytes) -> None:
+def test_what_is_beside_a_hostile_value_changes_nothing(value: bytes | None, other: bytes) -> None:
     records = [Record(offset, 5, None, each) for offset, each in enumerate([GOOD, value, other, GOOD + GOOD])]
     fixes, unreadable = read_fixes(records)
     assert (rows(fixes), [(error.record.offset, str(error)) for error in unreadable]) == singly(records)

@@ -78,7 +78,7 @@ class Ghosts(RuleBasedStateMachine):
     def a_client_catches_up(self, which: int) -> None:
         assert self.city_view is not None
         box, client = self.clients[which]
-        if client.cursor is not None and not client.cursor.reached_by(self.stands):
+        if client.cursor is not None and not client.cursor.reached_by(self.cursor_of_the_log):
             return
         area = self.city_view.area(box)
         served = client.cursor is not None and self.city_view.serves(client.cursor)
@@ -86,7 +86,7 @@ class Ghosts(RuleBasedStateMachine):
         Oracle(self.log).assert_right(client, box)
 
     @property
-    def stands(self) -> Cursor:
+    def cursor_of_the_log(self) -> Cursor:
         assert self.city_view is not None
         assert self.city_view.cursor is not None
         return self.city_view.cursor
@@ -95,7 +95,7 @@ class Ghosts(RuleBasedStateMachine):
     def the_view_holds_what_the_log_says(self) -> None:
         if self.city_view is not None and self.city_view.whole:
             oracle = Oracle(self.log)
-            assert self.city_view.drivers.total == len(oracle.drivers(self.stands))
+            assert self.city_view.drivers.total == len(oracle.drivers(self.cursor_of_the_log))
 
 
 QUICK = settings(max_examples=120, stateful_step_count=25, deadline=None)
@@ -112,7 +112,7 @@ LOOKING = settings(
 on the modules that were imported before, as Hypothesis takes constants from them. So six times as many."""
 
 
-def test_nobody_stays_as_a_ghost() -> None:
+def test_no_driver_stays_as_a_ghost() -> None:
     run_state_machine_as_test(Ghosts, settings=QUICK)
 
 

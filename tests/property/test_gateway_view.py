@@ -60,8 +60,8 @@ class Viewer:
         cursor = self.state.cursor
         assert cursor is not None
         first = self.shown[0] if self.shown else cursor.ev
-        told = [r.offset for r in self.oracle.log.events if first <= r.offset < cursor.ev]
-        assert self.shown == told
+        expected = [r.offset for r in self.oracle.log.events if first <= r.offset < cursor.ev]
+        assert self.shown == expected
 
     def image(self, city_view: CityView) -> None:
         self.take(city_view.diff(None, None, city_view.area(self.box)))

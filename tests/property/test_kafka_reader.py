@@ -99,11 +99,11 @@ def test_records_and_positions_are_those_of_the_reference(
 ) -> None:
     bases = list(accumulate((size(piece) for piece in pieces), initial=0))[:-1]
     data = b"".join(batch(piece, base) for piece, base in zip(pieces, bases, strict=True))
-    told = aborted(pieces, bases)
+    listed = aborted(pieces, bases)
     offset = min(offset, size(pieces[0]) - 1) if pieces else offset  # a broker begins at its batch
-    walk = Walk(TopicPartition("t", 0), MemoryRecords(data), told, offset, None, None, True, int(committed))
+    walk = Walk(TopicPartition("t", 0), MemoryRecords(data), listed, offset, None, None, True, int(committed))
     expected = list(walk)
-    in_hand = InHand(data, told, offset, committed=committed)
+    in_hand = InHand(data, listed, offset, committed=committed)
     found: list[Record] = []
     for index in range(len(expected) + len(takes) + 1):
         at_most = takes[index % len(takes)]

@@ -206,7 +206,7 @@ def test_after_any_scenario_a_calm_city_finishes_its_rides(seed: int, actions: l
 
 
 @given(st.integers(0, 10**6), st.integers(1, 500), st.floats(0, 1), st.integers(0, 10**9))
-def test_nobody_rests_twice_in_an_hour(seed: int, n: int, share: float, minute: int) -> None:
+def test_no_driver_rests_twice_in_an_hour(seed: int, n: int, share: float, minute: int) -> None:
     drivers = Drivers(CityBehavior(break_share=share), seed, n)
     hour_ms = minute * 60_000 // 3_600_000 * 3_600_000
     rows = np.arange(n)

@@ -186,7 +186,7 @@ def test_a_body_that_does_not_end_is_408(port: int) -> None:
         assert client.ends_within(1.0)
 
 
-def test_a_body_that_nobody_reads_and_that_does_not_end_is_cut_off(port: int) -> None:
+def test_a_body_that_is_not_read_and_does_not_end_is_cut_off(port: int) -> None:
     with Raw(port) as client:
         client.send(b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nabc")
         assert client.answer().body == b"hello"
@@ -202,7 +202,7 @@ def test_an_idle_connection_serves_again_until_its_time_is_over(port: int) -> No
     assert REASONS == []
 
 
-def test_the_time_for_a_head_begins_anew_with_each_request(port: int) -> None:
+def test_the_time_for_a_head_restarts_with_each_request(port: int) -> None:
     with Raw(port) as client:
         began_s = time.monotonic()
         while time.monotonic() - began_s < 2 * LIMITS.head_s:
@@ -213,7 +213,7 @@ def test_the_time_for_a_head_begins_anew_with_each_request(port: int) -> None:
         assert_problem(client.answer(), 408)
 
 
-def test_an_answer_that_nobody_reads_is_cut_off(port: int) -> None:
+def test_an_answer_that_is_not_read_is_cut_off(port: int) -> None:
     with Raw(port) as client:
         client.send(b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n")
         time.sleep(LIMITS.answer_s + 2.0)
@@ -228,14 +228,14 @@ def test_an_answer_that_nobody_reads_is_cut_off(port: int) -> None:
 def test_a_body_is_read(port: int, size: int) -> None:
     with Raw(port) as client:
         for _ in range(2):
-            told = f"POST /body HTTP/1.1\r\nHost: here\r\nContent-Length: {size}\r\n\r\n".encode()
-            client.send(told + b"x" * size)
+            head = f"POST /body HTTP/1.1\r\nHost: here\r\nContent-Length: {size}\r\n\r\n".encode()
+            client.send(head + b"x" * size)
             assert client.answer().body == str(size).encode()
 
 
 @pytest.mark.parametrize("path", ["/", "/body"])
 @pytest.mark.parametrize("coding", ["Content-Length: 6000000", "Transfer-Encoding: chunked"])
-def test_a_body_above_64_kib_is_refused_whoever_reads_it(port: int, path: str, coding: str) -> None:
+def test_a_body_above_64_kib_is_refused_for_every_endpoint(port: int, path: str, coding: str) -> None:
     chunk = b"fff0\r\n" + b"x" * 0xFFF0 + b"\r\n" if "chunked" in coding else b"x" * (1 << 16)
     with Raw(port) as client:
         client.send(f"POST {path} HTTP/1.1\r\nHost: here\r\n{coding}\r\n\r\n".encode())

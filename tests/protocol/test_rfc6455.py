@@ -138,7 +138,7 @@ def test_of_pings_that_come_together_the_last_is_answered(client: RawWebSocket) 
     assert_closes_well(client)
 
 
-def test_a_pong_that_nobody_asked_for_means_nothing(client: RawWebSocket) -> None:
+def test_an_unsolicited_pong_means_nothing(client: RawWebSocket) -> None:
     client.say(PONG, b"unasked")
     client.say(PONG)
     client.say(PING, b"asked")

@@ -87,16 +87,16 @@ async def rule_04_each_feed_event_comes_once_in_order_without_a_gap(stage: Stage
     await stage.begun("gateway-1", "gateway-2")
     with stage.traffic():
         browser = await stage.harness.watch()
-        began, told = browser.cuts[0].ev, list[int]()
+        began, received = browser.cuts[0].ev, list[int]()
         for number in range(30):
             if number % 7 == 6:
                 browser.socket.close()
                 browser = await stage.elsewhere(browser.state)
-                told += [offset for cut in browser.cuts for offset, *_ in cut.feed]
-            told += [offset for offset, *_ in (await browser.cut()).feed]
+                received += [offset for cut in browser.cuts for offset, *_ in cut.feed]
+            received += [offset for offset, *_ in (await browser.cut()).feed]
         assert browser.state.cursor is not None
-        assert told == stage.feed_offsets(began, browser.state.cursor.ev), "the feed differs from the log"
-        assert len(told) > 20
+        assert received == stage.feed_offsets(began, browser.state.cursor.ev), "the feed differs from the log"
+        assert len(received) > 20
 
 
 async def rule_05_only_superseded_fixes_are_skipped_and_the_newest_arrives(stage: Stage) -> None:

@@ -210,20 +210,20 @@ def test_rule_15_no_frame_follows_an_expired_token_by_the_wall_clock() -> None:
     run(scenario)
 
 
-def test_rule_16_at_a_drain_real_clients_are_told_one_after_another() -> None:
+def test_rule_16_at_a_drain_real_clients_are_notified_one_after_another() -> None:
     async def scenario() -> None:
         async with house(drain_per_s=20.0) as here:
             clients = [await here.client() for _ in range(10)]
             draining = asyncio.create_task(drain(here.hub, here.env))
 
-            async def told_s(client: ClientConnection) -> float:
+            async def drained_s(client: ClientConnection) -> float:
                 while not (isinstance(message := await client.recv(), str) and "drain" in message):
                     pass
                 at_s = time.monotonic()
                 await client.close()
                 return at_s
 
-            at_s = sorted(await asyncio.gather(*map(told_s, clients)))
+            at_s = sorted(await asyncio.gather(*map(drained_s, clients)))
             await draining
             assert at_s[-1] - at_s[0] > 0.3
             assert not here.hub.clients

@@ -60,7 +60,7 @@ FLOODS: Final = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_of_frames_ends_its_connection_and_delays_nobody(port: int, flood: str) -> None:
+def test_a_flood_of_frames_ends_its_connection_and_delays_no_other(port: int, flood: str) -> None:
     with RawWebSocket(port) as hostile, RawWebSocket(port) as other:
         send_what_is_taken(hostile, FLOODS[flood])
         began_s = time.monotonic()

@@ -14,7 +14,7 @@ HOUR_MS = 3_600_000
 EPOCH = "0123456789abcdef"
 
 
-def test_a_ride_that_a_late_batch_ends_in_the_past_is_told_as_gone() -> None:
+def test_a_ride_that_a_late_batch_ends_in_the_past_is_sent_as_gone() -> None:
     """A dispatcher that catches up ends a ride in a past beyond the resume horizon; clients still show it."""
     rides = RideTable(expiry_ms=8_000, memory_ms=12_000)
     before = Cursor(EPOCH, 276, 93)

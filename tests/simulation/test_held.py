@@ -60,11 +60,11 @@ def is_held(
             on_shift, leaving, lost = busy.on_shift, busy.leaving, busy.lost
             drivers[ride.driver] = DriverFact(on_shift, leaving, lost, ride.name)
     closed: dict[str, Any] = {"batch": 2, "locations_offset": 100, "at_ms": now_ms}
-    told = LogEvent(0, "PolicyActivated", {"parameters": LIMITS}), LogEvent(1, "BatchClosed", closed)
-    nobody = np.zeros(0, np.uint8)
+    batch = LogEvent(0, "PolicyActivated", {"parameters": LIMITS}), LogEvent(1, "BatchClosed", closed)
+    no_statuses = np.zeros(0, np.uint8)
     boundaries = {
-        0: Boundary(0, 1, before_ms, "", nobody, {}, {}),
-        2: Boundary(2, 2, now_ms, "", nobody, {ride.name: ride for ride in rides}, drivers),
+        0: Boundary(0, 1, before_ms, "", no_statuses, {}, {}),
+        2: Boundary(2, 2, now_ms, "", no_statuses, {ride.name: ride for ride in rides}, drivers),
     }
     lng, lat = ROADS.place(0)
     heard = [
@@ -76,18 +76,18 @@ def is_held(
     positions.feed(
         [Record(at, now_ms, None, json.dumps(fix).encode()) for at, fix in enumerate(heard)], 99, None
     )
-    return bool(list(Held([list(told)], boundaries, positions, ROADS).violations()))
+    return bool(list(Held([list(batch)], boundaries, positions, ROADS).violations()))
 
 
 def test_a_ride_that_waits_beside_an_idle_driver_is_held() -> None:
     assert is_held(waits("r"))
 
 
-def test_nobody_is_held_where_nobody_is_idle() -> None:
+def test_no_ride_is_held_where_no_driver_is_idle() -> None:
     assert not is_held(waits("r"), waits("s"), idle=())
 
 
-def test_a_batch_that_does_not_match_holds_nobody() -> None:
+def test_a_batch_that_does_not_match_holds_no_ride() -> None:
     assert not is_held(waits("r"), before_ms=NOW_MS)
 
 
@@ -126,7 +126,7 @@ def test_who_would_come_later_than_the_idle_explains_nothing() -> None:
     assert is_held(waits("r"), trip(2, back=True))
 
 
-def test_where_others_are_matched_anew_a_trip_may_explain_one_of_those() -> None:
+def test_where_others_are_matched_again_a_trip_may_explain_one_of_those() -> None:
     now_ms = NOW_MS + 1_000
     assert not is_held(waits("r"), trip(2, back=True, now_ms=now_ms), now_ms=now_ms)
     assert is_held(waits("r"), now_ms=now_ms)

@@ -16,7 +16,7 @@ def loop() -> Iterator[SimLoop]:
     loop.shut_down()
 
 
-def test_time_moves_only_when_nobody_runs(loop: SimLoop) -> None:
+def test_time_moves_only_when_no_task_runs(loop: SimLoop) -> None:
     async def sleeper() -> float:
         await asyncio.sleep(3600)
         return loop.time()

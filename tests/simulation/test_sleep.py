@@ -33,7 +33,7 @@ class Lid(Nemesis):
 
 @pytest.mark.sim
 @pytest.mark.parametrize("seed", range(1, 9))
-def test_after_ten_minutes_of_sleep_every_client_is_live_and_nobody_is_lost(seed: int) -> None:
+def test_after_ten_minutes_of_sleep_every_client_is_live_and_no_driver_is_lost(seed: int) -> None:
     outcome = run_seed(seed, nemesis=Lid)
     assert outcome.violations == [], "\n".join(outcome.scenario)
     assert outcome.tally["the machine slept"] == 1

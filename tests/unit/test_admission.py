@@ -70,7 +70,7 @@ def test_a_request_that_is_being_answered_does_not_make_room() -> None:
     assert not busy.is_dropped
 
 
-def test_an_address_makes_room_for_itself_and_for_nobody_else() -> None:
+def test_an_address_makes_room_for_itself_alone() -> None:
     own, reasons = admission(per_address=2)
     theirs, ours = entered(own, 2, "them"), entered(own, 2, "us")
     entered(own, 1, "us")

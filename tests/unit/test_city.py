@@ -130,7 +130,7 @@ def test_what_may_happen_to_a_ride(event: str, state: str, after: str) -> None:
         and kind not in {m.RideOffered, m.RideCancelled, m.RideReassigned}
     ),
 )
-def test_nobody_moves_the_ride_of_another_driver(event: str) -> None:
+def test_no_driver_moves_the_ride_of_another(event: str) -> None:
     state = next(state for name, state, after in cells(TABLE) if name == event and after != ".")
     scenario = Scenario().until(state)
     with pytest.raises(IllegalTransitionError):
@@ -202,7 +202,7 @@ def test_a_status_follows_from_the_ride_and_a_lost_signal_hides_it(state: str, s
     assert scenario.city.status(77) is DriverStatus.OFFLINE
 
 
-def test_whoever_ends_the_shift_is_no_longer_lost() -> None:
+def test_a_driver_that_ends_the_shift_is_no_longer_lost() -> None:
     scenario = Scenario()
     scenario.add(m.DriverLost, driver=1)
     assert scenario.city.status(1) is DriverStatus.LOST
@@ -218,7 +218,7 @@ def test_whoever_ends_the_shift_is_no_longer_lost() -> None:
     assert scenario.city.status(1) is DriverStatus.OFFLINE
 
 
-def test_whoever_ends_the_shift_during_a_trip_is_lost_until_the_trip_is_over() -> None:
+def test_a_driver_that_ends_the_shift_during_a_trip_is_lost_until_the_trip_is_over() -> None:
     scenario = Scenario().until("ON_TRIP")
     scenario.add(m.DriverLost, driver=1)
     scenario.add(m.DriverWentOffline, driver=1)

@@ -178,7 +178,7 @@ def test_the_broker_is_set_like_the_one_that_needs_no_container() -> None:
     assert timing <= both
 
 
-def test_the_load_balancer_stands_before_every_gateway() -> None:
+def test_the_load_balancer_is_before_every_gateway() -> None:
     servers = re.findall(r"^\s*server (\S+) (\S+)$", LOAD_BALANCER, re.MULTILINE)
     gateways = sorted(name for name, kind in PARTS.items() if kind == "gateway")
     assert servers == [(name, f"{name}:8000") for name in gateways]

@@ -47,14 +47,14 @@ def test_a_position_that_is_damaged_does_not_cost_those_beside_it() -> None:
     assert [str(error) for error in read.unreadable] == [f"taxi.locations@1: {REASON}"]
 
 
-def test_a_range_of_damaged_events_is_told_whole() -> None:
+def test_a_range_of_damaged_events_is_reported_whole() -> None:
     """What it took of a batch, see test_batches."""
     batches = WholeBatches()
     assert list(batches.feed([damaged(0, 3)])) == []
     assert [error.record.next_offset for error in batches.unreadable] == [3]
 
 
-def test_the_identity_of_a_topic_is_not_taken_from_what_nobody_could_parse() -> None:
+def test_the_identity_of_a_topic_is_not_taken_from_what_cannot_be_parsed() -> None:
     assert digest(damaged(3)) == ""
     assert digest(Record(3, 5, None, b"x")) != ""
 

@@ -98,7 +98,7 @@ def test_single_ones_are_counted_and_logged_and_no_fault() -> None:
     on_a_loop(scenario)
 
 
-def test_the_log_is_told_once_a_minute_with_all_of_the_minute() -> None:
+def test_the_log_has_one_line_a_minute_with_all_of_the_minute() -> None:
     def scenario(reports: Reports) -> None:
         for second in range(int(2 * MINUTE_S)):
             reports.dropped.record(float(second), dropped(100, 2_000))

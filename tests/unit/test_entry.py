@@ -96,7 +96,7 @@ def test_a_probe_by_http_1_0_need_not_name_one() -> None:
     ],
 )
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
-def test_this_machine_asks_under_a_name_that_nobody_else_can_give_it(peer: str, host: str) -> None:
+def test_this_machine_asks_under_a_name_that_no_other_can_give_it(peer: str, host: str) -> None:
     assert Asked(("host", host), peer=peer).status is None
 
 
@@ -225,7 +225,7 @@ def test_a_proxy_that_tells_no_client_is_the_client(forwarded: list[str]) -> Non
     assert Asked(*headers, peer="10.0.0.7", proxies="10.0.0.7").client == "10.0.0.7"
 
 
-def test_nobody_else_is_believed() -> None:
+def test_no_other_address_is_believed() -> None:
     headers = [("host", "taxi.example"), ("x-forwarded-for", "203.0.113.9")]
     assert Asked(*headers, peer="192.0.2.7", proxies="10.0.0.0/8").client == "192.0.2.7"
     assert Asked(*headers, peer="192.0.2.7").client == "192.0.2.7"

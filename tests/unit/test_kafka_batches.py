@@ -149,7 +149,7 @@ def test_a_count_that_lies_costs_no_record(size: int) -> None:
     assert not [one for one in records if isinstance(one, Damaged)]
 
 
-def test_records_that_are_missing_are_told() -> None:
+def test_records_that_are_missing_are_reported() -> None:
     records, _ = taken(between(batch(2, [record(0, b"x")], size=4, last_delta=3), size=4))
     assert described(records)[2:4] == ["2=x", "3-5: the batch says 4 records and has 1"]
 
@@ -333,7 +333,7 @@ def test_damage_on_the_disk_costs_its_batch_alone_once_it_is_confirmed(at: int, 
     assert (in_hand.next_offset, in_hand.has_gap) == (5, True)
 
 
-def test_damage_with_nothing_whole_behind_it_is_left_to_whoever_can_fetch_elsewhere() -> None:
+def test_damage_with_nothing_whole_behind_it_is_left_to_a_fetch_elsewhere() -> None:
     middle = bytearray(good(2, 3))
     middle[70] ^= 1
     records, in_hand = taken(bytes(middle), 2, confirmed=2)

@@ -168,7 +168,7 @@ def test_who_never_sent_a_fix_is_lost_from_the_beginning_of_the_shift_on() -> No
     assert newest.is_lost(7, T0 + 50_000, T0 + 65_000, LOST_MS)
 
 
-def test_while_nobody_is_heard_nobody_is_lost() -> None:
+def test_while_no_driver_is_heard_none_is_lost() -> None:
     newest = heard(until_ms=LOST_MS, but=1)
     silent_ms = T0 + LOST_MS + SILENCE_MS
     assert newest.is_lost(1, 0, silent_ms, LOST_MS)
@@ -195,7 +195,7 @@ def test_a_pause_of_everyone_that_is_no_silence_gives_no_grace() -> None:
     assert newest.is_lost(1, 0, T0 + LOST_MS, LOST_MS)
 
 
-def test_a_topic_made_anew_is_forgotten_whole() -> None:
+def test_a_recreated_topic_is_forgotten_whole() -> None:
     newest = heard(until_ms=3_000, but=0)
     newest.forget_all()
     assert newest == NewestFixes()

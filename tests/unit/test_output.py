@@ -47,25 +47,25 @@ def test_text_reaches_the_reader_at_once_and_in_order(pipe: Pipe) -> None:
     assert reading.read(100) == b"first then\n"
 
 
-def test_a_closed_pipe_is_told_once_and_nothing_is_raised(pipe: Pipe) -> None:
+def test_a_closed_pipe_is_reported_once_and_nothing_is_raised(pipe: Pipe) -> None:
     reading, stream = pipe
-    console, told = Console(file=lossy(stream)), []
-    when_lost(console, lambda: told.append("lost"))
+    console, calls = Console(file=lossy(stream)), []
+    when_lost(console, lambda: calls.append("lost"))
     console.print("heard")
-    assert told == []
+    assert calls == []
     reading.close()
     for _ in range(3):
         console.print("not heard")
-    assert told == ["lost"]
+    assert calls == ["lost"]
 
 
-def test_who_asks_after_the_pipe_was_closed_is_told_at_once(pipe: Pipe) -> None:
+def test_a_write_after_the_pipe_was_closed_fails_at_once(pipe: Pipe) -> None:
     reading, stream = pipe
     reading.close()
-    console, told = Console(file=lossy(stream)), []
+    console, calls = Console(file=lossy(stream)), []
     console.print("not heard")
-    when_lost(console, lambda: told.append("lost"))
-    assert told == ["lost"]
+    when_lost(console, lambda: calls.append("lost"))
+    assert calls == ["lost"]
 
 
 def test_a_stream_that_was_closed_here_counts_as_lost(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_full_disk_loses_lines_and_not_the_stream(monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "out").read_text() == "kept"
 
 
-def test_a_reader_that_does_not_read_holds_nobody_up(pipe: Pipe) -> None:
+def test_a_reader_that_does_not_read_holds_no_other_up(pipe: Pipe) -> None:
     _, stream = pipe
     output = Output(stream, wait_s=0.01)
     for _ in range(40):

@@ -168,7 +168,7 @@ def test_bare_make_lists_every_target() -> None:
     assert re.findall(r"^  make (\S+)", listed, re.MULTILINE) == targets[1].split()
 
 
-def test_a_moved_folder_is_set_up_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_moved_folder_is_set_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = tmp_path / "taxistream.json"
     monkeypatch.setattr(install, "STATE", record)
     install.State(project="installed").write()

@@ -26,7 +26,7 @@ def replaced_after_s(
     return None
 
 
-def test_a_stopped_process_is_told_within_half_a_second_and_replaced_after_two() -> None:
+def test_a_stopped_process_is_reported_within_half_a_second_and_replaced_after_two() -> None:
     pulse = Pulse(PATIENCE)
     pulse.add(STOPPED, SAMPLE_S)
     assert shown(pulse) is State.FROZEN
@@ -96,7 +96,7 @@ def test_everything_was_stopped_for_an_hour_and_goes_on() -> None:
     assert shown(pulse) is None
 
 
-def test_a_supervisor_that_is_starved_itself_accuses_nobody_quickly() -> None:
+def test_a_supervisor_that_is_starved_itself_replaces_no_part_quickly() -> None:
     """It looks every three seconds instead of twice a second."""
     assert replaced_after_s(Pulse(PATIENCE), IDLE, 60, every_s=3.0) == 12
 

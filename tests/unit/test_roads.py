@@ -237,7 +237,7 @@ def test_tables_are_cached_and_mapped(square: RoadNetwork, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("keep_bytes", [0, 10, 200, 1_000])
-def test_a_file_cut_short_is_computed_anew(square: RoadNetwork, tmp_path: Path, keep_bytes: int) -> None:
+def test_a_file_cut_short_is_computed_again(square: RoadNetwork, tmp_path: Path, keep_bytes: int) -> None:
     load_tables(links_of(square), "square", tmp_path)
     whole = cached_file(tmp_path).read_bytes()
     cached_file(tmp_path).write_bytes(whole[:keep_bytes])

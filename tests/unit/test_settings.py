@@ -121,7 +121,7 @@ def test_a_bad_value_is_named_with_what_is_wanted(
         ({"TAXI_CITIES": "", "TAXI_CITY": "rome"}, "TAXI_CITY"),
     ],
 )
-def test_what_is_wrong_with_cities_is_told_of_the_variable_that_was_set(
+def test_what_is_wrong_with_cities_names_the_variable_that_was_set(
     environ: dict[str, str], named: str
 ) -> None:
     with pytest.raises(SettingsError, match=f"^{named}="):

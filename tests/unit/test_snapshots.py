@@ -61,7 +61,7 @@ class Shelf:
         place.append(list(records), T0, transaction)
         del place._open[transaction]
 
-    async def that_stands(self, unreadable: list[codec.DecodeError] | None = None) -> Snapshot | None:
+    async def newest_of_log(self, unreadable: list[codec.DecodeError] | None = None) -> Snapshot | None:
         bounds = await self.bus.offsets(EVENTS, 0)
         return await snapshots.newest_of_log(self.bus, 0, bounds, unreadable=unreadable)
 
@@ -188,7 +188,9 @@ async def test_a_well_sealed_body_that_is_no_state_is_passed_over(shelf: Shelf) 
 
 
 @on_shelf
-async def test_the_newest_is_the_last_on_the_log_even_where_batches_were_counted_anew(shelf: Shelf) -> None:
+async def test_the_newest_is_the_last_on_the_log_even_where_the_count_of_batches_restarted(
+    shelf: Shelf,
+) -> None:
     shelf.put(*pack(900), *pack(2))
     assert await shelf.batch() == 2
 
@@ -255,13 +257,13 @@ UNREADABLE_BODIES = {
 
 
 @pytest.mark.parametrize("what", UNREADABLE_BODIES)
-def test_a_body_that_cannot_be_read_is_passed_over_and_told(what: str) -> None:
+def test_a_body_that_cannot_be_read_is_passed_over_and_reported(what: str) -> None:
     async def scenario(shelf: Shelf) -> None:
         shelf.events(7, 8)
         shelf.put(*pack(7))
         shelf.put(UNREADABLE_BODIES[what])
         unreadable: list[codec.DecodeError] = []
-        found = await shelf.that_stands(unreadable)
+        found = await shelf.newest_of_log(unreadable)
         assert found is not None
         assert found.state.batch == 7
         [error] = unreadable
@@ -285,13 +287,13 @@ def test_of_a_compressed_body_no_more_is_inflated_than_the_bound(monkeypatch: py
 
 
 @on_shelf
-async def test_a_snapshot_that_another_producer_wrote_is_passed_over_and_told(shelf: Shelf) -> None:
+async def test_a_snapshot_that_another_producer_wrote_is_passed_over_and_reported(shelf: Shelf) -> None:
     shelf.events(7, 8, writer="dispatcher")
     shelf.put(*pack(7), writer="dispatcher")
     shelf.put(*pack(8))
     shelf.put(*pack(8), writer="stranger")
     unreadable: list[codec.DecodeError] = []
-    found = await shelf.that_stands(unreadable)
+    found = await shelf.newest_of_log(unreadable)
     assert found is not None
     assert found.state.batch == 7
     assert len(unreadable) == 2
@@ -304,14 +306,14 @@ async def test_a_part_that_another_producer_wrote_takes_no_place_of_ours(shelf: 
     parts = large(7)
     shelf.put(*parts, writer="dispatcher")
     shelf.put(damaged(parts[1], body="rubbish"), writer="stranger")
-    assert await shelf.that_stands() is not None
+    assert await shelf.newest_of_log() is not None
 
 
 @on_shelf
 async def test_a_snapshot_of_no_offset_is_none_of_this_log(shelf: Shelf) -> None:
     """Retention has taken nothing there that it could have been folded from."""
     shelf.put(*snapshots.pack(city(9), heard(), 0))
-    assert await shelf.that_stands() is None
+    assert await shelf.newest_of_log() is None
 
 
 @on_shelf
@@ -320,4 +322,4 @@ async def test_one_whose_batch_the_disk_damaged_is_believed(shelf: Shelf) -> Non
     shelf.put(*pack(7))
     events = shelf.broker.partition(EVENTS, 0)
     events.corrupt(60, 70)
-    assert await shelf.that_stands() is not None
+    assert await shelf.newest_of_log() is not None

@@ -38,12 +38,12 @@ async def test_the_shell_names_the_built_files_and_carries_the_city(static: Path
     assert answer.status_code == 200
     assert 'src="static/assets/main-a1b2.js"' in answer.text
     assert 'href="static/assets/main-c3d4.css"' in answer.text
-    config = re.search(r'<script type="application/json" id="config">(.*?)</script>', answer.text, re.DOTALL)
-    assert config is not None
-    told = json.loads(config[1])
-    assert told["city"] == "manhattan"
-    assert told["basemap"] == "cities/manhattan/basemap"
-    assert "openstreetmap.org/copyright" in told["attribution"]
+    element = re.search(r'<script type="application/json" id="config">(.*?)</script>', answer.text, re.DOTALL)
+    assert element is not None
+    config = json.loads(element[1])
+    assert config["city"] == "manhattan"
+    assert config["basemap"] == "cities/manhattan/basemap"
+    assert "openstreetmap.org/copyright" in config["attribution"]
 
 
 async def test_the_shell_shows_what_it_is_before_any_script_ran(static: Path) -> None:
@@ -64,7 +64,7 @@ async def test_the_page_may_run_nothing_but_its_own_files(static: Path) -> None:
     assert " style=" not in answer.text
 
 
-async def test_the_shell_is_asked_for_anew_and_hashed_files_never(static: Path) -> None:
+async def test_the_shell_is_asked_for_each_time_and_hashed_files_never(static: Path) -> None:
     async with client(static) as page:
         shell = await page.get("/")
         script = await page.get("/static/assets/main-a1b2.js")

@@ -64,7 +64,7 @@ def test_what_retention_took_unread_needs_no_answer() -> None:
     assert log.broken() == set()
 
 
-def test_a_topic_made_anew_begins_at_its_beginning_and_what_was_before_is_not_asked_for() -> None:
+def test_a_recreated_topic_begins_at_its_beginning_and_what_was_before_is_not_asked_for() -> None:
     log = honest_log()
     log.commands.clear()
     log.batch(
@@ -75,7 +75,7 @@ def test_a_topic_made_anew_begins_at_its_beginning_and_what_was_before_is_not_as
     assert log.broken() == set()
 
 
-def test_a_repeat_after_more_than_an_hour_may_be_answered_anew() -> None:
+def test_a_repeat_after_more_than_an_hour_may_be_answered_again() -> None:
     log = honest_log()
     log.batch(later_ms=3_700_000)
     log.batch(
@@ -249,7 +249,7 @@ def an_event_of_no_batch(log: HandMadeLog) -> None:
     log.events.insert(3, {**log.events[3], "batch": 77})
 
 
-def an_event_stands_there_twice(log: HandMadeLog) -> None:
+def an_event_is_there_twice(log: HandMadeLog) -> None:
     log.events.insert(3, log.events[3])
     log.events[6]["count"] += 1
 
@@ -282,7 +282,7 @@ def ordered_again(log: HandMadeLog) -> None:
     )
 
 
-def ordered_from_nobody(log: HandMadeLog) -> None:
+def ordered_from_no_driver(log: HandMadeLog) -> None:
     two_rides_under_way(log)
     log.batch(order("r3", 2, 2), order("r4", 1, 2))
 
@@ -305,7 +305,7 @@ LIES: list[tuple[str, Lie, str]] = [
     ("half a chain", half_a_chain, "chain_not_whole"),
     ("half a chain leaves a driver with two rides", half_a_chain, "driver_on_two_rides"),
     ("who refused is asked again", ordered_again, "refused_driver_again"),
-    ("an order that mistakes who comes", ordered_from_nobody, "ride_with_two_drivers"),
+    ("an order that mistakes who comes", ordered_from_no_driver, "ride_with_two_drivers"),
     (
         "a busy driver sent ahead",
         then(event("DriverRepositioned", driver=9, to=[0, 0], eta_s=5, until_ms=0)),
@@ -318,7 +318,7 @@ LIES: list[tuple[str, Lie, str]] = [
     ("an offer in a wrong attempt", change("RideOffered", attempt=2), "illegal_transition"),
     ("a driver off duty twice", then(event("DriverWentOffline", driver=9)), "illegal_transition"),
     ("a driver found who was not lost", then(event("DriverFound", driver=1)), "illegal_transition"),
-    ("an event twice", an_event_stands_there_twice, "event_twice"),
+    ("an event twice", an_event_is_there_twice, "event_twice"),
     ("a batch twice", a_batch_is_repeated, "event_twice"),
     ("a hole in the numbers", a_batch_is_missing, "batch_number"),
     ("half a batch", half_a_batch, "batch_not_whole"),
@@ -380,7 +380,7 @@ def number_as_text(body: Event) -> Event:
     return {**body, "attempt": "1"}
 
 
-def about_nobody(body: Event) -> Event:
+def about_no_driver(body: Event) -> Event:
     return {name: value for name, value in body.items() if name != "driver"}
 
 
@@ -388,8 +388,8 @@ def ends_in_nothing(body: Event) -> Event:
     return {**body, "raw": b"[" * 100_000}
 
 
-@pytest.mark.parametrize("spoil", [number_as_text, about_nobody, ends_in_nothing])
-def test_an_event_that_does_not_say_what_it_must_is_told_and_stops_nothing(
+@pytest.mark.parametrize("spoil", [number_as_text, about_no_driver, ends_in_nothing])
+def test_an_event_without_its_fields_is_reported_and_stops_nothing(
     spoil: Callable[[Event], Event],
 ) -> None:
     log = honest_log()

@@ -51,7 +51,7 @@ def followed(grow: Callable[[HandMadeLog], None]) -> AuditFindings:
     return asyncio.run(scenario())
 
 
-def test_a_lie_told_while_it_reads_is_found() -> None:
+def test_a_wrong_answer_while_it_reads_is_found() -> None:
     found = followed(lambda log: log.batch(say=(asked("GoOnline", "3:on"),)))
     assert set(found.violations) == {"command_unanswered"}
 

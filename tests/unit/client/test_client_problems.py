@@ -41,13 +41,13 @@ async def failure(url: str, give_up_s: float = NEVER_S) -> tuple[str, list[LinkS
     On a busy machine not one attempt may end in that time. Then it gets more.
     """
     while True:
-        told: list[LinkStatus] = []
-        async with asyncio.timeout(60), connect(url, on_link=told.append, give_up_s=give_up_s) as city:
+        reported: list[LinkStatus] = []
+        async with asyncio.timeout(60), connect(url, on_link=reported.append, give_up_s=give_up_s) as city:
             with pytest.raises(StreamUnreachableError) as caught:
                 await anext(city)
             if city.problem is not None:
                 assert city.problem.text in str(caught.value)
-                return str(caught.value), told
+                return str(caught.value), reported
         assert give_up_s < 10 * NEVER_S
         give_up_s *= 4
 
@@ -80,17 +80,19 @@ async def answering(status: HTTPStatus, body: bytes, kind: str = "text/plain") -
         yield next(iter(server.sockets)).getsockname()[1]
 
 
-async def test_a_wrong_port_is_told_as_refused_there() -> None:
+async def test_a_wrong_port_is_reported_as_refused_there() -> None:
     async with listening(lambda _, __: asyncio.sleep(0)) as port:
         pass
-    text, told = await failure(f"ws://127.0.0.1:{port}/ws")
+    text, reported = await failure(f"ws://127.0.0.1:{port}/ws")
     assert text == (
         f"no image within 0.6 s: connection refused at ws://127.0.0.1:{port}: no gateway listens there"
     )
-    assert told[0].state is LinkState.CONNECTING
-    assert told[-1].problem == Problem(ProblemKind.UNREACHABLE, text.removeprefix("no image within 0.6 s: "))
+    assert reported[0].state is LinkState.CONNECTING
+    assert reported[-1].problem == Problem(
+        ProblemKind.UNREACHABLE, text.removeprefix("no image within 0.6 s: ")
+    )
     states = {LinkState.CONNECTING, LinkState.WAITING, LinkState.UNREACHABLE, LinkState.STOPPED}
-    assert {status.state for status in told} == states
+    assert {status.state for status in reported} == states
 
 
 async def test_a_host_that_does_not_exist_is_named() -> None:
@@ -109,15 +111,15 @@ async def test_a_host_that_does_not_exist_is_named() -> None:
         (502, b"<h1>Bad Gateway</h1>", "text/html", "a proxy does not forward WebSockets"),
     ],
 )
-async def test_an_http_answer_is_told_with_its_status_and_reason(
+async def test_an_http_answer_is_reported_with_its_status_and_reason(
     status: int, body: bytes, kind: str, words: str
 ) -> None:
     async with answering(HTTPStatus(status), body, kind) as port:
-        text, told = await failure(f"ws://127.0.0.1:{port}/ws")
+        text, reported = await failure(f"ws://127.0.0.1:{port}/ws")
     assert f"ws://127.0.0.1:{port} answers HTTP {status}, and opens no WebSocket: " in text
     assert words in text
-    assert told[-1].problem is not None
-    assert told[-1].problem.kind is ProblemKind.REFUSED
+    assert reported[-1].problem is not None
+    assert reported[-1].problem.kind is ProblemKind.REFUSED
 
 
 def test_a_server_that_refuses_is_asked_less_often_than_one_that_is_not_there() -> None:
@@ -128,7 +130,7 @@ def test_a_server_that_refuses_is_asked_less_often_than_one_that_is_not_there() 
     assert (refused.failures, lost.failures) == (5, 1)
 
 
-async def test_tls_where_none_is_spoken_and_none_where_it_is_are_told_apart() -> None:
+async def test_tls_where_none_is_spoken_and_none_where_it_is_are_distinguished() -> None:
     async with serving(Gateway()) as url:
         text, _ = await failure(url.replace("ws://", "wss://"))
     assert "use ws:// instead of wss://" in text
@@ -142,7 +144,7 @@ async def test_tls_where_none_is_spoken_and_none_where_it_is_are_told_apart() ->
         assert "is not valid: self" in text
 
 
-async def test_another_service_on_that_port_is_told_as_such() -> None:
+async def test_another_service_on_that_port_is_reported_as_such() -> None:
     """As a Kafka broker does, it reads what it does not understand and hangs up."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -159,12 +161,12 @@ async def test_a_server_that_says_nothing_is_left_after_a_second() -> None:
         await reader.read(-1)
 
     async with listening(silent) as port:
-        text, told = await failure(f"ws://127.0.0.1:{port}/ws", 1.5)
+        text, reported = await failure(f"ws://127.0.0.1:{port}/ws", 1.5)
     assert f"nothing answers at ws://127.0.0.1:{port}" in text
-    assert sum(status.state is LinkState.CONNECTING for status in told) == 2
+    assert sum(status.state is LinkState.CONNECTING for status in reported) == 2
 
 
-async def test_a_websocket_that_is_no_gateway_is_told_as_such() -> None:
+async def test_a_websocket_that_is_no_gateway_is_reported_as_such() -> None:
     async def echo(socket: ServerConnection) -> None:
         async for message in socket:
             await socket.send(message)
@@ -219,9 +221,9 @@ async def test_a_client_that_had_a_view_does_not_give_up() -> None:
             assert city.problem is None
 
 
-async def test_faults_of_the_gateway_are_told() -> None:
+async def test_faults_of_the_gateway_are_reported() -> None:
     fault = Fault("no_positions", "none arrive")
-    told: asyncio.Queue[tuple[Fault, ...]] = asyncio.Queue()
+    reported: asyncio.Queue[tuple[Fault, ...]] = asyncio.Queue()
 
     class Ill(Gateway):
         async def __call__(self, socket: ServerConnection) -> None:
@@ -234,10 +236,10 @@ async def test_faults_of_the_gateway_are_told() -> None:
         async for _ in city:
             pass
 
-    async with serving(Ill()) as url, connect(url, on_health=told.put_nowait) as city:
+    async with serving(Ill()) as url, connect(url, on_health=reported.put_nowait) as city:
         following = asyncio.ensure_future(follow(city))
         async with asyncio.timeout(10):
-            assert await told.get() == (fault,)
+            assert await reported.get() == (fault,)
         assert city.faults == (fault,)
         following.cancel()
 

@@ -83,7 +83,7 @@ async def test_a_draining_gateway_is_left_for_another_line() -> None:
     assert len(gateway.hellos) == 2
 
 
-async def test_who_is_refused_is_told_why() -> None:
+async def test_a_client_that_is_refused_learns_why() -> None:
     async with serving(Gateway(refuses=True)) as url:
         with pytest.raises(StreamRefusedError, match="another city"):
             await seen(url)

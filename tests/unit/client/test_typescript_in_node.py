@@ -50,16 +50,16 @@ async def run(folder: Path, url: str, give_up_ms: int = 10_000) -> list[dict[str
 
 async def test_it_follows_a_city(tmp_path: Path) -> None:
     async with serving(Gateway()) as url:
-        [told] = await run(tmp_path, url)
-    assert told == {"seen": [10, 20, 30], "drivers": 6, "trusted": True}
+        [printed] = await run(tmp_path, url)
+    assert printed == {"seen": [10, 20, 30], "drivers": 6, "trusted": True}
 
 
 async def test_it_says_why_there_is_no_gateway_and_ends(tmp_path: Path) -> None:
     async with serving(Gateway()) as url:
         pass
-    [told] = await run(tmp_path, url, 2_000)
-    assert told["problem"]["kind"] == "unreachable"
-    assert "ECONNREFUSED" in told["problem"]["text"]
+    [printed] = await run(tmp_path, url, 2_000)
+    assert printed["problem"]["kind"] == "unreachable"
+    assert "ECONNREFUSED" in printed["problem"]["text"]
 
 
 async def test_it_says_that_a_server_opens_no_socket(tmp_path: Path) -> None:
@@ -70,6 +70,6 @@ async def test_it_says_that_a_server_opens_no_socket(tmp_path: Path) -> None:
 
     async with await asyncio.start_server(page, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        [told] = await run(tmp_path, f"ws://127.0.0.1:{port}/wrong", 2_000)
-    assert told["problem"]["kind"] == "refused"
-    assert "404" in told["problem"]["text"]
+        [printed] = await run(tmp_path, f"ws://127.0.0.1:{port}/wrong", 2_000)
+    assert printed["problem"]["kind"] == "refused"
+    assert "404" in printed["problem"]["text"]

@@ -30,7 +30,7 @@ def test_a_ride_waits_for_who_is_about_to_be_free_and_gets_that_driver() -> None
     assert offers(core.step(report(offer, "dropped_off"))) == [1]
 
 
-def test_nobody_waits_for_a_driver_who_never_comes() -> None:
+def test_no_ride_waits_for_a_driver_who_never_comes() -> None:
     core, _ = nearly_there()
     core.step(request("r2", pickup=35, dropoff=0))
     assert offers(core.wait(60_000)) == []

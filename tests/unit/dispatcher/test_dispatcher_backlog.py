@@ -146,7 +146,7 @@ def test_a_decision_that_takes_longer_than_a_session_costs_no_session(harness: D
     harness.run(scenario)
 
 
-def test_whoever_decides_for_long_says_so_and_is_not_ready(harness: DispatcherHarness) -> None:
+def test_a_dispatcher_that_decides_for_long_says_so_and_is_not_ready(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
         harness.start(offload=slow(9.0))
         faults = harness.faults[0]

@@ -86,13 +86,13 @@ def test_while_no_position_comes_commands_alone_move_log_time() -> None:
 
 
 @pytest.mark.parametrize("back_ms", [8_000, HOUR_MS, 24 * HOUR_MS])
-def test_a_clock_that_is_set_back_is_told_and_log_time_goes_on(back_ms: int) -> None:
+def test_a_clock_that_is_set_back_is_announced_and_log_time_goes_on(back_ms: int) -> None:
     core = busy_core()
     before_ms = core.city.now_ms
     core.back_ms = back_ms
     events = step(core)
-    [told] = [event for event in events if isinstance(event, m.ClockSetBack)]
-    assert told.shift_ms == back_ms - STEP_MS  # the time between the two positions is lost
+    [announced] = [event for event in events if isinstance(event, m.ClockSetBack)]
+    assert announced.shift_ms == back_ms - STEP_MS  # the time between the two positions is lost
     assert core.city.now_ms == before_ms
     for _ in range(10):
         events += step(core)

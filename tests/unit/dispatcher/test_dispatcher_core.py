@@ -118,7 +118,7 @@ def test_input_that_retention_took_is_said() -> None:
     assert kinds(events) == ["InputSkipped"]
 
 
-def test_locations_made_anew_begin_an_epoch_in_which_old_fixes_count_for_nothing() -> None:
+def test_recreated_locations_begin_an_epoch_in_which_old_fixes_count_for_nothing() -> None:
     core = CoreHarness()
     core.drivers(d1=0)
     core.where.clear()
@@ -138,7 +138,7 @@ def test_lost_events_begin_an_epoch_with_an_empty_city() -> None:
     assert core.city.batch == batch + 1
 
 
-def test_an_event_stands_in_the_trace_of_its_command_and_others_in_that_of_their_batch() -> None:
+def test_an_event_is_in_the_trace_of_its_command_and_others_in_that_of_their_batch() -> None:
     core = CoreHarness()
     core.step(online(1))
     cause = tracing.root("1:online")

@@ -45,7 +45,7 @@ def test_a_batch_matches_the_rides_that_have_waited_longest(policy: str) -> None
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
-def test_nobody_is_passed_over_for_ever(policy: str) -> None:
+def test_no_ride_is_passed_over_for_ever(policy: str) -> None:
     """One driver for twelve rides: it is always one of the three oldest that is served."""
     core = CoreHarness(policy=policy, tuning=Tuning(waiting_max=3))
     names = [f"r{number:02}" for number in range(12)]

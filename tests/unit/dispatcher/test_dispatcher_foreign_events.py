@@ -158,8 +158,8 @@ def test_a_dispatcher_whose_producer_id_is_another_one_takes_over(harness: Dispa
         await restart(harness)
         harness.say(request())
         await harness.until(lambda: bool(harness.answers("r1:request")))
-        told = [event.previous_producer for event in harness.events() if isinstance(event, m.BatchClosed)]
-        assert [producer for producer in told if producer is not None] == [1]
+        named = [event.previous_producer for event in harness.events() if isinstance(event, m.BatchClosed)]
+        assert [producer for producer in named if producer is not None] == [1]
         assert numbers(harness) == list(range(1, len(numbers(harness)) + 1))
         assert [event.reason for event in harness.events() if isinstance(event, m.EpochStarted)] == ["birth"]
         assert not harness.letters()

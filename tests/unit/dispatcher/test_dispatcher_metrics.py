@@ -40,13 +40,13 @@ def test_the_error_of_an_eta_is_measured_when_the_driver_arrives(off_s: int) -> 
     assert value(found, "dispatcher_early_seconds_total") == (None if off_s > 0 else -off_s)
 
 
-def test_whoever_takes_over_is_measured_by_the_own_promise_from_the_order_on() -> None:
+def test_a_driver_that_takes_over_is_measured_by_its_own_promise_from_the_order_on() -> None:
     core, order = ordered_core()
     core.step(report(order, "arrived"), after_ms=(order.eta_s + 3) * 1000)
     assert value(metrics_of(core), "dispatcher_late_seconds_total") == 3
 
 
-def test_errors_of_minutes_are_told_apart() -> None:
+def test_errors_of_minutes_are_distinguished() -> None:
     """A histogram that ends at ten seconds would say of most only that they were more."""
     core = CoreHarness()
     core.drivers(d1=35)
@@ -57,7 +57,7 @@ def test_errors_of_minutes_are_told_apart() -> None:
     assert value(found, "dispatcher_eta_error_seconds_bucket", le="120.0") == 1
 
 
-def test_a_batch_in_which_nobody_arrives_measures_no_promise() -> None:
+def test_a_batch_in_which_no_driver_arrives_measures_no_promise() -> None:
     core = CoreHarness()
     core.drivers(d1=35)
     core.taken()

@@ -84,7 +84,7 @@ def test_a_driver_under_way_who_leaves_the_map_keeps_the_ride_and_takes_no_other
     assert core.ride("r1").driver == 1
 
 
-def test_whoever_is_off_the_map_is_sent_nowhere() -> None:
+def test_a_driver_off_the_map_is_sent_nowhere() -> None:
     core = Wide(policy="batched")
     core.drivers(**{f"d{number}": 0 for number in range(1, 37)})
     core.elsewhere |= dict.fromkeys(range(1, 37), POLE)

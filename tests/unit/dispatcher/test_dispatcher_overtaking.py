@@ -90,7 +90,7 @@ def test_an_answer_before_its_offer_counts_when_it_is_repeated(borders: tuple[st
 
 
 @pytest.mark.parametrize("border", BORDERS)
-def test_whoever_ends_a_shift_before_it_began_may_say_so_again(border: str) -> None:
+def test_a_driver_that_ends_a_shift_before_it_began_may_say_so_again(border: str) -> None:
     core = CoreHarness()
     events = decided(core, (offline(1), online(1)), (border,))
     assert accepted(events, online(1)) == 1

@@ -48,7 +48,7 @@ def test_a_pair_that_must_not_be_never_is(policy: str) -> None:
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
 @given(data=st.data())
-def test_nobody_is_matched_twice_and_nobody_waits_beside_a_free_driver(
+def test_no_driver_is_matched_twice_and_no_ride_waits_beside_a_free_one(
     policy: str, data: st.DataObject
 ) -> None:
     n_rides, n_drivers = data.draw(SIZES)

@@ -36,9 +36,9 @@ def test_a_ride_from_request_to_drop_off(core: CoreHarness) -> None:
     offer = core.offered()
     assert (offer.driver, offer.attempt, offer.expires_ms) == (1, 1, core.now_ms + 12_000)
     assert core.city.status(1) is DriverStatus.OFFERED
-    told = [core.step(answer(offer))]
-    told += [core.step(report(offer, stage)) for stage in ("arrived", "picked_up", "dropped_off")]
-    assert [kinds(events) for events in told] == [
+    answers = [core.step(answer(offer))]
+    answers += [core.step(report(offer, stage)) for stage in ("arrived", "picked_up", "dropped_off")]
+    assert [kinds(events) for events in answers] == [
         ["RideAssigned"],
         ["DriverArrived"],
         ["TripStarted"],
@@ -84,7 +84,7 @@ def test_an_answer_to_an_older_offer_is_stale(core: CoreHarness) -> None:
     assert reasons(core.step(answer(offer))) == ["stale_offer"]
 
 
-def test_nobody_free_means_waiting_and_in_the_end_giving_up(core: CoreHarness) -> None:
+def test_no_free_driver_means_waiting_and_in_the_end_giving_up(core: CoreHarness) -> None:
     core.step(request())
     assert kinds(core.wait(598_000)) == []
     assert kinds(core.wait(2_000)) == ["RideExpired"]

@@ -273,7 +273,7 @@ def test_recovery_from_events_alone_and_from_a_snapshot_ends_at_the_same_state(
     ],
 )
 @pytest.mark.parametrize("topic", [topics.COMMANDS, topics.LOCATIONS, topics.EVENTS])
-def test_what_nobody_can_read_is_put_aside_and_stops_nothing(
+def test_what_is_unreadable_is_put_aside_and_stops_nothing(
     harness: DispatcherHarness, topic: str, value: bytes | None
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
@@ -364,7 +364,7 @@ def test_lost_events_without_a_snapshot_begin_a_new_epoch_with_an_empty_city(
     ("topic", "reason"), [(topics.COMMANDS, "commands_recreated"), (topics.LOCATIONS, "locations_recreated")]
 )
 @pytest.mark.parametrize("grown", [False, True], ids=["shorter", "grown past the offset"])
-def test_an_input_made_anew_begins_a_new_epoch(
+def test_a_recreated_input_begins_a_new_epoch(
     harness: DispatcherHarness, topic: str, reason: str, grown: bool
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
@@ -388,7 +388,7 @@ def test_an_input_made_anew_begins_a_new_epoch(
     harness.run(scenario)
 
 
-def test_inputs_both_made_anew_begin_one_epoch_that_says_so(harness: DispatcherHarness) -> None:
+def test_inputs_both_recreated_begin_one_epoch_that_says_so(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
         await live(harness)
         harness.loop.kill(harness.dispatchers[0][0])
@@ -402,7 +402,7 @@ def test_inputs_both_made_anew_begin_one_epoch_that_says_so(harness: DispatcherH
     harness.run(scenario)
 
 
-def test_fixes_in_a_snapshot_from_before_their_topic_was_made_anew_count_for_nothing(
+def test_fixes_in_a_snapshot_from_before_their_topic_was_recreated_count_for_nothing(
     harness: DispatcherHarness,
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:

@@ -73,13 +73,13 @@ def test_a_lost_driver_may_still_report_the_end_of_the_trip(core: CoreHarness) -
     assert core.city.status(offer.driver) is DriverStatus.LOST
 
 
-def test_a_city_that_slept_loses_nobody(core: CoreHarness) -> None:
+def test_a_city_that_slept_loses_no_driver(core: CoreHarness) -> None:
     core.taken()
     core.now_ms += 600_000
     assert "DriverLost" not in kinds(core.wait(60_000))
 
 
-def test_a_city_in_which_only_riders_are_heard_loses_nobody(core: CoreHarness) -> None:
+def test_a_city_in_which_only_riders_are_heard_loses_no_driver(core: CoreHarness) -> None:
     core.taken()
     everybody, core.where = core.where, {}
     events = [event for number in range(60) for event in core.step(request(f"more-{number}"))]
@@ -96,7 +96,7 @@ def test_who_never_sent_a_fix_is_lost_fifteen_seconds_into_the_shift(core: CoreH
     assert kinds(core.wait(16_000)) == ["DriverLost"]
 
 
-def test_nobody_misses_a_driver_off_shift(core: CoreHarness) -> None:
+def test_a_driver_off_shift_is_not_missed(core: CoreHarness) -> None:
     core.step(offline(1))
     silence(core, 1)
     assert kinds(core.wait(60_000)) == []
@@ -112,7 +112,7 @@ def test_a_driver_who_never_arrives_loses_the_ride() -> None:
     assert events[0].reason == "overdue"
 
 
-def test_a_trip_whose_end_nobody_reports_ends_by_itself() -> None:
+def test_a_trip_whose_end_is_not_reported_ends_by_itself() -> None:
     core = CoreHarness(limits=DecisionLimits(trip_ms_max=60_000))
     core.drivers(d1=0)
     core.on_trip()

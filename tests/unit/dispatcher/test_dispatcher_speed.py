@@ -146,7 +146,7 @@ def test_a_snapshot_keeps_city_time(core: CoreHarness) -> None:
     assert restored == core.city
 
 
-def test_an_epoch_that_begins_empty_begins_city_time_anew(core: CoreHarness) -> None:
+def test_an_epoch_that_begins_empty_restarts_city_time(core: CoreHarness) -> None:
     core.city.apply(
         m.EpochStarted(
             batch=core.city.batch + 1, at_ms=core.now_ms, epoch="e", city="g", reason="events_lost"

@@ -93,7 +93,7 @@ def test_while_commands_are_unread_limits_are_judged_as_of_the_last_one_read(
     assert ("RideNoShow" in kinds(core.decide(later))) is behind
 
 
-def test_whoever_has_read_no_command_at_all_ends_nothing(core: CoreHarness) -> None:
+def test_a_dispatcher_that_has_read_no_command_ends_nothing(core: CoreHarness) -> None:
     due_ms, _ = waited_for(core)
     core.now_ms = due_ms + 60_000
     assert kinds(core.decide(core.batch_input(behind=True))) == []

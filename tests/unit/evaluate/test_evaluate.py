@@ -113,7 +113,7 @@ def test_the_gini_coefficient() -> None:
     assert gini(np.zeros(3)) == 0
 
 
-def test_hindsight_takes_the_driver_whom_an_earlier_ride_sets_free() -> None:
+def test_hindsight_takes_the_driver_that_an_earlier_ride_sets_free() -> None:
     roads = grid_city(6, 6)
     block_s = round(200 / 6)
     free = Free(np.zeros(1), np.array([0]))
@@ -133,7 +133,7 @@ def test_who_moves_only_after_a_request_waits_longer_than_hindsight() -> None:
     assert [row["policy"] for row in summary(report["rows"])] == ["greedy", "fifo"]
 
 
-def test_where_nobody_was_picked_up_there_is_no_bound_to_stand_above() -> None:
+def test_where_no_rider_was_picked_up_there_is_no_bound() -> None:
     report = evaluate(["greedy"], [3], lambda _: None, with_bound=True, drivers=5, hours=0.01, load=0.001)
     assert [row["requests"] for row in report["rows"]] == [0]
     assert report["bound"] == {"rows": [], "regret": {}}

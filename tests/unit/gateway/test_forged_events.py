@@ -51,7 +51,7 @@ def test_an_impossible_ride_is_not_legal(fields: dict[str, Any]) -> None:
     assert gap.endswith(("no ride has such an id", "there is no such place"))
 
 
-def test_nobody_is_sent_to_an_impossible_place() -> None:
+def test_no_driver_is_sent_to_an_impossible_place() -> None:
     about: dict[str, Any] = {"batch": 2, "at_ms": T0 + 1_000, "driver": 1}
     sent = m.DriverRepositioned(to=(1e300, 0.0), until_ms=T0 + 9_000, eta_s=60, **about)
     gap = view_of(m.DriverCameOnline(**about), sent).batches.gap

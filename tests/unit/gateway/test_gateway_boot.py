@@ -12,7 +12,7 @@ from taxi.state import EVENTS_LOST
 from testing.gateway_harness import GatewayHarness
 
 
-def test_nobody_is_let_in_before_the_log_is_read(harness: GatewayHarness) -> None:
+def test_no_client_is_let_in_before_the_log_is_read(harness: GatewayHarness) -> None:
     async def scenario() -> None:
         harness.start()
         await asyncio.sleep(5)

@@ -133,7 +133,7 @@ def test_a_gateway_that_began_to_read_after_the_offer_says_nothing_of_it() -> No
     assert (city_view.explanations.candidates(ride), city_view.explanations.steps(ride)) == ({}, [])
 
 
-def test_an_id_given_anew_is_another_ride() -> None:
+def test_an_id_given_again_is_another_ride() -> None:
     city_view, log = view_of(CityState()), Log()
     log.to(city_view, partial(m.EpochStarted, epoch="ab", city="grid"), partial(m.DriverCameOnline, driver=7))
     log.to(city_view, REQUEST, OFFER)

@@ -58,7 +58,7 @@ def test_a_taken_port_is_named() -> None:
         (Settings(port=80), PermissionError(errno.EACCES, "no"), "TAXI_PORT=80: .*from 1024 on"),
     ],
 )
-def test_where_nobody_can_listen_the_setting_is_wrong(
+def test_where_no_process_can_listen_the_setting_is_wrong(
     settings: Settings, error: OSError | None, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:

@@ -101,7 +101,7 @@ def test_of_the_views_asked_for_only_the_last_is_served() -> None:
     assert (session.wish is None, session.area) == (True, "elsewhere")
 
 
-def test_who_must_begin_anew_is_pending_until_an_image_and_may_still_ask_for_views() -> None:
+def test_a_session_that_requires_an_image_is_pending_and_may_still_ask_for_views() -> None:
     session = Session("s", 0.0)
     session.greet(NOW, None, EVERYTHING, 0.0)
     assert not session.was_ready
@@ -132,7 +132,7 @@ def test_waiting_and_making_wait_have_their_limits() -> None:
 
 
 @given(st.integers(0, 2**42), st.integers(-(2**31) + 1, 2**31 - 1))
-def test_a_time_is_told_by_its_low_bits(cut_ms: int, away_ms: int) -> None:
+def test_a_time_is_read_from_its_low_bits(cut_ms: int, away_ms: int) -> None:
     assert near((cut_ms + away_ms) & 0xFFFFFFFF, cut_ms) == cut_ms + away_ms
 
 

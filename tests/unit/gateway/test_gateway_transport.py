@@ -232,7 +232,7 @@ def test_the_applications_call_ends_and_the_socket_lives_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trusted", "told", "peer"),
+    ("trusted", "forwarded", "peer"),
     [
         ("", "203.0.113.9", "127.0.0.1"),
         ("127.0.0.1", "203.0.113.9", "203.0.113.9"),
@@ -241,11 +241,11 @@ def test_the_applications_call_ends_and_the_socket_lives_on() -> None:
         ("10.0.0.0/8", "203.0.113.9", "127.0.0.1"),
     ],
 )
-def test_a_proxy_is_believed_only_where_it_is_trusted(trusted: str, told: str, peer: str) -> None:
+def test_a_proxy_is_believed_only_where_it_is_trusted(trusted: str, forwarded: str, peer: str) -> None:
     async def scenario() -> None:
         async with place(trusted=trusted) as here:
             arrival = asyncio.create_task(here.listener.accept())
-            theirs = await connect(here.url, additional_headers={"X-Forwarded-For": told})
+            theirs = await connect(here.url, additional_headers={"X-Forwarded-For": forwarded})
             assert (await arrival).peer == peer
             await theirs.close()
 
@@ -296,13 +296,13 @@ def test_only_pages_of_this_origin_may_open_the_socket(
 ) -> None:
     async def scenario() -> None:
         async with place(allowed) as here:
-            told = origin.format(port=here.listener.port) if origin else None
+            sent_origin = origin.format(port=here.listener.port) if origin else None
             if enters:
-                _, theirs = await here.pair(told)
+                _, theirs = await here.pair(sent_origin)
                 await theirs.close()
             else:
                 with pytest.raises(InvalidStatus) as refused:
-                    await connect(here.url, additional_headers={"Origin": str(told)})
+                    await connect(here.url, additional_headers={"Origin": str(sent_origin)})
                 assert refused.value.response.status_code == 403
 
     run(scenario)
@@ -326,7 +326,7 @@ def test_only_pages_of_this_origin_may_open_the_socket(
         ("GET /ws/ HTTP/1.1\r\nHost: localhost\r\n{upgrade}", 404),
     ],
 )
-def test_what_is_not_let_in_is_told_why_by_a_problem_document(lines: str, status: int) -> None:
+def test_what_is_not_let_in_gets_a_problem_document(lines: str, status: int) -> None:
     async def scenario() -> None:
         async with place() as here:
             reader, writer = await asyncio.open_connection("127.0.0.1", here.listener.port)
@@ -389,7 +389,7 @@ async def raw_client(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWri
     return reader, writer
 
 
-def test_nobody_is_let_in_before_it_opens_and_nobody_new_after_it_closes() -> None:
+def test_no_client_is_let_in_before_it_opens_and_no_new_one_after_it_closes() -> None:
     async def scenario() -> None:
         async with listening(bind("127.0.0.1", 0, reuse_port=True)) as listener:
             with pytest.raises(ConnectionRefusedError):

@@ -190,7 +190,7 @@ def test_another_epoch_breaks_a_view_before_anything_of_it_is_shown() -> None:
     assert city_view.cursor == Cursor(EPOCH, 0, 2)
 
 
-def test_a_ride_that_ends_in_a_past_long_before_the_cut_is_told_as_gone() -> None:
+def test_a_ride_that_ends_in_a_past_long_before_the_cut_is_sent_as_gone() -> None:
     city_view = newborn()
     place = (-73.98, 40.75)
     asked = m.RideRequested(batch=2, at_ms=T0, ride="r", rider="x", pickup=place, dropoff=place)
@@ -373,7 +373,7 @@ def gone(city_view: CityView, since: Cursor, place: tuple[float, float]) -> tupl
     return decode_update(city_view.diff(since, area, area)).gone
 
 
-def test_who_went_to_another_tile_and_came_back_in_one_fold_is_told_as_gone_from_there() -> None:
+def test_a_driver_that_visited_another_tile_within_one_fold_is_sent_as_gone_from_there() -> None:
     city_view = newborn()
     city_view.fold_positions([placed(0, A)])
     city_view.fold_positions([placed(1, B), placed(2, A)])
@@ -390,7 +390,7 @@ def test_a_late_fix_from_another_tile_is_no_hop() -> None:
     assert gone(city_view, Cursor(EPOCH, 3, city_view.ev), B) == ()
 
 
-def test_whoever_drives_from_one_tile_of_a_view_to_another_is_gone_in_one_block_and_set_in_the_next() -> None:
+def test_a_driver_between_two_tiles_of_a_view_is_gone_in_one_block_and_set_in_the_next() -> None:
     city_view = newborn()
     city_view.fold_positions([placed(0, A), placed(1, A, driver=2)])
     city_view.close()
@@ -420,7 +420,7 @@ def test_what_is_no_box_shows_no_area(box: tuple[float, float, float, float]) ->
         newborn().area(box)
 
 
-def test_a_row_that_did_not_change_is_not_told_in_a_step() -> None:
+def test_a_row_that_did_not_change_is_not_in_a_step() -> None:
     city_view = newborn()
     city_view.fold_positions([fix(0, T0), fix(1, T0, 2)])
     city_view.close()
@@ -432,7 +432,7 @@ def test_a_row_that_did_not_change_is_not_told_in_a_step() -> None:
     assert not cut.status
 
 
-def test_a_status_alone_is_told_alone() -> None:
+def test_a_status_alone_is_sent_alone() -> None:
     city_view = newborn()
     city_view.fold_positions([fix(0, T0), fix(1, T0, 2)])
     city_view.close()

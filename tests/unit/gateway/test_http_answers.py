@@ -116,7 +116,7 @@ def test_nothing_redirects_to_what_the_host_header_says(harness: GatewayHarness,
 
 
 @pytest.mark.parametrize("path", ["/static/none.js", "/cities/manhattan/none.json", "/cities/atlantis/x"])
-def test_a_file_that_is_not_there_is_a_problem_that_nobody_keeps(harness: GatewayHarness, path: str) -> None:
+def test_a_file_that_is_not_there_is_a_problem_that_is_not_cached(harness: GatewayHarness, path: str) -> None:
     async def scenario() -> None:
         harness.batch()
         await harness.gateway()
@@ -216,11 +216,11 @@ def test_the_description_is_valid_written_down_and_names_every_route(
         described = openapi.document()
         validate(described)
         methods = {"get", "post", "put", "delete", "patch"}
-        told = {
+        expected = {
             path: {verb.upper() for verb in item if verb in methods}
             for path, item in described["paths"].items()
         }
-        assert paths(site(harness, tmp_path)) == told
+        assert paths(site(harness, tmp_path)) == expected
         assert json.loads(DOCUMENT.read_text(encoding="utf-8")) == described
         async with client(site(harness)) as web:
             assert (await web.get("/openapi.json")).json() == described

@@ -20,8 +20,8 @@ from tests.unit.gateway.web import GOOD, SECRET, assert_problem, bearer, client,
 def test_where_tokens_are_asked_for_each_role_may_do_what_is_written(
     harness: GatewayHarness, tmp_path: Path
 ) -> None:
-    nobody = DemoPart(pid=0, created=0.0, started_ms=0, url="", bootstrap_servers="")
-    write_parts(tmp_path, Parts(demo=nobody, parts=[]))
+    no_demo = DemoPart(pid=0, created=0.0, started_ms=0, url="", bootstrap_servers="")
+    write_parts(tmp_path, Parts(demo=no_demo, parts=[]))
 
     async def ok(_: Request) -> Response:
         return Response("x")
@@ -79,7 +79,7 @@ def test_tokens_that_do_not_count(harness: GatewayHarness) -> None:
     harness.run(scenario())
 
 
-def test_one_address_may_cancel_so_many_rides_and_is_told_when_to_ask_again(harness: GatewayHarness) -> None:
+def test_one_address_may_cancel_so_many_rides_and_learns_when_to_ask_again(harness: GatewayHarness) -> None:
     async def scenario() -> None:
         harness.batch()
         await harness.gateway(address_rides_per_minute=3)
@@ -108,7 +108,7 @@ def test_an_address_of_which_nothing_is_known_is_limited_too(harness: GatewayHar
     harness.run(scenario())
 
 
-def test_one_address_may_ask_for_so_many_rides_and_is_told_when_to_ask_again(harness: GatewayHarness) -> None:
+def test_one_address_may_ask_for_so_many_rides_and_learns_when_to_ask_again(harness: GatewayHarness) -> None:
     async def scenario() -> None:
         harness.batch()
         await harness.gateway(address_rides_per_minute=3)

@@ -97,7 +97,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("body", "status"), BAD)
-def test_a_bad_request_is_told_what_is_wrong_and_asks_for_nothing(
+def test_a_bad_request_is_answered_with_what_is_wrong_and_asks_for_nothing(
     harness: GatewayHarness, body: bytes, status: int
 ) -> None:
     async def scenario() -> None:
@@ -113,7 +113,7 @@ def test_a_bad_request_is_told_what_is_wrong_and_asks_for_nothing(
     harness.run(scenario())
 
 
-def test_a_huge_body_is_refused_by_its_told_length(harness: GatewayHarness) -> None:
+def test_a_huge_body_is_refused_by_its_content_length(harness: GatewayHarness) -> None:
     async def scenario() -> None:
         harness.batch()
         await harness.gateway()

@@ -15,8 +15,8 @@ from testing.gateway_harness import THERE, Browser, GatewayHarness
 
 def codes(browser: Browser) -> list[list[str]]:
     """The codes of each `health` that came."""
-    told = [notice for notice in browser.notices if notice["type"] == "health"]
-    return [[fault["code"] for fault in notice["faults"]] for notice in told]
+    messages = [notice for notice in browser.notices if notice["type"] == "health"]
+    return [[fault["code"] for fault in notice["faults"]] for notice in messages]
 
 
 def faults(harness: GatewayHarness) -> list[str]:
@@ -174,20 +174,20 @@ def test_a_pending_client_hears_of_it_every_second_until_it_is_sent_away(harness
         ahead.cursor = harness.end
         browser = harness.browse(ahead)
         browser.hello()
-        began_s, told_s = harness.loop.now, []
+        began_s, sent_s = harness.loop.now, []
         while (message := await browser.socket.receive()) is not None:
             assert message == '{"type":"pending"}'
-            told_s.append(harness.loop.now - began_s)
-        assert told_s[0] < 0.1
-        assert max(later - sooner for sooner, later in itertools.pairwise(told_s)) < 2.0
-        assert told_s[-1] > 8.5
+            sent_s.append(harness.loop.now - began_s)
+        assert sent_s[0] < 0.1
+        assert max(later - sooner for sooner, later in itertools.pairwise(sent_s)) < 2.0
+        assert sent_s[-1] > 8.5
         assert browser.socket.closed is not None
         assert int(browser.socket.closed.code) == 4001
 
     harness.run(scenario())
 
 
-def test_clients_are_told_how_far_positions_are_off(harness: GatewayHarness) -> None:
+def test_clients_are_sent_how_far_positions_are_off(harness: GatewayHarness) -> None:
     async def scenario() -> None:
         harness.batch(partial(m.DriverCameOnline, driver=1))
         harness.fix(1)
@@ -209,7 +209,7 @@ def test_clients_are_told_how_far_positions_are_off(harness: GatewayHarness) -> 
     harness.run(scenario())
 
 
-def test_clients_are_told_of_records_that_are_no_positions(harness: GatewayHarness) -> None:
+def test_clients_are_sent_a_fault_for_records_that_are_no_positions(harness: GatewayHarness) -> None:
     async def scenario() -> None:
         harness.batch(partial(m.DriverCameOnline, driver=1))
         harness.fix(1)

@@ -141,7 +141,7 @@ def test_a_view_shows_the_drivers_of_its_tiles_and_all_rides(harness: GatewayHar
     harness.run(scenario())
 
 
-def test_more_clients_than_allowed_are_told_so(harness: GatewayHarness) -> None:
+def test_more_clients_than_allowed_are_refused(harness: GatewayHarness) -> None:
     async def scenario() -> None:
         harness.batch()
         await harness.gateway(clients_max=1)

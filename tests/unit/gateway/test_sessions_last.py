@@ -34,7 +34,7 @@ def test_a_wrong_source_is_reported_and_heals(harness: GatewayHarness) -> None:
     harness.run(scenario())
 
 
-def test_a_log_that_stands_still_still_beats_and_is_called_stale(harness: GatewayHarness) -> None:
+def test_a_log_that_does_not_move_still_beats_and_is_called_stale(harness: GatewayHarness) -> None:
     async def scenario() -> None:
         harness.batch()
         await harness.gateway()
@@ -58,7 +58,7 @@ def test_a_log_that_stands_still_still_beats_and_is_called_stale(harness: Gatewa
     harness.run(scenario())
 
 
-def test_a_reader_that_stops_gets_one_diff_and_costs_nobody_anything(harness: GatewayHarness) -> None:
+def test_a_reader_that_stops_gets_one_diff_and_costs_no_other_anything(harness: GatewayHarness) -> None:
     async def scenario() -> None:
         going_on = harness.loop.create_task(harness.traffic(drivers=400))
         await harness.until(lambda: harness.city.batch > 0)

@@ -45,7 +45,7 @@ def test_a_connection_that_was_refused_does_not_count() -> None:
     assert [code(limits.enter("b")) for _ in range(2)] == [None, Close.TOO_MANY]
 
 
-def test_nobody_is_admitted_while_the_gateway_drains() -> None:
+def test_no_client_is_admitted_while_the_gateway_drains() -> None:
     limits = admission()
     limits.is_draining = True
     assert code(limits.enter("a")) is Close.AWAY

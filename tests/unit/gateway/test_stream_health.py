@@ -30,7 +30,7 @@ def as_json(*faults: Fault) -> list[dict[str, str]]:
     return [{"code": fault.code, "text": fault.text} for fault in faults]
 
 
-def test_a_change_is_told_to_everyone_and_the_state_to_those_who_come_later() -> None:
+def test_a_change_is_sent_to_everyone_and_the_state_to_those_who_come_later() -> None:
     harness = Harness()
 
     async def scenario() -> None:
@@ -50,7 +50,7 @@ def test_a_change_is_told_to_everyone_and_the_state_to_those_who_come_later() ->
     harness.run(scenario())
 
 
-def test_a_fault_that_did_not_change_is_told_once() -> None:
+def test_a_fault_that_did_not_change_is_sent_once() -> None:
     harness = Harness()
 
     async def scenario() -> None:
@@ -64,13 +64,13 @@ def test_a_fault_that_did_not_change_is_told_once() -> None:
     harness.run(scenario())
 
 
-def test_a_text_that_counts_is_told_once_a_second_and_another_code_at_once() -> None:
-    health, told_s = StreamHealth(), []
+def test_a_text_that_counts_is_sent_once_a_second_and_another_code_at_once() -> None:
+    health, sent_s = StreamHealth(), []
     for tick in range(100):
         counting = Fault("no_positions", f"none for {tick}")
         if health.change([counting] if tick < 55 else [counting, AHEAD], tick / 10):
-            told_s.append(tick / 10)
-    assert told_s == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 5.5, 6.5, 7.5, 8.5, 9.5]
+            sent_s.append(tick / 10)
+    assert sent_s == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 5.5, 6.5, 7.5, 8.5, 9.5]
 
 
 def test_a_client_that_reads_slowly_hears_of_the_last_change_when_it_reads_again() -> None:
@@ -102,8 +102,8 @@ def test_the_message_has_a_bound_whatever_is_reported() -> None:
 
 
 def demo(**fields: Any) -> Parts:
-    nobody = Demo(pid=1, created=0, started_ms=1, url="", bootstrap_servers="")
-    return Parts(demo=nobody, parts=[], **fields)
+    no_demo = Demo(pid=1, created=0, started_ms=1, url="", bootstrap_servers="")
+    return Parts(demo=no_demo, parts=[], **fields)
 
 
 def test_faults_of_a_demo_are_read_from_its_parts_file(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ async def follow(viewer: Viewer, cuts: int) -> None:
         await viewer.frame()
 
 
-def test_a_cut_is_encoded_once_for_everyone_who_stands_in_sync() -> None:
+def test_a_cut_is_encoded_once_for_all_clients_in_sync() -> None:
     harness = Harness()
 
     async def scenario() -> None:
@@ -104,7 +104,7 @@ def test_rapid_panning_settles_on_the_last_view() -> None:
     harness.run(scenario())
 
 
-def test_a_view_over_the_same_rows_is_named_all_the_same_also_while_the_log_stands_still() -> None:
+def test_a_view_over_the_same_rows_is_named_all_the_same_also_while_the_log_does_not_move() -> None:
     harness = Harness()
 
     async def scenario() -> None:
@@ -227,7 +227,7 @@ def test_a_view_that_is_none_is_an_error_in_hello_and_later(box: Any) -> None:
     harness.run(scenario())
 
 
-def test_who_says_too_much_is_closed_and_told_when_to_come_back() -> None:
+def test_a_client_that_sends_too_much_is_closed_with_the_time_to_come_back() -> None:
     harness = Harness()
 
     async def scenario() -> None:
@@ -305,7 +305,7 @@ def test_a_clock_that_leaps_ends_what_has_expired_by_it() -> None:
     harness.run(scenario())
 
 
-def test_without_a_token_or_with_one_for_elsewhere_nobody_comes_in() -> None:
+def test_without_a_token_or_with_one_for_elsewhere_no_client_comes_in() -> None:
     keys = Keys(SECRET)
     harness = Harness(keys=keys)
 
@@ -336,7 +336,7 @@ def test_tokens_of_clients_long_gone_are_not_kept() -> None:
     harness.run(scenario())
 
 
-def test_at_a_drain_everyone_is_told_first_at_the_rate_and_sees_cuts_until_it_has_left() -> None:
+def test_at_a_drain_every_client_is_notified_at_the_rate_and_sees_cuts_until_it_has_left() -> None:
     harness = Harness(drain_per_s=10.0)
 
     async def scenario() -> None:
@@ -344,20 +344,20 @@ def test_at_a_drain_everyone_is_told_first_at_the_rate_and_sees_cuts_until_it_ha
         viewers = [await harness.watch() for _ in range(20)]
         began_s = harness.loop.now
         draining = harness.loop.spawn(harness.node, drain(harness.hub, harness.env))
-        told_s = []
+        drained_s = []
 
         async def leave(viewer: Viewer) -> None:
             while (message := await viewer.next()) != {"type": "drain", "within_ms": 1_500}:
                 assert message is not None
-            told_s.append(harness.loop.now - began_s)
+            drained_s.append(harness.loop.now - began_s)
             await follow(viewer, 3)
             viewer.socket.close()
 
         await asyncio.gather(*(leave(viewer) for viewer in viewers))
-        told_s.sort()
-        assert 1.5 < told_s[-1] < 2.3
-        for first_s in told_s:
-            assert sum(first_s <= s < first_s + 0.5 for s in told_s) <= 5 + 1
+        drained_s.sort()
+        assert 1.5 < drained_s[-1] < 2.3
+        for first_s in drained_s:
+            assert sum(first_s <= s < first_s + 0.5 for s in drained_s) <= 5 + 1
         await draining
         assert harness.loop.now - began_s < 3.0
         late = harness.connect()
@@ -371,10 +371,10 @@ def test_at_a_drain_everyone_is_told_first_at_the_rate_and_sees_cuts_until_it_ha
 
 def test_what_a_drain_missed_it_does_not_make_up_for_in_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = Harness(drain_per_s=500.0, clients_max=300, address_clients_max=300)
-    told_s: list[float] = []
+    drained_s: list[float] = []
 
     def encode_message(**message: Any) -> str:
-        told_s.append(harness.loop.now)
+        drained_s.append(harness.loop.now)
         return json.dumps(message)
 
     monkeypatch.setattr("gateway.stream.drain.encode_message", encode_message)
@@ -390,10 +390,10 @@ def test_what_a_drain_missed_it_does_not_make_up_for_in_a_crowd(monkeypatch: pyt
         await draining
 
     harness.run(scenario())
-    assert len(told_s) == 200
-    for first_s in told_s:
-        assert sum(first_s <= at_s < first_s + 0.0999 for at_s in told_s) <= 50
-    assert told_s[-1] - told_s[0] < 200 / 500 + 0.15 + 0.1, "and it does not dawdle"
+    assert len(drained_s) == 200
+    for first_s in drained_s:
+        assert sum(first_s <= at_s < first_s + 0.0999 for at_s in drained_s) <= 50
+    assert drained_s[-1] - drained_s[0] < 200 / 500 + 0.15 + 0.1, "and it does not dawdle"
 
 
 def test_who_does_not_leave_at_a_drain_is_closed_after_its_grace() -> None:
@@ -413,10 +413,10 @@ def test_who_does_not_leave_at_a_drain_is_closed_after_its_grace() -> None:
 def test_without_a_broker_a_client_ahead_is_pending_and_then_sent_away() -> None:
     harness = Harness()
 
-    async def nobody() -> Any:
+    async def no_answer() -> Any:
         raise Unavailable("no broker")
 
-    harness.ask_ends = nobody
+    harness.ask_ends = no_answer
 
     async def scenario() -> None:
         viewer = harness.connect()
@@ -427,7 +427,7 @@ def test_without_a_broker_a_client_ahead_is_pending_and_then_sent_away() -> None
     harness.run(scenario())
 
 
-def test_a_client_ahead_of_the_log_is_told_as_soon_as_the_broker_answers_again() -> None:
+def test_a_client_ahead_of_the_log_is_answered_as_soon_as_the_broker_answers_again() -> None:
     harness = Harness()
     answers = iter([Unavailable("no broker"), None, Unavailable("no broker"), LogOffsets(5, 0)])
 
@@ -481,7 +481,7 @@ def test_cuts_that_were_closed_unseen_are_made_up_for_by_a_diff() -> None:
     harness.run(scenario())
 
 
-def test_who_fell_out_of_the_window_begins_anew() -> None:
+def test_a_client_that_fell_out_of_the_window_is_reset() -> None:
     harness = Harness()
 
     async def scenario() -> None:

@@ -63,7 +63,7 @@ def test_keys_do_not_share_and_those_that_say_nothing_are_forgotten() -> None:
     assert len(meters._meters) == 1
 
 
-def test_memory_is_bounded_whoever_comes() -> None:
+def test_memory_is_bounded_for_any_number_of_addresses() -> None:
     meters = GcraPerKey(Rate(0.001, 1), keys_max=50)
     for number in range(1_000):
         meters.take(number, 0.0)

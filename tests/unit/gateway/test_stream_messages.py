@@ -33,7 +33,7 @@ def test_the_protocol_lists_every_code_with_which_a_gateway_closes() -> None:
     assert not [code for code in Close if f"| {code.value} |" not in protocol]
 
 
-def test_a_hello_says_where_the_client_stands_what_it_sees_and_who_it_is() -> None:
+def test_a_hello_has_the_cursor_the_viewport_and_the_token() -> None:
     assert read_hello(HELLO + "}", "grid") == Hello()
     whole = HELLO + ',"cursor":"ab:1:2","view":[-74,40.5,-73.5,41],"token":"t","later":1}'
     assert read_hello(whole, "grid") == Hello(Cursor("ab", 1, 2), (-74, 40.5, -73.5, 41), "t")

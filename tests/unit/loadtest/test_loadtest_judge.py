@@ -97,7 +97,7 @@ def test_a_header_that_lies_is_named(rule: str, city: OracleCity, diff: Received
     assert rules(city, diff, with_header(diff.message, **HEADERS[rule])) == {rule}
 
 
-def test_a_removal_that_is_not_told_leaves_a_ghost(city: OracleCity, diff: ReceivedUpdate) -> None:
+def test_a_removal_that_is_not_sent_leaves_a_ghost(city: OracleCity, diff: ReceivedUpdate) -> None:
     drivers, rides, feed = sections(diff.message)
     assert {"ghost_row", "wrong_row"} == rules(city, diff, with_sections(diff.message, b"", rides, feed))
     assert struct.unpack_from("<2I", drivers)[1] == 1
@@ -125,14 +125,14 @@ def test_a_fix_that_goes_back_is_named(city: OracleCity, diff: ReceivedUpdate) -
     assert found == {"fix_went_back", "wrong_row"}
 
 
-def test_a_driver_whom_nobody_knows_is_a_ghost(city: OracleCity, diff: ReceivedUpdate) -> None:
+def test_an_unknown_driver_is_a_ghost(city: OracleCity, diff: ReceivedUpdate) -> None:
     drivers, rides, feed = sections(diff.message)
     n_blocks = struct.unpack_from("<I", drivers)[0]
     stranger = struct.pack("<I", n_blocks + 1) + drivers[4:] + block((77, 0, 0, T0))[4:]
     assert rules(city, diff, with_sections(diff.message, stranger, rides, feed)) == {"ghost_row"}
 
 
-def test_a_ride_that_is_not_told_is_named(city: OracleCity, diff: ReceivedUpdate) -> None:
+def test_a_ride_that_is_not_sent_is_named(city: OracleCity, diff: ReceivedUpdate) -> None:
     drivers, _, feed = sections(diff.message)
     assert rules(city, diff, with_sections(diff.message, drivers, b"", feed)) == {"wrong_ride"}
 

@@ -142,13 +142,13 @@ def test_without_input_nothing_is_verified_and_nothing_is_claimed(log: MemoryBro
     assert verdict.not_verifiable[INPUT_GONE] + verdict.not_verifiable[NO_SNAPSHOT] == len(batches(log))
 
 
-def test_another_version_of_the_code_is_told_and_its_batches_are_not_verified(log: MemoryBroker) -> None:
+def test_another_version_of_the_code_is_reported_and_its_batches_are_not_verified(log: MemoryBroker) -> None:
     verdict = verified(log, code_digest="another")
     assert verdict.exit_code == 2
     assert verdict.not_verifiable == {OTHER_CODE: len(batches(log))}
 
 
-def test_another_street_network_is_told(log: MemoryBroker) -> None:
+def test_another_street_network_is_reported(log: MemoryBroker) -> None:
     verdict = verified(log, data_digest="another")
     assert verdict.exit_code == 2
     assert verdict.not_verifiable == {OTHER_DATA: len(batches(log))}
@@ -168,10 +168,10 @@ def test_the_first_difference_is_shown(
     alter(log, topic, old, new)
     verdict = verified(log)
     assert verdict.exit_code == 1
-    told = report(verdict, 0)["difference"]
-    assert json.loads(told["recorded"]["value"])["type"] == kind
-    assert told["recorded"] != told["decided"]
-    assert told["batch"] == json.loads(told["recorded"]["value"])["batch"]
+    difference = report(verdict, 0)["difference"]
+    assert json.loads(difference["recorded"]["value"])["type"] == kind
+    assert difference["recorded"] != difference["decided"]
+    assert difference["batch"] == json.loads(difference["recorded"]["value"])["batch"]
     assert verdict.verified < len(batches(log))
 
 

@@ -49,7 +49,7 @@ def test_in_time_there_is_no_fault() -> None:
     run(scenario)
 
 
-def test_too_slow_is_told_with_the_rate_until_it_is_mended() -> None:
+def test_too_slow_is_reported_with_the_rate_until_it_is_mended() -> None:
     async def scenario() -> None:
         machine = Machine()
         await machine.run(15, 0.1 / 0.76)

@@ -26,7 +26,7 @@ def test_an_answer_belongs_to_ride_and_attempt() -> None:
     assert {one.answer(*a) for a in asked} != {Drivers(CityBehavior(), 8, 3000).answer(*a) for a in asked}
 
 
-def test_a_few_drivers_rest_at_any_time_and_nobody_over_the_hour() -> None:
+def test_a_few_drivers_rest_at_any_time_and_none_over_the_hour() -> None:
     drivers, rows = Drivers(CityBehavior(break_share=0.2), 7, 3000), np.arange(3000)
     resting = [drivers.shift_part(rows, START_MS + minute * 60_000) == BREAK for minute in range(60)]
     assert not resting[0].any()

@@ -46,7 +46,7 @@ def test_the_distance_to_the_nearest_street_is_that_of_a_thorough_search(manhatt
     assert 100 < is_far.sum() < 400
 
 
-def test_whoever_was_last_seen_far_from_any_street_begins_at_home(manhattan: Streets) -> None:
+def test_a_driver_last_seen_far_from_any_street_begins_at_home(manhattan: Streets) -> None:
     lng, lat = manhattan.roads.place(17)
     fixes = {
         1: Fix(driver=1, at_ms=0, lng=180.0, lat=90.0),
@@ -67,7 +67,7 @@ def test_everybody_is_on_a_street_after_ten_minutes_of_cruising(manhattan: Stree
     assert np.median(away_m) > 0.5  # and not all on the centre line
 
 
-def test_nobody_jumps_or_races(manhattan: Streets) -> None:
+def test_no_car_jumps_or_races(manhattan: Streets) -> None:
     fleet, rows = fleet_of(manhattan, 1000), np.arange(1000)
     for row in range(0, 1000, 2):
         fleet.send(row, row * 4)
@@ -102,7 +102,7 @@ def test_a_drive_takes_the_time_of_the_tables(manhattan: Streets, speed: int) ->
     assert not np.isnan(taken_s).any()
 
 
-def test_whoever_arrives_stands_a_few_metres_before_the_node(grid: Streets) -> None:
+def test_a_car_that_arrives_is_a_few_metres_before_the_node(grid: Streets) -> None:
     fleet, rows = fleet_of(grid, 40), np.arange(40)
     for row in range(40):
         fleet.send(row, row % grid.roads.n_nodes)
@@ -116,7 +116,7 @@ def test_whoever_arrives_stands_a_few_metres_before_the_node(grid: Streets) -> N
     assert (sight.speed == 0).all()
 
 
-def test_a_car_waits_where_it_was_while_nobody_moves_it(grid: Streets) -> None:
+def test_a_car_waits_where_it_was_while_it_is_not_moved(grid: Streets) -> None:
     fleet, rows = fleet_of(grid, 50), np.arange(50)
     before = grid.roads.plane.metres(fleet.see(rows).points)
     fleet.step(rows, START_MS + 600_000)

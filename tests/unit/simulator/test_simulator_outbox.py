@@ -46,7 +46,7 @@ def test_what_may_not_have_been_written_is_due_at_once_and_in_order() -> None:
     assert [c.command_id for c in outbox.due(50)] == ["a", "b", "c"]
 
 
-def test_an_answer_that_came_meanwhile_stands() -> None:
+def test_an_answer_that_came_meanwhile_is_kept() -> None:
     outbox = Outbox(10_000)
     outbox.put([command("a")], 0)
     sent = outbox.due(0)

@@ -150,7 +150,7 @@ def test_restarts_change_nothing_about_who_wants_to_go_where(grid: Streets) -> N
     assert len(asked ^ again) <= 1
 
 
-def test_records_that_nobody_can_read_are_counted_and_passed_over(harness: SimulatorHarness) -> None:
+def test_unreadable_records_are_counted_and_passed_over(harness: SimulatorHarness) -> None:
     async def scenario() -> None:
         producer = await harness.bus("vandal").producer()
         rubbish = [Outgoing(None, b"\xff"), Outgoing(None, b'{"type":"Nonsense"}'), Outgoing(None, None)]

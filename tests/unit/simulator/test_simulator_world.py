@@ -114,7 +114,7 @@ def test_a_cancelled_ride_leaves_its_driver_free(grid: Streets) -> None:
     assert not [c for c in later if isinstance(c, ReportProgress) and c.ride == ride.ride]
 
 
-def test_impatient_riders_cancel_only_while_no_taxi_stands_at_the_door(grid: Streets) -> None:
+def test_impatient_riders_cancel_only_while_no_taxi_is_at_the_door(grid: Streets) -> None:
     behavior = msgspec.structs.replace(QUICK, impatient_share=1.0, patience_s=(20.0, 30.0))
     world, dispatcher = world_of(grid, 3, rate_per_s=0.2, behavior=behavior), Obliging()
     said = live(world, dispatcher, START_MS, 600)
@@ -147,7 +147,7 @@ def test_drivers_take_breaks_and_come_back(grid: Streets) -> None:
     assert len(names) == len(set(names))
 
 
-def test_whoever_is_offline_stands_still(grid: Streets) -> None:
+def test_a_driver_that_is_offline_does_not_move(grid: Streets) -> None:
     world = world_of(grid, rate_per_s=0)
     before = world.fleet.see(np.arange(12)).points
     for tick in range(600):
