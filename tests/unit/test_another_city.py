@@ -182,7 +182,7 @@ def run(harness: SimulatorHarness, scenario: Coroutine[Any, Any, None]) -> None:
 # --- gateway --------------------------------------------------------------------------------------------
 
 
-def test_a_gateway_of_another_city_shows_it_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gateway_of_another_city_shows_it_to_no_client(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = GatewayHarness()
     monkeypatch.setattr("testing.gateway_harness.ROADS", ROADS.named("elsewhere"))
 
