@@ -27,7 +27,7 @@ from taxi.bus.memory.bus import MemoryLimits
 from taxi.roads.network import RoadNetwork, TripDemand
 from taxistream.local.demo import batch_interval_ms
 from taxistream.tools.audit.shell import audit
-from taxistream.tools.oracle.city_time import CityClock
+from taxistream.tools.documented_time import CityClock
 from taxistream.tools.replay.shell import verify
 from testing.memory_world import MemoryWorld
 from testing.still_bus import StillBus, at_once

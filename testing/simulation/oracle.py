@@ -18,7 +18,7 @@ from taxi.client.rows import DriverRow, RideRow, Update
 from taxi.roads.network import RoadNetwork
 from taxistream.tools.audit.findings import AuditFindings
 from taxistream.tools.audit.shell import audit
-from taxistream.tools.oracle.city_time import CityClock
+from taxistream.tools.documented_time import CityClock
 from taxistream.tools.oracle.errors import BrokenLogError
 from taxistream.tools.oracle.rides import ENDED
 from taxistream.tools.oracle.runs import LogEvent

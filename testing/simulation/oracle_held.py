@@ -13,7 +13,7 @@ from typing import Any
 
 from taxi import topics
 from taxi.roads.network import RoadNetwork
-from taxistream.tools.oracle.city_time import CityClock
+from taxistream.tools.documented_time import CityClock
 from taxistream.tools.oracle.events import Boundary
 from taxistream.tools.oracle.positions import Position, Positions
 from taxistream.tools.oracle.rides import RideFact

@@ -7,7 +7,7 @@ from typing import Any
 
 from taxi.bus.memory.log import LogEntry
 from taxi.topics import COMMANDS
-from taxistream.tools.oracle.city_time import CityClock
+from taxistream.tools.documented_time import CityClock
 from taxistream.tools.oracle.runs import LogEvent
 from testing.simulation.oracle_log import is_visible
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from taxistream.tools.oracle.city_time import CityClock
+from taxistream.tools.documented_time import CityClock
 from taxistream.tools.oracle.runs import LogEvent
 
 _BEGINS: Final = {"RideRequested": "requested", "DriverArrived": "arrived", "TripStarted": "started"}

@@ -1,32 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""City time is exact, goes on where it is at a change of speed, and three implementations of it agree."""
+"""City time is exact, goes on where it is at a change of speed, and two implementations of it agree."""
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from taxi.city_time import PERIODS_MAX, CityTime, Period
 from taxi.messages import SPEED_MAX
-from taxistream.tools.audit.speeds import Speeds
-from taxistream.tools.oracle.city_time import CityClock
+from taxistream.tools.documented_time import CityClock
 
 START_MS = 1_750_000_000_000
 CHANGES = st.lists(st.tuples(st.integers(0, 100_000), st.integers(1, SPEED_MAX)), max_size=6)
 SINCE_MS = st.integers(-50_000, 900_000)
 
 
-def city_time(changes: list[tuple[int, int]]) -> tuple[CityTime, Speeds, CityClock]:
-    """Each change comes so much later than the one before."""
-    time, audit, oracle, at_ms = CityTime(), Speeds(), CityClock(), START_MS
+def city_time(changes: list[tuple[int, int]]) -> tuple[CityTime, CityClock]:
+    """Each change comes so much later than the one before. As services compute it, and as checks do."""
+    time, clock, at_ms = CityTime(), CityClock(), START_MS
     for later_ms, speed in changes:
         at_ms += later_ms
         time = CityTime(time.changed(at_ms, speed))
         event: dict[str, Any] = {"type": "PolicyActivated", "at_ms": at_ms, "speed": speed}
-        audit.take(event)
-        oracle.take("PolicyActivated", event)
-    return time, audit, oracle
+        clock.take("PolicyActivated", event)
+    return time, clock
 
 
 def test_without_a_speed_city_time_is_log_time() -> None:
@@ -72,7 +69,7 @@ def test_so_many_periods_are_kept() -> None:
 
 @given(CHANGES, SINCE_MS, SINCE_MS)
 def test_it_never_goes_back_and_never_jumps(changes: list[tuple[int, int]], one: int, other: int) -> None:
-    time, _, _ = city_time(changes)
+    time, _ = city_time(changes)
     first, last = sorted((START_MS + one, START_MS + other))
     assert last - first <= time.at(last) - time.at(first) <= SPEED_MAX * (last - first)
 
@@ -81,7 +78,7 @@ def test_it_never_goes_back_and_never_jumps(changes: list[tuple[int, int]], one:
 def test_a_duration_is_over_at_the_first_moment_at_which_it_was_lived_through(
     changes: list[tuple[int, int]], since: int, lasts_ms: int
 ) -> None:
-    time, _, _ = city_time(changes)
+    time, _ = city_time(changes)
     begun_ms = START_MS + since
     over_ms = time.after(begun_ms, lasts_ms)
     assert time.between(begun_ms, over_ms - 1) < lasts_ms <= time.between(begun_ms, over_ms)
@@ -89,38 +86,32 @@ def test_a_duration_is_over_at_the_first_moment_at_which_it_was_lived_through(
 
 
 @given(CHANGES, SINCE_MS, SINCE_MS, st.integers(1, 3_000_000))
-def test_audit_and_oracle_count_alike_by_themselves(
+def test_checks_count_like_services_by_themselves(
     changes: list[tuple[int, int]], since: int, until: int, lasts_ms: int
 ) -> None:
-    time, audit, oracle = city_time(changes)
+    time, clock = city_time(changes)
     begun_ms, end_ms = START_MS + since, START_MS + until
-    assert audit.end_ms(begun_ms, lasts_ms) == time.after(begun_ms, lasts_ms)
-    assert oracle.lived_ms(begun_ms, end_ms) == time.between(begun_ms, end_ms)
-    assert oracle.at(end_ms) == time.at(end_ms)
-    assert oracle.speed == time.speed
+    assert clock.end_ms(begun_ms, lasts_ms) == time.after(begun_ms, lasts_ms)
+    assert clock.lived_ms(begun_ms, end_ms) == time.between(begun_ms, end_ms)
+    assert clock.at(end_ms) == time.at(end_ms)
+    assert clock.speed == time.speed
 
 
-def test_audit_and_oracle_keep_as_many_changes() -> None:
-    time, audit, oracle = city_time([(1_000, 2 + n % 2) for n in range(100)])
+def test_checks_keep_as_many_changes() -> None:
+    time, clock = city_time([(1_000, 2 + n % 2) for n in range(100)])
     for begun_ms in range(START_MS - 5_000, START_MS + 105_000, 500):
         for lasts_ms in (1, 60_000, 150_000):
-            assert audit.end_ms(begun_ms, lasts_ms) == time.after(begun_ms, lasts_ms)
-        assert oracle.at(begun_ms) == time.at(begun_ms)
+            assert clock.end_ms(begun_ms, lasts_ms) == time.after(begun_ms, lasts_ms)
+        assert clock.at(begun_ms) == time.at(begun_ms)
 
 
-@pytest.mark.parametrize("counts", [Speeds, CityClock])
-def test_a_speed_that_is_known_before_log_time_begins_with_it(counts: type[Speeds] | type[CityClock]) -> None:
-    clock = counts()
+def test_a_speed_that_is_known_before_log_time_begins_with_it() -> None:
+    clock = CityClock()
     for event in (
         {"type": "PolicyActivated", "at_ms": 0, "speed": 10},
         {"type": "BatchClosed", "at_ms": 0},
         {"type": "BatchClosed", "at_ms": START_MS},
     ):
-        if isinstance(clock, Speeds):
-            clock.take(event)
-        else:
-            clock.take(str(event["type"]), event)
-    if isinstance(clock, Speeds):
-        assert clock.end_ms(START_MS - 5, 1_005) == START_MS + 100
-    else:
-        assert clock.lived_ms(START_MS - 5, START_MS + 100) == 1_005
+        clock.take(str(event["type"]), event)
+    assert clock.end_ms(START_MS - 5, 1_005) == START_MS + 100
+    assert clock.lived_ms(START_MS - 5, START_MS + 100) == 1_005

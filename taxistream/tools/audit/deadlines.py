@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from taxistream.tools.audit.findings import AuditFindings
-from taxistream.tools.audit.speeds import Speeds
+from taxistream.tools.documented_time import CityClock
 
 _LIMITS: Final = {
     "requested": "patience_ms",
@@ -49,8 +49,8 @@ class Deadlines:
         self._findings = findings
         self.limits: Mapping[str, Any] = {}
         """The current policy's parameters; empty if they are not known, and then nothing is overdue."""
-        self.speeds = Speeds()
-        """The limits of rides count in people's time, but for `lost_on_trip_ms`."""
+        self.time = CityClock()
+        """The limits of rides count in city time, but for `lost_on_trip_ms`, which counts in log time."""
         self._due: list[tuple[int, str, int, str]] = []
         """A heap of (deadline, ride, since which batch, in which stage)."""
         self._looked: deque[tuple[int, int]] = deque(maxlen=2)
@@ -81,7 +81,7 @@ class Deadlines:
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Process an event of the current batch."""
-        self.speeds.take(event)
+        self.time.take(event["type"], event)
         self._timeouts += event["type"] in _TIMEOUTS and event.get("command_id") is None
 
     def close(self, rides: Mapping[str, DeadlineStage], closed: Mapping[str, Any]) -> None:
@@ -119,7 +119,7 @@ class Deadlines:
             return ride.expires_ms
         limit = self.limits.get(_LIMITS[ride.state])
         begun_ms = ride.requested_ms if ride.state == "requested" else ride.since_ms
-        return self.speeds.end_ms(begun_ms, int(limit)) if limit is not None else None
+        return self.time.end_ms(begun_ms, int(limit)) if limit is not None else None
 
 
 def _since_batch(ride: DeadlineStage, state: str) -> int | None:

@@ -165,7 +165,7 @@ class Journal:
         self.findings.open_rides -= len(self.life.rides)
         known = self.life.deadlines
         self.life, self.answers = Life(self.findings), Answers(self.findings)
-        self.life.deadlines.limits, self.life.deadlines.speeds = known.limits, known.speeds
+        self.life.deadlines.limits, self.life.deadlines.time = known.limits, known.time
         self.life.knows_all = self.at_birth = False
         self.last, self._head_cut, self._is_clock_lost = None, True, True
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from taxistream.tools.oracle.city_time import CityClock
+from taxistream.tools.documented_time import CityClock
 from taxistream.tools.oracle.errors import BrokenLogError
 from taxistream.tools.oracle.rides import ENDED, MOVES, RideFact
 from taxistream.tools.oracle.runs import LogEvent
