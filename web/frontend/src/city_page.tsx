@@ -13,7 +13,7 @@ import type { Inspected } from "./app/window";
 import type { Config } from "./config";
 import type { MapTrouble } from "./map/health";
 import { Scene } from "./map/scene";
-import { Page } from "./panels/page";
+import { isOpen, Page } from "./panels/page";
 
 const LOOK_AROUND_MS = 1_000;
 /** What the panels cover, so that a selection is never under one. */
@@ -121,7 +121,7 @@ function followMap(session: Session, scene: Scene, store: Store): (() => void)[]
 function paddingNow(store: Store): keyof typeof PADDING {
   if (store.small.value) return store.low.value ? "low" : "sheet";
   if (store.proof.value) return "proof";
-  return store.ask.value.step === "off" && store.taxi.value === null ? "wide" : "open";
+  return isOpen(store) ? "open" : "wide";
 }
 
 function canDraw(): boolean {

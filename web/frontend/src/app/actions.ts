@@ -46,6 +46,8 @@ export interface Actions {
   fitCandidates(): void;
   /** Go to a taxi and open its panel. */
   showTaxi(driver: number): void;
+  /** Go to a neighbourhood and open its panel. */
+  showArea(name: string): void;
   /** Go to the corner with most traffic. */
   watch(): void;
   showWholeCity(): void;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The address names what the page shows: `#ride=r-1`, `#taxi=17`, `#at=-73.98,40.75/15.5`, `#city=helsinki`, or several
+ * The address names what the page shows: `#ride=r-1`, `#taxi=17`, `#area=Chelsea`, `#at=-73.98,40.75/15.5`, `#city=helsinki`, or several
  * of them with & between.
  * What is opened gets an entry in the browser's history, so that its back button closes it again.
  */
@@ -10,7 +10,8 @@ import { attempt, decoded } from "./safely";
 
 export type Selection =
   | { readonly what: "ride"; readonly id: string }
-  | { readonly what: "taxi"; readonly driver: number };
+  | { readonly what: "taxi"; readonly driver: number }
+  | { readonly what: "area"; readonly name: string };
 
 export interface Address {
   /** Null: the first of those that the gateway shows. */
@@ -22,6 +23,8 @@ export interface Address {
 const RIDE = /^ride=([A-Za-z0-9_-]{1,40})$/;
 const TAXI = /^taxi=(?:t-)?(\d{1,10})$/;
 
+const AREA = /^area=([^<>]{1,60})$/;
+
 export function readAddress(fragment: string): Address {
   let selection: Selection | null = null;
   for (const part of decoded(fragment.replace(/^#/, "")).split("&")) {
@@ -29,6 +32,8 @@ export function readAddress(fragment: string): Address {
     const driver = TAXI.exec(part)?.[1];
     if (ride !== undefined) selection = { what: "ride", id: ride };
     else if (driver !== undefined) selection = { what: "taxi", driver: Number(driver) };
+    const name = AREA.exec(part)?.[1];
+    if (name !== undefined) selection = { what: "area", name };
   }
   return { city: namedCity(fragment), selection, place: namedPlace(fragment) };
 }
@@ -37,8 +42,19 @@ export function formatAddress({ city, selection, place }: Address): string {
   const parts: string[] = [];
   if (city !== null) parts.push(`city=${encodeURIComponent(city)}`);
   if (place) parts.push(`at=${formatPlace(place)}`);
-  if (selection) parts.push(selection.what === "ride" ? `ride=${selection.id}` : `taxi=${selection.driver}`);
+  if (selection) parts.push(formatSelection(selection));
   return parts.length === 0 ? "" : `#${parts.join("&")}`;
+}
+
+function formatSelection(selection: Selection): string {
+  switch (selection.what) {
+    case "ride":
+      return `ride=${selection.id}`;
+    case "taxi":
+      return `taxi=${selection.driver}`;
+    case "area":
+      return `area=${encodeURIComponent(selection.name)}`;
+  }
 }
 
 export function sameSelection(a: Selection | null, b: Selection | null): boolean {

@@ -87,6 +87,30 @@ export async function rideDetails(id: string): Promise<RideDetails | null> {
   }
 }
 
+/** What `GET /api/drivers/{id}` answers, as far as this page reads it. Times are log time. */
+export interface DriverDetails {
+  readonly driver: number;
+  readonly on_shift: boolean;
+  readonly leaving: boolean;
+  /** Null off shift, or if the shift began before the gateway began to read. */
+  readonly shift_since_ms: number | null;
+  readonly trips: number;
+  readonly earned_cents: number;
+  readonly distance_m: number;
+  /** From when on these are counted. */
+  readonly counted_since_ms: number;
+}
+
+/** A driver's shift and trips; null if no gateway knows it now. */
+export async function driverDetails(driver: number): Promise<DriverDetails | null> {
+  try {
+    const answer = await fetch(api(`api/drivers/${driver}`), { headers: headers() });
+    return answer.ok ? ((await answer.json()) as DriverDetails) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Ask for a ride's cancellation; the row in the stream says whether it came in time. */
 export async function cancelRide(id: string): Promise<string | null> {
   try {

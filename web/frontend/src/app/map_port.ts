@@ -8,7 +8,10 @@ export type Place = readonly [lng: number, lat: number];
 /** What was clicked. */
 export type Hit =
   | { readonly what: "taxi"; readonly driver: number }
-  | { readonly what: "ride"; readonly id: string };
+  | { readonly what: "ride"; readonly id: string }
+  | { readonly what: "area"; readonly name: string }
+  /** The city's land, at a zoom at which neighbourhoods are named. */
+  | { readonly what: "land" };
 
 export interface WayLines {
   /** Of a ride that is only planned: dotted. */
@@ -36,7 +39,7 @@ export interface MapPort {
   filter(statuses: readonly number[] | null): void;
   /** Where a driver is drawn now; null if it is not. */
   place(driver: number): Place | null;
-  /** What is drawn at a point of the map, in CSS pixels; a rider only while no taxi is nearer. */
+  /** What is drawn at a point of the map, in CSS pixels: a name, or else the nearest taxi or waiting rider. */
   hit(at: { readonly x: number; readonly y: number }): Hit | null;
   /** Keep a driver in the middle of the map, until somebody moves it; null: no more. */
   follow(driver: number | null): void;
@@ -45,6 +48,8 @@ export interface MapPort {
     /** Draw ways along the streets; null: none. */
     ways(lines: WayLines): void;
     fly(center: Place, zoom: number): void;
+    /** Draw the edge of a part of the city; null: none. */
+    outline(polygon: readonly Place[] | null): void;
     /** Show the candidates of a decision. `onPointed`: the pointer is on one of them, or leaves it (null). */
     candidates(
       badges: readonly Badge[],

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What is open beside the map: a ride that is asked for, a ride, or a taxi. Keeps panel, map and address in step with the rows. */
+/** What is open beside the map: a ride that is asked for, a ride, a taxi, or a neighbourhood. Keeps panel, map and address in step with the rows. */
 
 import { explanationNow } from "../city/explanation";
 import { type Found, find } from "../city/find";
 import { hasEnded, RIDE } from "../city/rides";
 import type { Replica, RideRecord } from "../stream";
 import { type Address, noteSelection, type Selection } from "./address";
-import { cancelRide, requestRide, rideDetails, route } from "./api";
+import { cancelRide, driverDetails, requestRide, rideDetails, route } from "./api";
 import { type AskEvent, ask, type Stop } from "./ask";
 import { CandidateWays } from "./candidate_ways";
 import type { Hit, MapPort, Place } from "./map_port";
@@ -20,6 +20,10 @@ import { degrees, type TaxiShown, Ways } from "./ways";
 /** Close enough to tell one taxi from the next. */
 const FOUND_ZOOM = 16;
 const TAXI_ZOOM = 16.3;
+/** All of a neighbourhood is on the screen. */
+const AREA_ZOOM = 14.2;
+/** What the log says of the shown taxi is requested so often, and whenever its ride changes. */
+const DETAILS_MS = 30_000;
 const HALF_METRES = 2;
 /** A ride that no row shows for so long is over, or was lost with its log. */
 const UNSEEN_MS = 120_000;
@@ -30,10 +34,11 @@ export interface RideApi {
   requestRide: typeof requestRide;
   cancelRide: typeof cancelRide;
   rideDetails: typeof rideDetails;
+  driverDetails: typeof driverDetails;
   route: typeof route;
 }
 
-export const GATEWAY: RideApi = { requestRide, cancelRide, rideDetails, route };
+export const GATEWAY: RideApi = { requestRide, cancelRide, rideDetails, driverDetails, route };
 
 export class RideController {
   private readonly details: RideDetailsFetcher;
@@ -78,6 +83,7 @@ export class RideController {
 
   private choose(event: AskEvent): void {
     this.closeTaxi();
+    this.closeArea();
     this.handle(event);
     this.note(null);
   }
@@ -92,13 +98,20 @@ export class RideController {
   /** Close what is open without a word to the address, which names something else already. */
   end(): void {
     this.closeTaxi();
+    this.closeArea();
     this.handle({ type: "cancel" });
   }
 
   /** A click on the map: a place while places are chosen, else what is there. */
   pick(place: Place, hit: Hit | null = null): void {
     if (this.store.ask.value.step === "choosing") this.handle({ type: "pick", stop: this.stop(place) });
-    else if (hit) this.open(hit.what === "ride" ? hit : { what: "taxi", driver: hit.driver });
+    else if (hit?.what === "land") this.pickLand(place);
+    else if (hit) this.open(hit);
+  }
+
+  private pickLand([lng, lat]: Place): void {
+    const name = this.store.neighbourhoods.value?.at([lng * 1e5, lat * 1e5]);
+    if (name) this.openArea(name);
   }
 
   /** A place by its name; null takes it back. */
@@ -148,6 +161,7 @@ export class RideController {
     const own = this.store.ownRide.value;
     if (!own) return;
     this.closeTaxi();
+    this.closeArea();
     this.handle({ type: "resumed", ...own });
     const row = this.replica().rides.get(own.id);
     if (row) this.update(row);
@@ -180,11 +194,14 @@ export class RideController {
     if (selection === null) {
       if (this.store.ask.value.step === "riding") this.handle({ type: "cancel" });
       this.closeTaxi();
+      this.closeArea();
     } else if (this.replica().cursor !== null) this.openWanted();
   }
 
   private openWanted(): void {
     const { wanted } = this;
+    // Neighbourhoods come with the map's data.
+    if (wanted?.what === "area" && this.store.neighbourhoods.value === null) return;
     this.wanted = null;
     if (wanted) this.open(wanted);
   }
@@ -192,6 +209,10 @@ export class RideController {
   private open(selection: Selection): void {
     if (selection.what === "taxi") {
       this.showTaxi(selection.driver);
+      return;
+    }
+    if (selection.what === "area") {
+      this.showArea(selection.name);
       return;
     }
     if (selection.id === this.store.ownRide.value?.id) {
@@ -263,6 +284,7 @@ export class RideController {
     if (shown) {
       const next = taxiNow(shown.driver, replica);
       if (next && !sameTaxi(next, shown)) taxi.value = next;
+      void this.askDetails(taxi.value ?? shown);
     }
     const ride = now.value.step === "riding" ? now.value.row : (taxi.value?.ride ?? null);
     const driver = ride && !hasEnded(ride) && ride.driver !== 0 ? ride.driver : (shown?.driver ?? null);
@@ -273,6 +295,12 @@ export class RideController {
   /** Go to a taxi or a ride; an empty text ends it. */
   find(text: string): void {
     const where = this.store.view.value === null ? "the city" : "this view";
+    const area = this.store.neighbourhoods.value?.meant(text) ?? null;
+    if (area !== null) {
+      this.store.found.value = null;
+      this.showArea(area);
+      return;
+    }
     const found: Found | null = text.trim() === "" ? null : find(text, this.replica(), where);
     this.store.found.value = found;
     if (found === null) this.close();
@@ -299,6 +327,8 @@ export class RideController {
     if (now.value.step === "choosing" || now.value.step === "sending") return;
     if (now.value.step === "riding") this.handle({ type: "cancel" });
     this.setFollowing(false);
+    this.closeArea();
+    if (this.store.taxi.value?.driver !== driver) this.store.taxiDetails.value = null;
     this.store.taxi.value = taxi;
     this.map?.select(driver);
     const place = this.map?.place(driver);
@@ -323,6 +353,44 @@ export class RideController {
     this.ways.follow(null, null, this.replica());
   }
 
+  private detailsOf = "";
+  private detailsAt = 0;
+
+  private async askDetails({ driver, ride }: TaxiShown): Promise<void> {
+    const wanted = `${driver} ${ride?.id} ${ride?.state}`;
+    const now = this.now();
+    if (wanted === this.detailsOf && now - this.detailsAt < DETAILS_MS) return;
+    this.detailsOf = wanted;
+    this.detailsAt = now;
+    const details = await this.api.driverDetails(driver);
+    if (details && this.store.taxi.value?.driver === driver) this.store.taxiDetails.value = details;
+  }
+
+  /** Go to a neighbourhood and open its panel. */
+  showArea(name: string): void {
+    const middle = this.store.neighbourhoods.value?.middle(name);
+    if (!middle) this.store.found.value = { what: "nothing", words: `No neighbourhood ${name} here` };
+    else if (this.openArea(name)) this.map?.map.fly(middle, AREA_ZOOM);
+  }
+
+  private openArea(name: string): boolean {
+    const { ask: now, neighbourhoods } = this.store;
+    if (now.value.step === "choosing" || now.value.step === "sending") return false;
+    if (now.value.step === "riding") this.handle({ type: "cancel" });
+    this.closeTaxi();
+    this.store.areaName.value = name;
+    this.map?.map.outline(neighbourhoods.value?.cell(name) ?? null);
+    this.note({ what: "area", name });
+    return true;
+  }
+
+  private closeArea(): void {
+    if (this.store.areaName.value === null) return;
+    this.store.areaName.value = null;
+    this.store.area.value = null;
+    this.map?.map.outline(null);
+  }
+
   private openRide(row: RideRecord): void {
     const own = this.store.ownRide.value;
     if (own?.id === row.id) {
@@ -332,6 +400,7 @@ export class RideController {
     const before = this.store.ask.value;
     if (before.step === "choosing" || before.step === "sending") return;
     this.closeTaxi();
+    this.closeArea();
     const [pickup, dropoff] = [this.stop(degrees(row.pickup)), this.stop(degrees(row.dropoff))];
     this.handle({ type: "found", row, pickup, dropoff });
     this.show(row);

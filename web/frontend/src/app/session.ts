@@ -88,8 +88,9 @@ export class Session {
 
   /** What is open now, as the address names it. */
   private shown(): Selection | null {
-    const { ask, taxi } = this.store;
+    const { ask, taxi, areaName } = this.store;
     if (ask.value.step === "riding") return { what: "ride", id: ask.value.id };
+    if (areaName.value !== null) return { what: "area", name: areaName.value };
     return taxi.value && { what: "taxi", driver: taxi.value.driver };
   }
 
@@ -134,8 +135,9 @@ export class Session {
   private closeProofWhenSelected(): () => void {
     let before = "";
     return effect(() => {
-      const { ask, taxi } = this.store;
-      const now = `${ask.value.step === "riding" ? ask.value.id : ""} ${taxi.value?.driver ?? ""}`;
+      const { ask, taxi, areaName } = this.store;
+      const opened = [taxi.value?.driver, areaName.value].find((one) => one != null) ?? "";
+      const now = `${ask.value.step === "riding" ? ask.value.id : ""} ${opened}`;
       if (now !== before && now !== " ") this.store.proof.value = false;
       before = now;
     });
@@ -207,6 +209,7 @@ export class Session {
       this.map?.filter(status === null ? null : [status]);
     },
     showRide: (ride) => this.rides.showRide(ride),
+    showArea: (name) => this.rides.showArea(name),
     highlight: (driver) => this.rides.highlight(driver),
     fitCandidates: () => this.rides.fitCandidates(),
     showTaxi: (driver) => this.rides.showTaxi(driver),

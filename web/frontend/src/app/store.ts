@@ -2,6 +2,7 @@
 /** All that the panels read. `stream_presenter.ts` and the controllers write it; each panel is a function of it. */
 
 import { computed, signal } from "@preact/signals";
+import type { AreaFigures } from "../city/areas";
 import { type CheckEvent, NO_CHECKS, reduceChecks } from "../city/checks";
 import { type FailoverEvent, NO_FAILOVER, reduceFailover } from "../city/failover";
 import type { FeedRow } from "../city/feed";
@@ -25,6 +26,7 @@ import type { StallState } from "../city/stalls";
 import type { Group } from "../city/words";
 import type { MapTrouble } from "../map/health";
 import { atRest, type Fault, type Link, REAL_TIME, type View } from "../stream";
+import type { DriverDetails } from "./api";
 import type { Ask } from "./ask";
 import { faults } from "./faults";
 import type { OwnRide } from "./own_ride";
@@ -130,6 +132,11 @@ export class Store {
   readonly highlighted = signal<number | null>(null);
   /** The taxi whose panel is open. */
   readonly taxi = signal<TaxiShown | null>(null);
+  /** What the gateway's log says of that taxi. */
+  readonly taxiDetails = signal<DriverDetails | null>(null);
+  /** The neighbourhood whose panel is open, and its figures once they are counted. */
+  readonly areaName = signal<string | null>(null);
+  readonly area = signal<AreaFigures | null>(null);
   /** The way that the shown taxi has before it. */
   readonly way = signal<Way | null>(null);
   /** Whether the map follows the shown taxi. */

@@ -2,6 +2,7 @@
 /** Puts what the stream reports into the store: rows as figures, events as lines, outages as reports. */
 
 import { batch } from "@preact/signals";
+import { areaFigures } from "../city/areas";
 import { type About, type FeedAction, type FeedRow, NO_FEED, reduceFeed, waitingEvents } from "../city/feed";
 import { History } from "../city/history";
 import { Ledger } from "../city/ledger";
@@ -35,6 +36,8 @@ const CLOCK_MS = 5_000;
 const CAUGHT_UP_MS = 2_000;
 /** How often `tick` is to be called. */
 export const TICK_MS = 100;
+/** Neighbourhoods are counted so often while one is shown. */
+const AREA_MS = 1_000;
 
 export interface PresenterOptions {
   readonly map: Pick<MapPort, "take"> | null;
@@ -62,6 +65,7 @@ export class StreamPresenter implements StreamListener {
   readonly pauses = new Pauses(TICK_MS);
   private readonly pulse = new Pulse();
   private readonly rates = new Rates();
+  private areaAtMs = 0;
   private readonly pulseHistory = new History();
   private fleetHistory = new History();
   private feed = NO_FEED;
@@ -276,8 +280,19 @@ export class StreamPresenter implements StreamListener {
     store.cityTime.value = replica.cityTime;
     const figures = this.pulse.count(replica);
     store.figures.value = figures;
+    this.showArea(replica);
     const { waiting, medianMs, p90Ms, served } = figures;
     store.pulseHistory.value = this.pulseHistory.add(cutMs, [waiting, medianMs, p90Ms, served]);
     store.fleetHistory.value = this.fleetHistory.add(cutMs, byStatus);
+  }
+
+  /** Count what is in the neighbourhood whose panel is open. */
+  private showArea(replica: Replica): void {
+    const { areaName, area } = this.store;
+    const name = areaName.value;
+    const isDue = area.value?.name !== name || Math.abs(replica.cutMs - this.areaAtMs) >= AREA_MS;
+    if (name === null || this.neighbourhoods === null || !isDue) return;
+    this.areaAtMs = replica.cutMs;
+    area.value = areaFigures(name, this.neighbourhoods, replica, this.pulse);
   }
 }

@@ -31,8 +31,16 @@ const FEW = 200;
 
 const NOT_ENOUGH = { medianMs: null, p90Ms: null, served: null };
 
-interface Ended {
+/** A place of a row, degrees times 1e5. */
+type PlaceE5 = readonly [number, number];
+
+export interface Requested {
   readonly requestedMs: number;
+  readonly pickup: PlaceE5;
+}
+
+/** A ride whose wait is over. */
+export interface Ended extends Requested {
   readonly atMs: number;
   /** Request → driver at the pickup, in city time; null: the rider gave up. */
   readonly waitMs: number | null;
@@ -40,6 +48,11 @@ interface Ended {
 
 export class Pulse {
   private readonly seen = new Map<string, Ended>();
+  private readonly requested = new Map<string, Requested>();
+  /** The ordinary rides of the last figures. */
+  private counted: readonly Ended[] = [];
+  /** The first cut: rides that ended long before it are not known. */
+  private sinceMs = 0;
   /** Rows that were counted; a ride that changes is another row. */
   private readonly known = new WeakSet<RideRecord>();
   private firstRequestMs = Number.POSITIVE_INFINITY;
@@ -61,6 +74,7 @@ export class Pulse {
     }
     this.noteTimes(times);
     const { cutMs } = replica;
+    this.sinceMs ||= cutMs;
     // Waits of 15 minutes are sorted once a second, not with each update.
     if (Math.abs(cutMs - this.figuresMs) >= FIGURES_MS || this.seen.size < FEW) {
       this.figuresMs = cutMs;
@@ -75,11 +89,19 @@ export class Pulse {
     const { requested, assigned, arrived, started, ended } = ride;
     for (const low of [requested, assigned, arrived, started, ended]) if (low !== 0) times.push(fullMs(low));
     const requestedMs = fullMs(requested);
+    const { pickup } = ride;
+    this.requested.set(ride.id, { requestedMs, pickup });
     this.firstRequestMs = Math.min(this.firstRequestMs, requestedMs);
     if (arrived !== 0) {
       const atMs = fullMs(arrived);
-      this.seen.set(ride.id, { requestedMs, atMs, waitMs: replica.cityTime.between(requestedMs, atMs) });
-    } else if (gaveUp(ride)) this.seen.set(ride.id, { requestedMs, atMs: fullMs(ended), waitMs: null });
+      this.seen.set(ride.id, {
+        requestedMs,
+        pickup,
+        atMs,
+        waitMs: replica.cityTime.between(requestedMs, atMs),
+      });
+    } else if (gaveUp(ride))
+      this.seen.set(ride.id, { requestedMs, pickup, atMs: fullMs(ended), waitMs: null });
   }
 
   /** Times at which rides changed: a gap in them is a standstill, as after a restart of everything. */
@@ -93,7 +115,9 @@ export class Pulse {
   private figures(cutMs: number, time: CityTime): Omit<Figures, "waiting"> {
     const fromMs = Math.max(time.at(this.firstRequestMs) + OPENING_MS, time.at(this.wentOnMs));
     const counted = [...this.seen.values()].filter(({ requestedMs }) => time.at(requestedMs) >= fromMs);
+    this.counted = [];
     if (counted.length < ENOUGH || time.at(cutMs) - fromMs < WARM_MS) return NOT_ENOUGH;
+    this.counted = counted;
     const waits = counted.flatMap(({ waitMs }) => (waitMs === null ? [] : [waitMs]));
     waits.sort((a, b) => a - b);
     const served = waits.length / counted.length;
@@ -102,6 +126,18 @@ export class Pulse {
 
   private forgetBefore(ms: number): void {
     for (const [id, { atMs }] of this.seen) if (atMs < ms) this.seen.delete(id);
+    for (const [id, { requestedMs }] of this.requested) if (requestedMs < ms) this.requested.delete(id);
+  }
+
+  /** The rides that the last figures are of, with their waits; none while there are too few for figures. */
+  get waits(): readonly Ended[] {
+    return this.counted;
+  }
+
+  /** What was requested since this page is open, at most 15 minutes. */
+  requests(cutMs: number): { readonly fromMs: number; readonly rides: readonly Requested[] } {
+    const fromMs = Math.max(this.sinceMs, cutMs - WINDOW_MS);
+    return { fromMs, rides: [...this.requested.values()].filter(({ requestedMs }) => requestedMs >= fromMs) };
   }
 }
 

@@ -23,9 +23,12 @@ import {
   CANDIDATES_SOURCE,
   EDGE_SOURCE,
   groundStyle,
+  LAND_LAYER,
   LAND_SOURCE,
   linesData,
+  NEIGHBOURHOOD_LAYER,
   nameStyle,
+  OUTLINE_SOURCE,
   STREET_LAYERS,
   WAYS_SOURCE,
   waysData,
@@ -84,6 +87,7 @@ export class CityMap {
   private readonly ground: MapLibreMap;
   private readonly names: MapLibreMap;
   private readonly markers = new Map<string, Marker>();
+  private edge: readonly Place[] | null = null;
   private readonly badges = new Map<number, Marker>();
   private shownBadges: { badges: readonly Badge[]; highlighted: number | null } = {
     badges: [],
@@ -123,6 +127,7 @@ export class CityMap {
       this.ground.addLayer(this.eye());
       this.ways(this.lines);
       this.drawCandidateWays();
+      this.outline(this.edge);
     });
     this.ground.on("load", () => {
       this.isReady = true;
@@ -319,6 +324,27 @@ export class CityMap {
       if (found) return String(found.properties["label"]);
     }
     return null;
+  }
+
+  /** The neighbourhood whose name is drawn at a point, in CSS pixels. */
+  nameAt({ x, y }: { readonly x: number; readonly y: number }): string | null {
+    if (!this.names.getLayer(NEIGHBOURHOOD_LAYER)) return null;
+    const [found] = this.names.queryRenderedFeatures([x, y], { layers: [NEIGHBOURHOOD_LAYER] });
+    return found ? String(found.properties["name"]) : null;
+  }
+
+  /** Whether a point is on the city's own land. */
+  isLand({ x, y }: { readonly x: number; readonly y: number }): boolean {
+    if (!this.ground.getLayer(LAND_LAYER)) return false;
+    const found = this.ground.queryRenderedFeatures([x, y], { layers: [LAND_LAYER] });
+    return found.some(({ properties }) => properties["name"] === this.config.land);
+  }
+
+  /** Draw the edge of a part of the city; null: none. */
+  outline(polygon: readonly Place[] | null): void {
+    this.edge = polygon;
+    const lines = polygon ? [{ kind: "outline", line: polygon }] : [];
+    this.ground.getSource<GeoJSONSource>(OUTLINE_SOURCE)?.setData(linesData(lines));
   }
 
   /** Put a pin somewhere, move it, or take it away. */

@@ -22,7 +22,11 @@ const PULSE_MS = 400;
 const ALL_STATUSES = 0x7f;
 const HALF_METRES = 2;
 const CHECK_MS = 1_000;
-const HIT_PX = 22;
+/** How near a click has to be: where taxis are many and small, less than a finger. */
+const HIT_PX = { city: 10, street: 22 };
+const STREET_ZOOM = 15;
+/** Nearer, no neighbourhood is named. */
+const NAMED_ZOOM_MAX = 15.4;
 /** By then a map has loaded its streets, or will not. */
 const LOADED_MS = 20_000;
 
@@ -198,14 +202,25 @@ export class Scene {
     return slot === undefined ? 0 : this.motion.opacity(slot, this.showMs(performance.now()));
   }
 
-  /** What is drawn nearest to a point, within a finger's width. */
-  hit({ x, y }: { readonly x: number; readonly y: number }): Hit | null {
+  /** What is drawn at a point: a name, the nearest taxi or waiting rider, or the city's land. */
+  hit(point: { readonly x: number; readonly y: number }): Hit | null {
+    const name = this.map.nameAt(point);
+    if (name !== null) return { what: "area", name };
+    return this.nearest(point) ?? (this.isNamedLand(point) ? { what: "land" } : null);
+  }
+
+  private isNamedLand(point: { readonly x: number; readonly y: number }): boolean {
+    return this.map.view().zoom < NAMED_ZOOM_MAX && this.map.isLand(point);
+  }
+
+  private nearest({ x, y }: { readonly x: number; readonly y: number }): Hit | null {
     const showMs = this.showMs(performance.now());
     const { motion } = this;
-    let best: { d: number; hit: Hit } = { d: HIT_PX, hit: { what: "taxi", driver: 0 } };
+    const reach = this.map.view().zoom < STREET_ZOOM ? HIT_PX.city : HIT_PX.street;
+    let best: { d: number; hit: Hit } = { d: reach, hit: { what: "taxi", driver: 0 } };
     const offer = (place: Place, hit: Hit) => {
       const at = this.map.projectDrawn(place);
-      const d = at ? Math.hypot(at.x - x, at.y - y) : HIT_PX;
+      const d = at ? Math.hypot(at.x - x, at.y - y) : reach;
       if (d < best.d) best = { d, hit };
     };
     const box = grown(this.boxOf(this.map.view().bounds), MARGIN);
@@ -218,7 +233,7 @@ export class Scene {
       const [worldX, worldY] = motion.at(slot, showMs);
       offer([lngOf(worldX), latOf(worldY)], { what: "taxi", driver: motion.id[slot]! });
     }
-    return best.d < HIT_PX ? best.hit : null;
+    return best.d < reach ? best.hit : null;
   }
 
   follow(driver: number | null): void {

@@ -217,6 +217,13 @@ const geojson = (base: string, name: string, more: object = {}) =>
 const WAY_LAYOUT = { "line-cap": "round", "line-join": "round" } as const;
 const WAYS: LayerSpecification[] = [
   {
+    id: "outline",
+    type: "line",
+    source: "outline",
+    layout: WAY_LAYOUT,
+    paint: { "line-color": COLOUR.accent, "line-width": 2, "line-opacity": 0.7, "line-dasharray": [1, 2] },
+  },
+  {
     id: "candidate-casing",
     type: "line",
     source: "candidates",
@@ -263,6 +270,7 @@ const WAYS: LayerSpecification[] = [
 ];
 export const WAYS_SOURCE = "ways";
 export const CANDIDATES_SOURCE = "candidates";
+export const OUTLINE_SOURCE = "outline";
 
 interface KindOfLine {
   readonly kind: string;
@@ -315,6 +323,8 @@ const EDGE: LayerSpecification[] = [
 ];
 export const EDGE_SOURCE = "edge";
 export const LAND_SOURCE = "land";
+export const LAND_LAYER = "land";
+export const NEIGHBOURHOOD_LAYER = "neighbourhood-names";
 /** Degrees around the data that a window can show at the smallest zoom. */
 const BEYOND = 2;
 
@@ -345,6 +355,7 @@ export function groundStyle(base: string, land: string): StyleSpecification {
     blocks: geojson(base, "blocks", { tolerance: 0.2 }),
     roads: geojson(base, "roads", { tolerance: 0.2 }),
     ways: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
+    outline: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
     candidates: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
     edge: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
   };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Find a taxi or a ride (key /): the map goes there, and the taxi wears the ring. */
+/** Find a taxi, a ride or a neighbourhood (key /): the map goes there, and its panel opens. */
 
 import { Icon } from "./glyphs";
 import type { PanelProps } from "./page";
@@ -26,10 +26,10 @@ export function Find({ store, actions }: PanelProps) {
           autocomplete="off"
           spellcheck={false}
           maxLength={80}
-          aria-label="Find a taxi or ride"
+          aria-label="Find a taxi, a ride or a neighbourhood"
           aria-keyshortcuts="/"
           placeholder="Find a taxi or ride"
-          title="Find a taxi or ride (/)"
+          title="Find a taxi, a ride or a neighbourhood (/)"
           onKeyDown={(event) => {
             if (event.key !== "Escape") return;
             event.currentTarget.value = "";

@@ -3,6 +3,7 @@
 
 import type { Actions } from "../app/actions";
 import type { Store } from "../app/store";
+import { AreaPanel } from "./area";
 import { ChaosPanel } from "./chaos";
 import { Announcer, Credit, EmptyView, MapTroubleLine, Tools, Zoom } from "./chrome";
 import { type Cities, CitySwitch } from "./cities";
@@ -80,9 +81,9 @@ function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: b
   );
 }
 
-/** Whether the proof, a ride or a taxi is open. */
-export function isOpen({ ask, taxi, proof }: Store): boolean {
-  return proof.value || ask.value.step !== "off" || taxi.value !== null;
+/** Whether the proof, a ride, a taxi or a neighbourhood is open. */
+export function isOpen({ ask, taxi, areaName, proof }: Store): boolean {
+  return proof.value || ask.value.step !== "off" || taxi.value !== null || areaName.value !== null;
 }
 
 /** One at a time: the proof comes first, then what is asked for. */
@@ -95,7 +96,7 @@ export function Detail({ store, actions }: PanelProps) {
       <ProofPanel store={store} actions={actions} />
     );
   }
-  const Panel = store.ask.value.step === "off" ? TaxiPanel : RidePanel;
+  const Panel = store.ask.value.step !== "off" ? RidePanel : store.areaName.value ? AreaPanel : TaxiPanel;
   return <Panel store={store} actions={actions} />;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A taxi: what its row says, the ride it has, and the way before it. */
 
+import type { Store } from "../app/store";
 import { arrivesInMs, type TaxiShown } from "../app/ways";
-import { span, taxi } from "../city/format";
+import { clock, count, dollars, span, taxi } from "../city/format";
 import { RIDE, STATUS_NAMES } from "../city/rides";
 import { far } from "../city/route";
 import { shortRide } from "../city/words";
@@ -45,6 +46,7 @@ export function TaxiPanel({ store, actions }: PanelProps) {
           </div>
         )}
       </dl>
+      <Today store={store} />
       <div class="sect">
         <h3 class="title">Ride</h3>
         {shown.ride ? (
@@ -60,6 +62,36 @@ export function TaxiPanel({ store, actions }: PanelProps) {
         </button>
       </div>
     </section>
+  );
+}
+
+/** What the log says of this driver, as far back as the gateway that answered has read it. */
+function Today({ store }: { store: Store }) {
+  const details = store.taxiDetails.value;
+  if (details?.driver !== store.taxi.value?.driver || !details) return null;
+  const at = (ms: number) => clock(store.cityTime.value.at(ms)).slice(0, 5);
+  const { shift_since_ms: since, on_shift: isOn, leaving, trips, counted_since_ms: from } = details;
+  const shift = isOn ? `since ${at(since ?? from)}${since === null ? " or earlier" : ""}` : "off shift";
+  return (
+    <dl class="sect figures">
+      <div>
+        <dt class="note">Shift</dt>
+        <dd class="label str">{shift}</dd>
+        {leaving && <dd class="note">ends with this ride</dd>}
+      </div>
+      <div>
+        <dt class="note">Trips</dt>
+        <dd class="label str">{count(trips)}</dd>
+        <dd class="note">{far(details.distance_m)}</dd>
+      </div>
+      <div>
+        <dt class="note">Earned</dt>
+        <dd class="label str">{dollars(details.earned_cents)}</dd>
+      </div>
+      <p class="note whole-row">
+        Trips and fares since {at(from)}: what the answering gateway has read of the log.
+      </p>
+    </dl>
   );
 }
 

@@ -18,6 +18,11 @@ describe("an address", () => {
       { city: null, selection: { what: "taxi", driver: 17 }, place: PLACE },
     ],
     ["#city=helsinki&taxi=17", { city: "helsinki", selection: { what: "taxi", driver: 17 }, place: null }],
+    [
+      "#area=Hell's%20Kitchen",
+      { city: null, selection: { what: "area", name: "Hell's Kitchen" }, place: null },
+    ],
+    ["#area=<b>", { city: null, selection: null, place: null }],
     ["#ride=<script>", { city: null, selection: null, place: null }],
     ["#taxi=99999999999", { city: null, selection: null, place: null }],
     ["#%E0%A4%A", { city: null, selection: null, place: null }],
@@ -31,6 +36,7 @@ describe("an address", () => {
       "#ride=r-1",
       "#at=-73.98571,40.75800/15.50&taxi=17",
       "#city=helsinki&ride=r-1",
+      "#area=Stuyvesant%20Town",
     ])
       expect(formatAddress(readAddress(fragment))).toBe(fragment);
   });

@@ -37,6 +37,7 @@ export class FakeMap implements MapPort {
 
   /** What a click finds. */
   under: Hit | null = null;
+  outlined: readonly Place[] | null = null;
   badges: readonly Badge[] = [];
   highlighted: number | null = null;
   lines: WayLines = { planned: null, ahead: null };
@@ -63,6 +64,9 @@ export class FakeMap implements MapPort {
     open: (place: Place, zoom: number) => this.calls.push(["open", ...place, zoom]),
     fly: (place: Place, zoom: number) => this.calls.push(["fly", ...place, zoom]),
     fit: (places: readonly Place[]) => this.calls.push(["fit", ...places]),
+    outline: (polygon: readonly Place[] | null) => {
+      this.outlined = polygon;
+    },
     candidates: (badges: readonly Badge[], highlighted: number | null) => {
       this.badges = badges;
       this.highlighted = highlighted;

@@ -2,9 +2,11 @@
 /** Asking for a ride and finding one: what the panel holds, and what the map is asked to show. */
 
 import { beforeEach, describe, expect, it } from "vitest";
+import type { DriverDetails } from "../../src/app/api";
 import { keepOwnRide } from "../../src/app/own_ride";
 import { type RideApi, RideController } from "../../src/app/ride_controller";
 import type { RideDetails } from "../../src/city/explanation";
+import { Neighbourhoods } from "../../src/city/neighbourhoods";
 import { RIDE } from "../../src/city/rides";
 import { FakePage } from "./page";
 
@@ -27,6 +29,7 @@ function controller(api: Partial<RideApi> = {}, withMap = true) {
     },
     rideDetails: async () => null,
     cancelRide: async () => null,
+    driverDetails: async () => null,
     route: async () => "no way",
     ...api,
   };
@@ -218,6 +221,103 @@ describe("a ride of one's own", () => {
     page.image(undefined, [{ ...ROW, id, state: RIDE.cancelled, ended: 9 }]);
     rides.follow(page.replica);
     expect(page.store.cancelling.value).toBeNull();
+  });
+});
+
+const PLACES = new Neighbourhoods({
+  features: [
+    { geometry: { coordinates: [-73.98, 40.75] }, properties: { kind: "neighbourhood", name: "Chelsea" } },
+    { geometry: { coordinates: [-73.94, 40.77] }, properties: { kind: "neighbourhood", name: "Harlem" } },
+  ],
+});
+
+describe("a neighbourhood", () => {
+  it("opens by its name, or by the land that belongs to it, and takes the place of a taxi", () => {
+    const { page, rides, noted } = controller();
+    page.store.neighbourhoods.value = PLACES;
+    rides.showTaxi(2);
+    rides.pick(HERE, { what: "land" });
+    expect([page.store.areaName.value, page.store.taxi.value]).toEqual(["Chelsea", null]);
+    expect(page.map.outlined?.length).toBeGreaterThan(3);
+    rides.pick(HERE, { what: "area", name: "Harlem" });
+    expect(page.store.areaName.value).toBe("Harlem");
+    expect(noted.at(-1)).toEqual({ what: "area", name: "Harlem" });
+    rides.close();
+    expect([page.store.areaName.value, page.map.outlined, noted.at(-1)]).toEqual([null, null, null]);
+  });
+
+  it("makes room for a taxi, a ride, and a ride that is asked for", () => {
+    const { page, rides } = controller();
+    page.store.neighbourhoods.value = PLACES;
+    const opens = [
+      () => rides.showTaxi(2),
+      () => rides.pick(HERE, { what: "ride", id: "r-1" }),
+      () => rides.begin(),
+    ];
+    for (const open of opens) {
+      rides.close();
+      rides.showArea("Harlem");
+      expect(page.store.areaName.value).toBe("Harlem");
+      open();
+      expect(page.store.areaName.value).toBeNull();
+    }
+    rides.pick(HERE, { what: "area", name: "Harlem" });
+    expect(page.store.ask.value).toMatchObject({ step: "choosing", pickup: { place: HERE } });
+  });
+
+  it("is found by its name, and opened by an address once the names are there", () => {
+    const { page, rides } = controller();
+    rides.visit({ selection: { what: "area", name: "Harlem" } });
+    expect(page.store.areaName.value).toBeNull();
+    page.store.neighbourhoods.value = PLACES;
+    rides.follow(page.replica);
+    expect(page.store.areaName.value).toBe("Harlem");
+    rides.find("chel");
+    expect(page.store.areaName.value).toBe("Chelsea");
+    expect(page.map.asked().at(-1)).toEqual(["fly", -73.98, 40.75, 14.2]);
+    rides.visit({ selection: { what: "area", name: "Atlantis" } });
+    expect(page.store.found.value).toEqual({ what: "nothing", words: "No neighbourhood Atlantis here" });
+    rides.visit({ selection: null });
+    expect(page.store.areaName.value).toBeNull();
+  });
+});
+
+describe("what the log says of a taxi", () => {
+  const DETAILS = { driver: 1, on_shift: true, leaving: false, shift_since_ms: 5, trips: 3 };
+
+  it("is requested when its panel opens, when its ride changes, and else every half minute", async () => {
+    const asked: number[] = [];
+    let now = 100_000;
+    const page = new FakePage();
+    page.image(undefined, [ROW]);
+    const driverDetails = async (driver: number) => {
+      asked.push(driver);
+      return { ...DETAILS, driver } as DriverDetails;
+    };
+    const api = { driverDetails, route: async () => "no way" } as unknown as RideApi;
+    const rides = new RideController(
+      page.store,
+      page.map,
+      () => page.replica,
+      api,
+      () => {},
+      "",
+      () => now,
+    );
+    rides.showTaxi(1);
+    rides.follow(page.replica);
+    await tick();
+    expect([asked, page.store.taxiDetails.value?.trips]).toEqual([[1], 3]);
+    page.image(undefined, [{ ...ROW, state: RIDE.onTrip, started: 9 }]);
+    rides.follow(page.replica);
+    now += 30_000;
+    rides.follow(page.replica);
+    expect(asked).toEqual([1, 1, 1]);
+    rides.showTaxi(2);
+    expect(page.store.taxiDetails.value).toBeNull();
+    rides.close();
+    await tick();
+    expect(page.store.taxiDetails.value).toBeNull();
   });
 });
 

@@ -88,6 +88,34 @@ function taxi(): Store {
   const store = calm();
   store.taxi.value = { driver: 19_872, status: 5, speedMps: 12, ride: row };
   store.way.value = { driver: 19_872, to: "dropoff", route: ROUTE, at: store.now.value };
+  store.taxiDetails.value = {
+    driver: 19_872,
+    on_shift: true,
+    leaving: true,
+    shift_since_ms: null,
+    trips: 112,
+    earned_cents: 142_050,
+    distance_m: 412_300,
+    counted_since_ms: CUT_MS - 50_000_000,
+  };
+  return store;
+}
+
+function neighbourhood(): Store {
+  const { row } = riding().ask.value as { row: RideRecord };
+  const store = calm();
+  store.areaName.value = "Stuyvesant Town and Peter Cooper Village";
+  store.area.value = {
+    name: store.areaName.value,
+    waiting: Array.from({ length: 12 }, (_, i) => ({ ...row, id: `r-48207${i}` })),
+    vacant: 4_812,
+    taxis: 20_008,
+    medianMs: 754_000,
+    p90Ms: 1_421_000,
+    pickups: 1_204,
+    expected: 1_311,
+    paceMs: 900_000,
+  };
   return store;
 }
 
@@ -251,6 +279,7 @@ const STATES: Record<string, () => Store> = {
   riding: () => riding(),
   "no taxi came": expired,
   "a taxi": taxi,
+  "a neighbourhood": neighbourhood,
   "riding, after a kill": () => riding(killed(1_000)),
   troubled: () => troubled(),
   "troubled, riding": () => riding(troubled()),

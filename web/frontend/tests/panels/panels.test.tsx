@@ -5,6 +5,7 @@ import type { VNode } from "preact";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { Actions } from "../../src/app/actions";
 import { Store } from "../../src/app/store";
+import type { AreaFigures } from "../../src/city/areas";
 import type { FeedRow } from "../../src/city/feed";
 import { clock } from "../../src/city/format";
 import { Gazetteer } from "../../src/city/gazetteer";
@@ -498,12 +499,92 @@ describe("the panel of a taxi", () => {
     expect(box.button("Following").attributes.get("aria-pressed")).toBe("true");
   });
 
+  it("says what the log says of its driver, and since when that was counted", async () => {
+    const store = verified();
+    store.taxi.value = { driver: 7, status: DRIVER.idle, speedMps: 0, ride: null };
+    const from = CUT_MS - 600_000;
+    const details = {
+      driver: 7,
+      on_shift: true,
+      leaving: false,
+      shift_since_ms: from + 60_000,
+      trips: 3,
+      earned_cents: 4_210,
+      distance_m: 8_400,
+      counted_since_ms: from,
+    };
+    const { box } = panel((props) => <TaxiPanel {...props} />, store);
+    expect(box.find(".figures")).toEqual([]);
+    store.taxiDetails.value = details;
+    await settled();
+    const hour = (ms: number) => clock(ms).slice(0, 5);
+    expect(box.find(".figures")[0]?.text).toBe(
+      `Shiftsince ${hour(from + 60_000)}Trips38.4 kmEarned$42.10` +
+        `Trips and fares since ${hour(from)}: what the answering gateway has read of the log.`,
+    );
+    store.taxiDetails.value = { ...details, shift_since_ms: null };
+    await settled();
+    expect(box.text).toContain(`Shiftsince ${hour(from)} or earlier`);
+    store.taxiDetails.value = { ...details, driver: 8 };
+    await settled();
+    expect(box.find(".figures")).toEqual([]);
+  });
+
   it("takes the place of the events", async () => {
     const { store, box } = panel((props) => <Page {...props} attribution="" cities={ONE_CITY} />);
     expect(box.find(".events")).toHaveLength(1);
     store.taxi.value = { driver: 7, status: DRIVER.idle, speedMps: 0, ride: null };
     await settled();
     expect([box.find(".events").length, box.find(".detail").length]).toEqual([0, 1]);
+  });
+});
+
+describe("the panel of a neighbourhood", () => {
+  const AREA: AreaFigures = {
+    name: "Chelsea",
+    waiting: [],
+    vacant: 12,
+    taxis: 140,
+    medianMs: null,
+    p90Ms: null,
+    pickups: 1,
+    expected: null,
+    paceMs: 60_000,
+  };
+
+  it("says who waits there, how long, and what is expected, and on what that is based", async () => {
+    const store = verified();
+    store.areaName.value = "Chelsea";
+    const { box, done } = panel((props) => <Page {...props} attribution="" cities={ONE_CITY} />, store);
+    expect(box.find(".detail")[0]?.text).toContain("Counting…");
+    store.area.value = AREA;
+    await settled();
+    expect(box.find(".figures")[0]?.text).toBe(
+      "Riders waiting0nowVacant taxis12of 140 hereWait, median · p90–too few pickups seen yet" +
+        "Requests, next 5 min–counting the pace",
+    );
+    const waiting = Array.from({ length: 7 }, (_, i) => row({ id: `r-${i}`, requested: low(90_000) }));
+    store.area.value = {
+      ...AREA,
+      waiting,
+      medianMs: 128_000,
+      p90Ms: 291_000,
+      pickups: 31,
+      expected: 8.6,
+      paceMs: 240_000,
+    };
+    await settled();
+    expect(box.find(".figures")[0]?.text).toBe(
+      "Riders waiting7nowVacant taxis12of 140 hereWait, median · p902:08 · 4:5131 pickups, last 15 min at most" +
+        "Requests, next 5 min~9at the pace of the last 4 min",
+    );
+    expect(box.find(".ride-line")).toHaveLength(5);
+    expect(box.find(".ride-line")[0]?.text).toBe("r-0 for 1:30");
+    expect(box.text).toContain("and 2 more");
+    box.find(".ride-line")[0]?.click();
+    box.button("Go there").click();
+    box.button("Close").click();
+    expect(done).toEqual([["showRide"], ["showArea", "Chelsea"], ["closePanel"]]);
   });
 });
 

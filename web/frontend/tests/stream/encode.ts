@@ -25,6 +25,8 @@ export interface RideSpec {
   arrived?: number;
   started?: number;
   ended?: number;
+  /** Degrees times 1e5. */
+  pickup?: [number, number];
 }
 
 export interface CutSpec {
@@ -106,7 +108,7 @@ function rideRecord(ride: RideSpec): Uint8Array {
   view.setUint8(1, ride.state);
   view.setUint16(2, 1, true);
   view.setUint32(4, ride.driver ?? 0, true);
-  [-7_398_000, 4_075_000, -7_396_000, 4_077_000].forEach((word, i) => {
+  [...(ride.pickup ?? [-7_398_000, 4_075_000]), -7_396_000, 4_077_000].forEach((word, i) => {
     view.setInt32(8 + 4 * i, word, true);
   });
   [ride.requested, 0, ride.arrived, ride.started, ride.ended].forEach((word, i) => {
