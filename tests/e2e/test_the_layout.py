@@ -44,6 +44,16 @@ MAP_PX_MIN: Final = 180
 Size: TypeAlias = tuple[int, int]
 Measured: TypeAlias = dict[tuple[Size, str], dict[str, Any]]
 MEASURE: Final = (Path(__file__).parent / "layout.js").read_text()
+AXE: Final = ROOT / "web" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+SERIOUS: Final = """async state => {
+    if (state !== null) window.show(state);
+    const runOnly = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+    const { violations } = await axe.run(document, { runOnly, resultTypes: ["violations"], preload: false });
+    return violations
+        .filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes[0].html.slice(0, 120)}`);
+}"""
+"""What axe-core finds serious by WCAG 2.2 AA in a state of the panels (null: in those that are shown)."""
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +121,36 @@ def test_a_planted_overlap_is_found(page: Page) -> None:
     planted.evaluate("style => style.remove()")
     assert found
     assert faults(page, "calm") == []
+
+
+@pytest.fixture(scope="module")
+def examined(page: Page) -> Page:
+    """The page with axe-core."""
+    page.add_script_tag(path=AXE)
+    # Colours are judged where panels lie on the map's own ground, not on white.
+    page.add_style_tag(content="body { background: var(--page) }")
+    return page
+
+
+@pytest.mark.parametrize("size", [(1600, 1000), (400, 850)])
+def test_axe_finds_nothing_serious_on_any_panel(examined: Page, size: Size) -> None:
+    examined.set_viewport_size({"width": size[0], "height": size[1]})
+    found = {state: examined.evaluate(SERIOUS, state) for state in examined.evaluate("window.states")}
+    assert len(found) > 10
+    assert not any(found.values()), "\n".join(f"{state}: {faults}" for state, faults in found.items())
+
+
+def test_axe_finds_a_planted_button_without_a_name_and_a_pale_text(examined: Page) -> None:
+    examined.set_viewport_size({"width": 1600, "height": 1000})
+    examined.evaluate("window.show('calm')")
+    examined.evaluate("document.querySelector('.tools .btn').removeAttribute('aria-label')")
+    examined.evaluate("document.querySelector('.tools .btn').removeAttribute('title')")
+    examined.evaluate("document.querySelector('.tools .btn .t').remove()")
+    pale = examined.add_style_tag(content=".title { color: #3b4657 !important }")
+    found = " ".join(examined.evaluate(SERIOUS, None))
+    pale.evaluate("style => style.remove()")
+    assert "button-name" in found
+    assert "color-contrast" in found
 
 
 def test_forced_colours_leave_every_drawing_visible(page: Page) -> None:
