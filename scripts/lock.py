@@ -15,10 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # In this order: the later ones hold to the versions of the earlier.
 LOCKS: dict[str, tuple[str, ...]] = {
-    "run": ("pyproject.toml",),
+    "run": ("pyproject.toml", "--extra", "services"),
     "build": ("requirements/build.in",),
     "dev": (
-        *("pyproject.toml", "requirements/build.in", "--group", "dev"),
+        *("pyproject.toml", "--extra", "services", "requirements/build.in", "--group", "dev"),
         *("--constraints", "requirements/run.txt", "--constraints", "requirements/build.txt"),
     ),
     "java": ("requirements/java.in",),

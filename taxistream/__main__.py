@@ -3,9 +3,13 @@
 
 import signal
 import sys
+from typing import Final
 
 INTERRUPTED = 130
 """The exit code of a program that Ctrl-C ended: 128 + SIGINT."""
+
+
+_OWN: Final = {"taxi", "taxistream", "simulator", "dispatcher", "gateway", "web"}
 
 
 def main() -> None:
@@ -14,7 +18,10 @@ def main() -> None:
     if ours:
         # Nothing has been started yet, so the signal may simply end the process while modules load.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from taxistream.cli import app  # noqa: PLC0415
+    try:
+        from taxistream.cli import app  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        sys.exit(_without_extra(error))
 
     try:
         if ours:
@@ -25,6 +32,16 @@ def main() -> None:
     finally:
         if ours:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # the interpreter's own end prints nothing either
+
+
+def _without_extra(error: ModuleNotFoundError) -> str:
+    """What to do if a package of the extra is missing. Raises the error if it is none."""
+    if (error.name or "").partition(".")[0] in _OWN:
+        raise error
+    return (
+        f"The package {error.name} is not installed: this environment has the Python client (taxi.client) "
+        "alone. Install the services and the command line with the extra: pip install 'taxistream[services]'"
+    )
 
 
 if __name__ == "__main__":

@@ -64,14 +64,15 @@ def test_the_front_ends_lock_names_no_address() -> None:
     assert "omit-lockfile-registry-resolved=true" in (ROOT / "web" / "frontend" / ".npmrc").read_text()
 
 
-@pytest.mark.parametrize(("lock", "declared"), [("run", "dependencies"), ("dev", "dev"), ("build", "build")])
+@pytest.mark.parametrize(("lock", "declared"), [("run", "run"), ("dev", "dev"), ("build", "build")])
 def test_a_lock_holds_what_the_project_declares(lock: str, declared: str) -> None:
     groups = PROJECT["dependency-groups"]
     assert {"include-group": "city"} in groups["dev"]
     development = groups["city"] + [each for each in groups["dev"] if isinstance(each, str)]
+    run = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["services"]
     wanted = {
-        "dependencies": PROJECT["project"]["dependencies"],
-        "dev": PROJECT["project"]["dependencies"] + development,
+        "run": run,
+        "dev": run + development,
         "build": PROJECT["build-system"]["requires"],
     }[declared]
     locked = pins(ROOT / "requirements" / f"{lock}.txt")
