@@ -153,6 +153,25 @@ def test_killing_the_gateway_it_hangs_on_leaves_the_map_going(page: Page, demo: 
     until(lambda: snapshot(page)["drivers"] == DRIVERS, 60, "the page again, after a reload")
 
 
+def test_a_frozen_part_is_woken_and_measured_and_a_second_window_has_the_same_hash(page: Page) -> None:
+    page.keyboard.press("p")
+    chaos = page.get_by_role("region", name="Break something")
+    chaos.get_by_role("button", name="Freeze simulator").click()
+    chaos.get_by_role("button", name="Wake simulator").click()
+    row = chaos.get_by_role("listitem").filter(has_text="simulator")
+    expect(row).to_have_text(re.compile(r"Freeze(\d+\.\d+ s|\d+:\d\d)$"), timeout=60_000)
+    proof = page.get_by_role("region", name="Proof")
+    with page.expect_popup() as opened:
+        proof.get_by_role("button", name="Open a second window").click()
+    expect(proof.get_by_text(re.compile(r"(\d+) of \1 common cuts equal"))).to_be_visible(timeout=60_000)
+    opened.value.close()
+    expect(proof.get_by_role("heading", name="These rows equal those of")).to_be_visible(timeout=30_000)
+    page.keyboard.press("Escape")
+    expect(proof).to_be_hidden()
+    seen = snapshot(page)
+    assert (seen["hashMismatches"], seen["missed"], seen["repeated"]) == (0, 0, 0)
+
+
 def test_the_ride_is_driven_to_its_end_across_the_kill(
     page: Page, demo: LiveDemo, roads: RoadNetwork
 ) -> None:

@@ -3,7 +3,7 @@
 
 import type { PartNow } from "../city/recovery";
 import { actOnPart, demoParts, type PartAction } from "./api";
-import { attempt, randomWords } from "./safely";
+import { randomWords } from "./safely";
 import type { Store } from "./store";
 
 /** Between two looks at the parts while one recovers, and while they are only shown. */
@@ -89,11 +89,4 @@ export class PartBreaker {
     if (store.recovery.value.going.length > 0)
       store.noteRecovery({ type: "parts", parts, at: this.now(), loc: loc.offset, ev: ev.offset });
   }
-}
-
-/** Opens this page a second time, in a window beside this one where the browser allows that. */
-export function openSecondWindow(): void {
-  const { availWidth = 1_600, availHeight = 1_000 } = attempt(() => window.screen, {} as Screen);
-  const size = `popup,width=${Math.round(availWidth / 2)},height=${availHeight},left=${Math.round(availWidth / 2)},top=0`;
-  attempt(() => window.open(location.href, "_blank", size), null);
 }

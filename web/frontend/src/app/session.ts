@@ -7,15 +7,16 @@ import { Gazetteer } from "../city/gazetteer";
 import { Neighbourhoods } from "../city/neighbourhoods";
 import { at, type Config } from "../config";
 import { busiest, CORNER_E5 } from "../map/busiest";
-import { type CityStream, connect } from "../stream";
+import { type CityStream, connect, cursorText, hashText } from "../stream";
 import type { Actions } from "./actions";
 import { notePlace, noteSelection, readAddress, type Selection, sameSelection } from "./address";
 import { canKill, mapData, rideDetails } from "./api";
-import { openSecondWindow, PartBreaker } from "./kill";
+import { PartBreaker } from "./kill";
 import type { MapPort, Place } from "./map_port";
 import { MapViewport } from "./map_viewport";
 import { Opening, openingZoom } from "./opening";
 import { GATEWAY, RideController } from "./ride_controller";
+import { openSecondWindow, WindowComparison } from "./second_window";
 import type { Store } from "./store";
 import { StreamPresenter, TICK_MS } from "./stream_presenter";
 import { token } from "./token";
@@ -41,6 +42,7 @@ export class Session {
   readonly opening: Opening | null;
   private readonly rides: RideController;
   private readonly breaker: PartBreaker;
+  private readonly windows: WindowComparison;
   private readonly ended = new AbortController();
   private namesAreLoading = false;
 
@@ -56,6 +58,7 @@ export class Session {
     this.opening = map && new Opening(map.map, isNamed, openingZoom(config.zoom));
     const viewport = new MapViewport(map?.map ?? null);
     this.breaker = new PartBreaker(store);
+    this.windows = new WindowComparison(store);
     this.rides = new RideController(
       store,
       map,
@@ -71,6 +74,7 @@ export class Session {
       onFeedRow: (row) => void this.askFare(row),
       onRows: (replica) => {
         this.rides.follow(replica);
+        this.compareWindows();
         this.opening?.follow(replica);
       },
     });
@@ -143,10 +147,24 @@ export class Session {
     });
   }
 
+  /** Say what this page holds to the other windows of this browser. */
+  private compareWindows(): void {
+    const { replica, view } = this.stream;
+    if (replica.cursor === null) return;
+    this.windows.say({
+      gateway: this.store.outage.value.gateway,
+      cursor: cursorText(replica.cursor),
+      rows: JSON.stringify([this.config.city, view]),
+      hash: hashText(replica.hash.a, replica.hash.b),
+      cutMs: replica.cutMs,
+    });
+  }
+
   /** End the stream and everything that follows the browser: this page shows another city from now on. */
   stop(): void {
     this.rides.end();
     this.stream.stop();
+    this.windows.close();
     this.ended.abort();
   }
 

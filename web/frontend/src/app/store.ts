@@ -23,6 +23,7 @@ import {
 } from "../city/recovery";
 import { addKill, addRecovery, readScore, type Score } from "../city/score";
 import type { StallState } from "../city/stalls";
+import { NO_WINDOWS } from "../city/windows";
 import type { Group } from "../city/words";
 import type { MapTrouble } from "../map/health";
 import { atRest, type Fault, type Link, REAL_TIME, type View } from "../stream";
@@ -111,6 +112,8 @@ export class Store {
   /** What was broken from this browser, and what came of it. */
   readonly score = signal(readScore(kept("local", SCORE_KEY)));
   readonly marks = signal<readonly Mark[]>([]);
+  /** Other windows of this browser with the same city. */
+  readonly windows = signal(NO_WINDOWS);
   /** Whether the proof is open; with room for it, what can be broken is beside it. */
   readonly proof = signal(false);
   /** Whether what can be broken has the proof's place, where there is no room for both. */

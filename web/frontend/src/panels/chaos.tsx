@@ -46,11 +46,6 @@ export function ChaosPanel({ store, actions, place }: PanelProps & { place: "lef
         </button>
       </div>
       <ScoreLine score={store.score.value} />
-      <div class="sect">
-        <button type="button" class="btn s wide" onClick={actions.openSecondWindow}>
-          Open a second window
-        </button>
-      </div>
     </section>
   );
 }

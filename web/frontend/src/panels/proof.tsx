@@ -5,6 +5,7 @@ import type { Store } from "../app/store";
 import type { CheckState, Comparison } from "../city/checks";
 import { type FailoverStep, type Stretch, stretches } from "../city/failover";
 import { age, brief, count, cutName } from "../city/format";
+import { type OtherWindow, openWindows } from "../city/windows";
 import { Icon, IconButton, Tick } from "./glyphs";
 import { KillButton } from "./headline";
 import type { PanelProps } from "./page";
@@ -26,6 +27,7 @@ export function ProofPanel({ store, actions }: PanelProps) {
       )}
       <Strip store={store} />
       <Failover store={store} />
+      <Windows store={store} onOpen={actions.openSecondWindow} />
       <Figures store={store} />
     </section>
   );
@@ -274,6 +276,42 @@ function stepWords({ kind, gateway, cutMs, bytes }: FailoverStep) {
         </>
       );
   }
+}
+
+/** Other windows of this browser: their hashes at the cuts that both have had. */
+function Windows({ store, onOpen }: { store: Store; onOpen: () => void }) {
+  const windows = openWindows(store.windows.value, store.now.value);
+  return (
+    <div class="sect">
+      <div class="row spread">
+        <h3 class="title">Second window</h3>
+        <button type="button" class="btn s" onClick={onOpen}>
+          Open a second window
+        </button>
+      </div>
+      {windows.map((one) => (
+        <p key={one.id} class="label">
+          {windowWords(one)}
+        </p>
+      ))}
+      {windows.length === 0 && (
+        <p class="note below">It has a connection and rows of its own; both compare their hashes at the same cuts.</p>
+      )}
+    </div>
+  );
+}
+
+function windowWords({ gateway, equal, differed, cutMs }: OtherWindow) {
+  if (cutMs === null) return `A window on ${gateway}: no cut in common yet`;
+  return (
+    <>
+      A window on <b class="str">{gateway}</b>:{" "}
+      <span class={differed > 0 ? "bad" : ""}>
+        {count(equal)} of {count(equal + differed)} common cuts equal
+      </span>
+      , the last at {cutName(cutMs)}
+    </>
+  );
 }
 
 function kilobytes(bytes: number): string {

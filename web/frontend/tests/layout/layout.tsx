@@ -9,6 +9,7 @@ import type { Actions } from "../../src/app/actions";
 import { Store } from "../../src/app/store";
 import { followWindowSize } from "../../src/app/window_size";
 import { RIDE } from "../../src/city/rides";
+import { NO_WINDOWS, reduceWindows } from "../../src/city/windows";
 import { lines } from "../../src/city/words";
 import { Page } from "../../src/panels/page";
 import { atRest, type RideRecord } from "../../src/stream";
@@ -255,6 +256,14 @@ function proving(store = killed(1_000), chaos = false): Store {
     before: { missed: 0, repeated: 0 },
     report: null,
   };
+  const seen = { id: "b", gateway: "gateway-12", cursor: "e:1:1", rows: "", hash: "a", cutMs: CUT_MS };
+  const windows = [
+    { type: "own", seen },
+    { type: "other", seen, at },
+    { type: "other", seen: { ...seen, id: "c", hash: "b" }, at },
+    { type: "other", seen: { ...seen, id: "d", cursor: "e:2:1" }, at },
+  ] as const;
+  store.windows.value = windows.reduce(reduceWindows, NO_WINDOWS);
   store.resumes.value = store.resets.value = 1_204;
   const names = ["gateway-12", "gateway-11", "dispatcher-1", "dispatcher-2", "simulator-manhattan", "kafka"];
   const states = ["ready", "restarting", "frozen", "ready", "not answering", "ready"];

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { Actions } from "../../src/app/actions";
 import { Store } from "../../src/app/store";
 import { NO_SCORE } from "../../src/city/score";
+import { NO_WINDOWS, reduceWindows } from "../../src/city/windows";
 import { ChaosPanel, scoreWords } from "../../src/panels/chaos";
 import { Detail, Page, type PanelProps } from "../../src/panels/page";
 import { ProofPanel } from "../../src/panels/proof";
@@ -138,6 +139,23 @@ describe("the proof", () => {
     expect(box.text).toContain("gateway-2 sends the full state: events in between are not shown");
     expect(box.text).not.toContain("0 missed");
     expect(box.text).not.toContain("Two gateways compared");
+  });
+
+  it("compares its hash with that of another window at the cuts that both have had", async () => {
+    const { store, done, box } = proof();
+    box.button("Open a second window").click();
+    expect(done).toEqual([["openSecondWindow"]]);
+    const seen = { id: "b", gateway: "gateway-2", cursor: "e:1:1", rows: "", hash: "a", cutMs: CUT_MS };
+    const at = store.now.value;
+    store.windows.value = reduceWindows(NO_WINDOWS, { type: "other", seen, at });
+    await settled();
+    expect(box.text).toContain("A window on gateway-2: no cut in common yet");
+    store.windows.value = reduceWindows(store.windows.value, { type: "own", seen });
+    await settled();
+    expect(box.text).toContain("A window on gateway-2: 1 of 1 common cuts equal, the last at");
+    store.now.value += 6_000;
+    await settled();
+    expect(box.text).not.toContain("A window on");
   });
 
   it("says that no gateway was lost while none was", () => {
