@@ -4,7 +4,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from rich.console import Console
 
 from taxi.runtime.machine_errors import LocalError
 from taxistream.local import jars, java
+from taxistream.local.ports import PortPool
+from testing.kafka_server import KafkaServer
+from testing.real_city import RealCity, real_city
 
 TAXI = str(Path(sys.executable).with_name("taxi"))
 STAND_INS = Path(__file__).parent / "stand_ins"
@@ -31,6 +35,15 @@ def kafka_is_here() -> Path:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"NO REAL KAFKA HERE, so what needs it is not tested: {error}")
+
+
+@pytest.fixture
+def city(kafka_server: KafkaServer, tmp_path: Path, ports: PortPool) -> Iterator[RealCity]:
+    """A city on real Kafka with topics of its own; no service runs yet."""
+    prefix = f"c{uuid.uuid4().hex[:8]}."
+    with real_city(kafka_server.bootstrap_servers, prefix, tmp_path, ports.take) as city:
+        city.make_topics()
+        yield city
 
 
 @pytest.fixture

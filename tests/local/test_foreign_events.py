@@ -2,9 +2,7 @@
 """Another application writes well-formed events to `taxi.events`: the city goes on, also after restarts."""
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -14,24 +12,14 @@ from taxi.bus import Bus
 from taxi.bus.ranges import read_range
 from taxi.messages import codec
 from taxi.topics import DEAD_LETTERS, EVENTS
-from taxistream.local.ports import PortPool
 from testing.foreign import FOREIGN_EVENTS, foreign_events
-from testing.kafka_server import KafkaServer
-from testing.real_city import RealCity, real_city, wait_for
+from testing.real_city import RealCity, wait_for
 from tests.local.conftest import NEEDS_KAFKA
 
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
 
 WITHIN_S = 90
 Write = Callable[[list[m.Event]], None]
-
-
-@pytest.fixture
-def city(kafka_server: KafkaServer, tmp_path: Path, ports: PortPool) -> Iterator[RealCity]:
-    prefix = f"f{uuid.uuid4().hex[:8]}."
-    with real_city(kafka_server.bootstrap_servers, prefix, tmp_path, ports.take) as city:
-        city.make_topics()
-        yield city
 
 
 @pytest.fixture(params=[True, False], ids=["in transactions", "without transactions"])

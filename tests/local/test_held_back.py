@@ -2,31 +2,19 @@
 """Another application holds a transaction open on `taxi.events` while the dispatcher is killed."""
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from taxi.topics import EVENTS
-from taxistream.local.ports import PortPool
-from testing.kafka_server import KafkaServer
-from testing.real_city import RealCity, real_city, wait_for
+from testing.real_city import RealCity, wait_for
 from tests.local.conftest import NEEDS_KAFKA
 
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
 
 WITHIN_S = 90
 STRANGER = "another-application"
-
-
-@pytest.fixture
-def city(kafka_server: KafkaServer, tmp_path: Path, ports: PortPool) -> Iterator[RealCity]:
-    prefix = f"h{uuid.uuid4().hex[:8]}."
-    with real_city(kafka_server.bootstrap_servers, prefix, tmp_path, ports.take) as city:
-        city.make_topics()
-        yield city
 
 
 def end_of_events(city: RealCity) -> int:

@@ -3,10 +3,7 @@
 
 import asyncio
 import time
-import uuid
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -17,9 +14,7 @@ from taxi.bus.kafka.admin import KafkaAdmin
 from taxi.bus.ranges import read_range
 from taxi.messages import codec
 from taxi.topics import EVENTS, LOCATIONS
-from taxistream.local.ports import PortPool
-from testing.kafka_server import KafkaServer
-from testing.real_city import RealCity, RealPart, real_city, wait_for
+from testing.real_city import RealCity, RealPart, wait_for
 from tests.local.conftest import NEEDS_KAFKA
 
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
@@ -29,14 +24,6 @@ DRIVERS = 100
 AHEAD_MS = 3_400_000
 APART_MS = 20_000
 """So close log time is to the real one, on a loaded machine."""
-
-
-@pytest.fixture
-def city(kafka_server: KafkaServer, tmp_path: Path, ports: PortPool) -> Iterator[RealCity]:
-    prefix = f"w{uuid.uuid4().hex[:8]}."
-    with real_city(kafka_server.bootstrap_servers, prefix, tmp_path, ports.take) as city:
-        city.make_topics()
-        yield city
 
 
 def write_with_times(city: RealCity, ahead_ms: list[int]) -> None:

@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A dispatcher suspended past its session: it is fenced, logs it, joins again, and fences no other."""
 
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from taxistream.local.ports import PortPool
-from testing.kafka_server import KafkaServer
-from testing.real_city import RealCity, RealPart, real_city, wait_for
+from testing.real_city import RealCity, RealPart, wait_for
 from tests.local.conftest import NEEDS_KAFKA
 
 pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
@@ -18,14 +12,6 @@ WITHIN_S = 60
 OFTEN_MS = "150"
 """How often the owner commits: it notices a fence before the next assignment gives it another producer."""
 TAKEN, LEFT = ("city recovered",), ("assigned", "standing by")
-
-
-@pytest.fixture
-def city(kafka_server: KafkaServer, tmp_path: Path, ports: PortPool) -> Iterator[RealCity]:
-    prefix = f"z{uuid.uuid4().hex[:8]}."
-    with real_city(kafka_server.bootstrap_servers, prefix, tmp_path, ports.take) as city:
-        city.make_topics()
-        yield city
 
 
 def decides(part: RealPart) -> bool:

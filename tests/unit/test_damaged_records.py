@@ -22,7 +22,7 @@ from taxistream.tools.replay.shell import INPUT_DAMAGED, verify
 from testing.core_harness import GRID, answer, request
 from testing.still_bus import StillBus, at_once
 from tests.unit.dispatcher.harness import DispatcherHarness
-from tests.unit.dispatcher.test_dispatcher_shell import live, offer_of, read_back
+from tests.unit.dispatcher.test_dispatcher_shell import offer_of, read_back
 from tests.unit.simulator.conftest import grid  # noqa: F401 - a fixture
 from tests.unit.simulator.harness import SimulatorHarness
 
@@ -79,7 +79,7 @@ def test_the_dispatcher_writes_a_dead_letter_and_goes_on(
     harness: DispatcherHarness, topic: str, count: int
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         node, spy, _ = harness.dispatchers[0]
         offset = damage(harness, topic, count)
         if topic == topics.EVENTS:  # read at recovery only
@@ -100,7 +100,7 @@ def test_the_dispatcher_writes_a_dead_letter_and_goes_on(
 @pytest.mark.parametrize("topic", [topics.COMMANDS, topics.LOCATIONS])
 def test_a_restart_behind_it_takes_the_topic_for_the_same_one(harness: DispatcherHarness, topic: str) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.on_air.clear()
         await asyncio.sleep(5)
         end = damage(harness, topic, 2) + 2
@@ -117,7 +117,7 @@ def test_a_restart_behind_what_the_disk_damaged_takes_the_topic_for_the_same_one
     harness: DispatcherHarness, topic: str
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.on_air.clear()
         await asyncio.sleep(5)
         place = harness.broker.partition(topic, 0)
@@ -135,7 +135,7 @@ def test_a_damaged_part_of_a_snapshot_is_passed_over(
     monkeypatch.setattr(snapshots, "MINUTE_MS", 10_000)
 
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         place = harness.broker.partition(topics.SNAPSHOTS, 0)
         await asyncio.sleep(35)
         harness.loop.kill(harness.dispatchers[0][0])
@@ -159,7 +159,7 @@ def history(harness: DispatcherHarness) -> None:
     """A ride, and damage in both inputs and in the dead letters while a dispatcher reads them."""
 
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         for topic in (topics.COMMANDS, topics.LOCATIONS, topics.DEAD_LETTERS):
             damage(harness, topic, 2)
         harness.say(request())

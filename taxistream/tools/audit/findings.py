@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from taxistream.tools.violations import Violations
+
 RULES: Final = {
     "driver_on_two_rides": "a driver has one ride at a time",
     "ride_with_two_drivers": "a ride has one driver at a time",
@@ -29,12 +31,13 @@ RULES: Final = {
     "unreadable_event": "every record among the events is one",
 }
 """Rule → what it requires."""
-_EXAMPLES_MAX: Final = 3
 
 
 @dataclass
-class AuditFindings:
+class AuditFindings(Violations):
     """The violations in the logs of one or more cities, and counts of what was checked."""
+
+    RULES = RULES
 
     events: int = 0
     batches: int = 0
@@ -53,16 +56,6 @@ class AuditFindings:
     """Records on `taxi.events` that are damaged on disk. Rules that need them are not checked."""
     held_back: list[str] = field(default_factory=list)
     """Texts about open transactions that hold back events."""
-    violations: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
-
-    def blame(self, rule: str, *details: object) -> None:
-        """Count a violation of a rule; keep the details of the first few."""
-        assert rule in RULES, rule
-        self.violations[rule] += 1
-        examples = self.examples.setdefault(rule, [])
-        if len(examples) < _EXAMPLES_MAX:
-            examples.append(" ".join(map(str, details)))
 
     def report(self) -> dict[str, Any]:
         """The findings as `taxi audit --json` prints them."""
@@ -79,7 +72,5 @@ class AuditFindings:
             "foreign_events": self.foreign_events,
             "damaged_events": self.damaged_events,
             "held_back": list(self.held_back),
-            "violations": dict(sorted(self.violations.items())),
-            "violations_total": self.violations.total(),
-            "examples": {rule: list(texts) for rule, texts in sorted(self.examples.items())},
+            **self.violations_report(),
         }

@@ -63,9 +63,7 @@ class LoadReport:
                 or lag_p99_ms > _LATE_MS
                 or load_clients.observations.waiting > 0,
             },
-            "violations": dict(sorted(findings.violations.items())),
-            "violations_total": findings.violations.total(),
-            "examples": {rule: list(texts) for rule, texts in sorted(findings.examples.items())},
+            **findings.violations_report(),
         }
         if killer is not None:
             figures |= {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules that clients check, a count of violations for each, and the first few as text."""
 
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import Final
+
+from taxistream.tools.violations import Violations
 
 RULES: Final = {
     # the content of an update, compared with the log
@@ -34,20 +34,9 @@ RULES: Final = {
     "closed_for_fault": "a client that keeps the rules is not closed for breaking them",
 }
 """Rule → what it requires."""
-EXAMPLES_MAX: Final = 3
 
 
-@dataclass
-class RuleFindings:
+class RuleFindings(Violations):
     """The violations of all clients."""
 
-    violations: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
-
-    def blame(self, rule: str, *details: object) -> None:
-        """Count a violation of a rule; keep the details of the first few."""
-        assert rule in RULES, rule
-        self.violations[rule] += 1
-        examples = self.examples.setdefault(rule, [])
-        if len(examples) < EXAMPLES_MAX:
-            examples.append(" ".join(map(str, details)))
+    RULES = RULES

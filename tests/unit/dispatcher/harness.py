@@ -19,7 +19,7 @@ from taxi.runtime.env import Env, Offload, on_the_loop
 from taxi.runtime.faults import Faults
 from taxi.state import CityState
 from taxi.state.batches import WholeBatches, producer_of
-from testing.core_harness import GRID, START_MS, corner
+from testing.core_harness import GRID, START_MS, corner, online
 from testing.memory_world import MemoryWorld, Spy
 from testing.virtual_time import Node, SimTask
 
@@ -73,6 +73,13 @@ class DispatcherHarness(MemoryWorld):
         born = self.spawn(name, Settings(name=name), epoch, begin)
         self.dispatchers.append(born)
         return born
+
+    async def start_live(self) -> None:
+        """Start a dispatcher, and wait until it decides and driver 1 is on shift."""
+        self.on_air[1] = 0
+        _, spy, _ = self.start()
+        self.say(online(1))
+        await self.until(lambda: spy.is_ready and bool(self.answers("1:online")))
 
     def write(self, topic: str, *messages: m.Message) -> None:
         self.write_bytes(topic, *(codec.encode(message) for message in messages))

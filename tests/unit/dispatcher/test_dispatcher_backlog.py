@@ -15,14 +15,9 @@ from taxistream.tools.replay.shell import verify
 from testing.core_harness import GRID, answer, online, request
 from testing.still_bus import StillBus, at_once
 from tests.unit.dispatcher.harness import LIMITS, DispatcherHarness
-from tests.unit.dispatcher.test_dispatcher_shell import live, offer_of
+from tests.unit.dispatcher.test_dispatcher_shell import offer_of
 
 T = TypeVar("T")
-
-
-@pytest.fixture
-def harness() -> DispatcherHarness:
-    return DispatcherHarness()
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +98,7 @@ def test_a_batch_reads_a_bounded_number_of_positions(
     harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         monkeypatch.setattr(inputs, "FIXES_MAX", 30)
         fixes = [m.Fix(driver=7, at_ms=harness.now_ms(), lng=-73.98, lat=40.75) for _ in range(300)]
         before, began_s = harness.city().locations_offset, harness.loop.now
@@ -166,7 +161,7 @@ def test_an_answer_given_in_time_counts_though_the_dispatcher_was_away_when_the_
     harness: DispatcherHarness,
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.say(request())
         offer = await offer_of(harness, "r1")
         harness.loop.kill(harness.dispatchers[0][0])
@@ -184,7 +179,7 @@ def test_an_answer_given_in_time_counts_though_the_dispatcher_was_away_when_the_
 
 def test_an_answer_that_came_too_late_does_not_count(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.say(request())
         offer = await offer_of(harness, "r1")
         harness.loop.kill(harness.dispatchers[0][0])

@@ -17,19 +17,6 @@ from testing.foreign import FOREIGN_EVENTS, commit, foreign_events
 from tests.unit.dispatcher.harness import DispatcherHarness
 
 
-@pytest.fixture
-def harness() -> DispatcherHarness:
-    return DispatcherHarness()
-
-
-async def live(harness: DispatcherHarness) -> None:
-    """A dispatcher decides, driver 1 is on shift."""
-    harness.on_air[1] = 0
-    _, spy, _ = harness.start()
-    harness.say(online(1))
-    await harness.until(lambda: spy.is_ready and bool(harness.answers("1:online")))
-
-
 async def restart(harness: DispatcherHarness) -> None:
     harness.loop.kill(harness.dispatchers[-1][0])
     _, spy, _ = harness.start()
@@ -50,7 +37,7 @@ def test_foreign_events_are_put_aside_and_the_city_goes_on(
     harness: DispatcherHarness, kind: str, restarts: bool
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         events = foreign_events(kind, harness.city().batch, harness.now_ms())
         if restarts:
             harness.loop.kill(harness.dispatchers[-1][0])
@@ -78,7 +65,7 @@ def test_foreign_events_are_put_aside_and_the_city_goes_on(
 
 def test_foreign_events_are_a_fault_for_a_minute(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         commit(harness.broker, *foreign_events("the next close", harness.city().batch, harness.now_ms()))
         await harness.until(lambda: faults(harness) == ["foreign_events"])
         await asyncio.sleep(40)
@@ -97,7 +84,7 @@ def test_a_city_is_born_behind_foreign_events(harness: DispatcherHarness) -> Non
     async def scenario(harness: DispatcherHarness) -> None:
         for number, kind in enumerate(FOREIGN_EVENTS[:4]):
             commit(harness.broker, *foreign_events(kind, number, harness.now_ms()), name=kind)
-        await live(harness)
+        await harness.start_live()
         assert harness.city().epoch
         assert numbers(harness)[0] == 1
 
@@ -111,7 +98,7 @@ def test_a_city_survives_when_retention_takes_the_foreign_events_before_its_birt
         commit(harness.broker, *foreign_events("an illegal batch", 0, harness.now_ms()))
         events = harness.broker.partition(topics.EVENTS, 0)
         end = events.end
-        await live(harness)
+        await harness.start_live()
         harness.loop.kill(harness.dispatchers[-1][0])
         events.delete_before(end)
         assert events.start == end > 0
@@ -127,7 +114,7 @@ def test_a_foreign_birth_behind_a_lost_beginning_is_not_taken_for_the_citys(
     harness: DispatcherHarness,
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.loop.kill(harness.dispatchers[-1][0])
         events = harness.broker.partition(topics.EVENTS, 0)
         born = harness.events()[0]
@@ -150,7 +137,7 @@ def test_a_dispatcher_whose_producer_id_is_another_one_takes_over(harness: Dispa
     """Kafka forgets a transactional id that was not used for a week, and numbers it anew."""
 
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.loop.kill(harness.dispatchers[-1][0])
         harness.broker.expire_writer("taxi.dispatcher.0")
         _, spy, _ = harness.start()
@@ -169,7 +156,7 @@ def test_a_dispatcher_whose_producer_id_is_another_one_takes_over(harness: Dispa
 
 def test_a_city_that_another_producer_has_claimed_is_taken_back(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         own = harness.broker.producer_id_of("taxi.dispatcher.0")
         number, at_ms = harness.city().batch + 1, harness.city().now_ms
         claim = m.BatchClosed(
@@ -216,7 +203,7 @@ def test_a_batch_that_lost_an_event_is_not_folded_in_part(harness: DispatcherHar
     """Nothing covers it: the city begins again, instead of going on without one of its facts."""
 
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.say(request("r0"))
         await harness.until(lambda: bool(harness.answers("r0:request")))
         before = harness.city()
@@ -241,7 +228,7 @@ def test_a_batch_that_lost_an_event_is_not_folded_in_part(harness: DispatcherHar
 
 def test_a_snapshot_behind_the_damage_keeps_every_fact(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         await asyncio.sleep(70)
         assert harness.records(topics.SNAPSHOTS)
         damage(harness, b"DriverCameOnline")
@@ -256,7 +243,7 @@ def test_a_snapshot_behind_the_damage_keeps_every_fact(harness: DispatcherHarnes
 
 def test_damage_that_a_running_dispatcher_meets_is_covered_at_once(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         await asyncio.sleep(5)
         before = len(harness.records(topics.SNAPSHOTS))
         place = harness.broker.partition(topics.EVENTS, 0)

@@ -9,22 +9,9 @@ from taxi import messages as m
 from taxi import topics
 from taxi.bus.memory.log import Fate
 from taxi.messages import codec
-from testing.core_harness import online, request
+from testing.core_harness import request
 from testing.foreign import ID, hold_open
 from tests.unit.dispatcher.harness import DispatcherHarness
-
-
-@pytest.fixture
-def harness() -> DispatcherHarness:
-    return DispatcherHarness()
-
-
-async def live(harness: DispatcherHarness) -> None:
-    """A dispatcher decides, driver 1 is on shift."""
-    harness.on_air[1] = 0
-    _, spy, _ = harness.start()
-    harness.say(online(1))
-    await harness.until(lambda: spy.is_ready and bool(harness.answers("1:online")))
 
 
 def closed(harness: DispatcherHarness) -> list[int]:
@@ -45,7 +32,7 @@ def test_no_batch_is_decided_again_that_is_committed_behind_an_open_transaction(
     harness: DispatcherHarness, fate: Fate
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         end = hold_open(harness.broker, topics.EVENTS)
         harness.say(request())
         await harness.until(lambda: len(closed(harness)) > 8)
@@ -74,7 +61,7 @@ def test_a_transaction_that_is_opened_after_the_fence_holds_no_recovery_up(
     """A producer that always has one open must not keep a city from its dispatcher."""
 
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         first = hold_open(harness.broker, topics.EVENTS)
         harness.loop.kill(harness.dispatchers[0][0])
         _, spy, _ = harness.start()
@@ -91,7 +78,7 @@ def test_facts_are_not_given_up_as_lost_while_a_snapshot_of_them_is_held_back(
     harness: DispatcherHarness,
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         end = hold_open(harness.broker, topics.SNAPSHOTS)
         await asyncio.sleep(70)
         harness.loop.kill(harness.dispatchers[0][0])
@@ -118,7 +105,7 @@ def test_input_that_is_held_back_is_a_fault_and_hangs_nothing(
     harness: DispatcherHarness, topic: str, code: str, restarted: bool
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         end = hold_open(harness.broker, topic)
         if restarted:
             harness.loop.kill(harness.dispatchers[0][0])

@@ -11,7 +11,7 @@ from taxi import topics
 from taxi.messages.states import DriverStatus
 from testing.core_harness import GRID, CoreHarness, answer, corner, kinds, online, request
 from tests.unit.dispatcher.harness import DispatcherHarness
-from tests.unit.dispatcher.test_dispatcher_shell import live, offer_of
+from tests.unit.dispatcher.test_dispatcher_shell import offer_of
 
 POLE = (180.0, 90.0)
 NEAR_M, FAR_M = GRID.city.snap_m_max - 2, GRID.city.snap_m_max + 2
@@ -95,7 +95,7 @@ def test_a_driver_off_the_map_is_sent_nowhere() -> None:
 
 def test_drivers_off_the_map_are_a_fault_until_they_are_back() -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         faults = harness.faults[0]
 
         async def lost_at_the_pole() -> None:

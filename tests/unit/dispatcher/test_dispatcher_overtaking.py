@@ -11,7 +11,7 @@ from taxi.messages.states import DriverStatus, RideState
 from taxi.state import CityState
 from testing.core_harness import CoreHarness, answer, cancel, kinds, late, offline, online, report, request
 from tests.unit.dispatcher.harness import DispatcherHarness
-from tests.unit.dispatcher.test_dispatcher_shell import live, offer_of
+from tests.unit.dispatcher.test_dispatcher_shell import offer_of
 
 BORDERS = ("none", "batch", "restart")
 """What may lie between two commands."""
@@ -149,7 +149,7 @@ def test_what_was_rejected_for_good_is_not_answered_again() -> None:
 
 def test_a_cancellation_before_its_ride_is_effective_after_a_dispatcher_died_between_them() -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.say(cancel())
         await harness.until(lambda: bool(harness.answers("r1:cancel")))
         harness.loop.kill(harness.dispatchers[0][0])

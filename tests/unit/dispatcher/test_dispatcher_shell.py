@@ -21,19 +21,6 @@ from testing.virtual_time import State
 from tests.unit.dispatcher.harness import DispatcherHarness
 
 
-@pytest.fixture
-def harness() -> DispatcherHarness:
-    return DispatcherHarness()
-
-
-async def live(harness: DispatcherHarness) -> None:
-    """A dispatcher decides, driver 1 is on shift."""
-    harness.on_air[1] = 0
-    _, spy, _ = harness.start()
-    harness.say(online(1))
-    await harness.until(lambda: spy.is_ready and harness.city().status(1) is DriverStatus.IDLE)
-
-
 async def read_back(harness: DispatcherHarness) -> Recovered:
     bus = harness.bus("reader")
     return await recover(bus, 0, lambda: "0" * 16, lambda topic: bus.offsets(topic, 0))
@@ -55,7 +42,7 @@ async def offer_of(harness: DispatcherHarness, ride: str) -> m.RideOffered:
 
 def test_a_log_is_born_and_a_ride_offered(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.say(request())
         offer = await offer_of(harness, "r1")
         assert offer.driver == 1
@@ -67,7 +54,7 @@ def test_a_log_is_born_and_a_ride_offered(harness: DispatcherHarness) -> None:
 
 def test_an_answer_does_not_wait_for_the_next_full_batch(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.say(request())
         offer = await offer_of(harness, "r1")
         began_s = harness.loop.now
@@ -93,7 +80,7 @@ def test_a_state_too_large_for_a_snapshot_is_reported_until_one_is_written(
     harness: DispatcherHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         _, spy, _ = harness.dispatchers[0]
         with monkeypatch.context() as patched:
             patched.setattr(snapshots, "BODY_BYTES_MAX", 100)
@@ -110,7 +97,7 @@ def test_a_state_too_large_for_a_snapshot_is_reported_until_one_is_written(
 
 def test_the_standby_takes_over_and_answers_nothing_twice(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         _, standby, _ = harness.start()
         await harness.until(lambda: standby.is_ready)
         harness.say(request())
@@ -127,7 +114,7 @@ def test_the_standby_takes_over_and_answers_nothing_twice(harness: DispatcherHar
 
 def test_one_that_slept_through_its_succession_leaves_and_joins_again(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         node, spy, task = harness.dispatchers[0]
         harness.loop.freeze(node)
         harness.start()
@@ -177,7 +164,7 @@ def test_a_producer_that_the_broker_refuses_counts_as_fenced_by_the_producer(
     harness: DispatcherHarness,
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         _, spy, _ = harness.dispatchers[0]
         await harness.bus("another").transactional_producer("taxi.dispatcher.0")
         harness.say(request())
@@ -193,7 +180,7 @@ def test_a_commit_without_an_answer_is_looked_up_in_the_log_and_decided_once(
     harness: DispatcherHarness, happened: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         _, spy, _ = harness.dispatchers[0]
         end = harness.broker.end
         unanswered: list[int] = []
@@ -220,7 +207,7 @@ def test_a_commit_without_an_answer_is_looked_up_in_the_log_and_decided_once(
 
 def test_half_a_batch_at_the_end_never_happened(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.loop.kill(harness.dispatchers[0][0])
         before = harness.city()
         half = m.DriverWentOffline(batch=before.batch + 1, at_ms=before.now_ms, driver=1)
@@ -237,7 +224,7 @@ def test_recovery_from_events_alone_and_from_a_snapshot_ends_at_the_same_state(
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
         harness.on_air[2] = 7
-        await live(harness)
+        await harness.start_live()
         await asyncio.sleep(70)
         harness.say(request())
         harness.say(answer(await offer_of(harness, "r1")))
@@ -277,7 +264,7 @@ def test_what_is_unreadable_is_put_aside_and_stops_nothing(
     harness: DispatcherHarness, topic: str, value: bytes | None
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         node, spy, _ = harness.dispatchers[0]
         harness.write_bytes(topic, value)
         if topic == topics.EVENTS:  # read at recovery only
@@ -296,7 +283,7 @@ def test_what_is_unreadable_is_put_aside_and_stops_nothing(
 
 def test_a_snapshot_a_minute_from_which_the_next_one_goes_on(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         await asyncio.sleep(130)
         node, _, _ = harness.dispatchers[0]
         harness.loop.kill(node)
@@ -322,7 +309,7 @@ def test_a_snapshot_of_another_log_is_not_believed(harness: DispatcherHarness) -
     """The events were deleted and created again; a snapshot of the former ones stayed."""
 
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.loop.kill(harness.dispatchers[0][0])
         await asyncio.sleep(3)
         before = harness.city()
@@ -342,7 +329,7 @@ def test_lost_events_without_a_snapshot_begin_a_new_epoch_with_an_empty_city(
     harness: DispatcherHarness,
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         node, _, _ = harness.dispatchers[0]
         harness.loop.kill(node)
         before = harness.city()
@@ -368,7 +355,7 @@ def test_a_recreated_input_begins_a_new_epoch(
     harness: DispatcherHarness, topic: str, reason: str, grown: bool
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         node, _, _ = harness.dispatchers[0]
         harness.loop.kill(node)
         before = harness.city()
@@ -390,7 +377,7 @@ def test_a_recreated_input_begins_a_new_epoch(
 
 def test_inputs_both_recreated_begin_one_epoch_that_says_so(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.loop.kill(harness.dispatchers[0][0])
         harness.broker.create_topic(topics.COMMANDS)
         harness.broker.create_topic(topics.LOCATIONS)
@@ -406,7 +393,7 @@ def test_fixes_in_a_snapshot_from_before_their_topic_was_recreated_count_for_not
     harness: DispatcherHarness,
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         await asyncio.sleep(70)
         assert harness.records(topics.SNAPSHOTS)
         harness.loop.kill(harness.dispatchers[0][0])
@@ -425,7 +412,7 @@ def test_fixes_in_a_snapshot_from_before_their_topic_was_recreated_count_for_not
 
 def test_a_dead_letter_is_small_whatever_it_is_about(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         value = b'{"type":"' + b"x" * 900_000 + b'"}'
         record = Outgoing(b"k" * 900_000, value, (("big", b"h" * 900_000),))
         harness.broker.partition(topics.COMMANDS, 0).append([record], harness.now_ms())
@@ -439,7 +426,7 @@ def test_a_dead_letter_is_small_whatever_it_is_about(harness: DispatcherHarness)
 
 def test_commands_that_retention_took_are_said_to_be_skipped(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.loop.kill(harness.dispatchers[0][0])
         harness.say(request("gone"), request("kept"))
         commands = harness.broker.partition(topics.COMMANDS, 0)
@@ -455,7 +442,7 @@ def test_commands_that_retention_took_are_said_to_be_skipped(harness: Dispatcher
 
 def test_after_a_long_absence_the_first_batch_is_of_the_present(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         harness.loop.kill(harness.dispatchers[0][0])
         await asyncio.sleep(300)
         batch = harness.city().batch
@@ -470,7 +457,7 @@ def test_after_a_long_absence_the_first_batch_is_of_the_present(harness: Dispatc
 
 def test_a_broker_that_comes_back_finds_the_dispatcher_waiting(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         _, spy, task = harness.dispatchers[0]
         harness.broker.harshness.down = True
         await harness.until(lambda: not spy.is_ready)
@@ -486,7 +473,7 @@ def test_a_broker_that_comes_back_finds_the_dispatcher_waiting(harness: Dispatch
 
 def test_a_broker_that_stays_away_ends_the_process_with_the_reason(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        await live(harness)
+        await harness.start_live()
         node, _, task = harness.dispatchers[0]
         harness.broker.harshness.down = True
         await harness.until(task.done, within_s=600)

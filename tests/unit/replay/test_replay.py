@@ -31,14 +31,14 @@ from testing.foreign import FOREIGN_EVENTS, ID, commit, foreign_events, hold_ope
 from testing.still_bus import StillBus, at_once
 from tests.unit.dispatcher import harness as dispatchers
 from tests.unit.dispatcher.harness import DispatcherHarness
-from tests.unit.dispatcher.test_dispatcher_shell import live, offer_of
+from tests.unit.dispatcher.test_dispatcher_shell import offer_of
 
 DECISION_CONFIG = DecisionConfig()
 
 
 async def with_a_ride(harness: DispatcherHarness) -> None:
     """Two drivers on the air, one on the way to a rider."""
-    await live(harness)
+    await harness.start_live()
     harness.on_air[2] = 14
     harness.say(online(2), request("r1"))
     harness.say(answer(await offer_of(harness, "r1")))
