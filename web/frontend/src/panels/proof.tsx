@@ -295,7 +295,9 @@ function Windows({ store, onOpen }: { store: Store; onOpen: () => void }) {
         </p>
       ))}
       {windows.length === 0 && (
-        <p class="note below">It has a connection and rows of its own; both compare their hashes at the same cuts.</p>
+        <p class="note below">
+          It has a connection and rows of its own; both compare their hashes at the same cuts.
+        </p>
       )}
     </div>
   );

@@ -88,9 +88,12 @@ function Today({ store }: { store: Store }) {
         <dt class="note">Earned</dt>
         <dd class="label str">{dollars(details.earned_cents)}</dd>
       </div>
-      <p class="note whole-row">
-        Trips and fares since {at(from)}: what the answering gateway has read of the log.
-      </p>
+      <div class="whole-row">
+        <dt class="unseen">Source</dt>
+        <dd class="note">
+          Trips and fares since {at(from)}: what the answering gateway has read of the log.
+        </dd>
+      </div>
     </dl>
   );
 }
