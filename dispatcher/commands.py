@@ -16,6 +16,9 @@ _CLOCKS_APART_MS: Final = 60_000
 """By how much a sender's clock may be ahead of the broker's."""
 _SUBJECT_MAX: Final = 40
 """Characters of a ride or driver; nobody gets more than that of their own words onto the log."""
+SCENARIOS_MAX: Final = 8
+"""So many may be under way at once: clients are sent all of them."""
+_SCENARIO: Final = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 _RIDE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 
 
@@ -55,8 +58,14 @@ def _is_too_old(read: ReadCommand, now_ms: int) -> bool:
 
 
 def _subject(command: m.AnyCommand) -> str:
-    """The ride or driver that a command is about: the key of its rejection."""
-    return (command.ride if hasattr(command, "ride") else str(command.driver))[:_SUBJECT_MAX]
+    """The ride, driver or scenario that a command is about: the key of its rejection."""
+    match command:
+        case m.GoOnline() | m.GoOffline():
+            return str(command.driver)[:_SUBJECT_MAX]
+        case m.StartScenario() | m.StopScenario():
+            return command.scenario
+        case _:
+            return command.ride[:_SUBJECT_MAX]
 
 
 def _request(batch: BatchInProgress, command: m.RequestRide) -> None:
@@ -190,6 +199,30 @@ def _why_not(batch: BatchInProgress, command: m.AnswerOffer | m.ReportProgress, 
     return "too_early" if ride.state not in ENDED and command.attempt > ride.attempt else stale
 
 
+def _start_scenario(batch: BatchInProgress, command: m.StartScenario) -> None:
+    if not _SCENARIO.fullmatch(command.scenario):
+        batch.reject("bad_scenario", _subject(command))
+    elif command.scenario in batch.city.scenarios:
+        batch.reject("scenario_under_way", command.scenario)
+    elif len(batch.city.scenarios) >= SCENARIOS_MAX:
+        batch.reject("too_many_scenarios", command.scenario)
+    else:
+        batch.emit(
+            m.ScenarioStarted,
+            scenario=command.scenario,
+            title=command.title,
+            lasts_s=command.lasts_s,
+            area=command.area,
+        )
+
+
+def _stop_scenario(batch: BatchInProgress, command: m.StopScenario) -> None:
+    if command.scenario not in batch.city.scenarios:
+        batch.reject("scenario_not_under_way", _subject(command))
+    else:
+        batch.emit(m.ScenarioEnded, scenario=command.scenario, reason="stopped")
+
+
 _HANDLERS: Final[dict[type[m.Command], Callable[[BatchInProgress, Any], None]]] = {
     m.RequestRide: _request,
     m.CancelRide: _cancel,
@@ -197,4 +230,6 @@ _HANDLERS: Final[dict[type[m.Command], Callable[[BatchInProgress, Any], None]]] 
     m.GoOffline: _go_offline,
     m.AnswerOffer: _answer,
     m.ReportProgress: _report,
+    m.StartScenario: _start_scenario,
+    m.StopScenario: _stop_scenario,
 }

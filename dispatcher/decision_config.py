@@ -61,6 +61,7 @@ DECIDING: Final = (
     "taxi.state.folds",
     "taxi.state.rides",
     "taxi.state.rows",
+    "taxi.state.scenarios",
     "taxi.tariff",
     "taxi.topics",
 )

@@ -21,11 +21,12 @@ class _Due(NamedTuple):
 
 
 def run_timers(batch: BatchInProgress, batch_input: BatchInput) -> None:
-    """All that is due at the batch's time, up to a bound: first drivers, then rides, each by id.
+    """All that is due at the batch's time, up to a bound: first scenarios, then drivers, then rides, by id.
 
     A ride's time limit never overtakes a command about the ride that was appended before it: neither one in
     this input nor one that is still unread. The next batch that judges timers judges such a ride again.
     """
+    _end_scenarios(batch)
     drivers = batch.city.drivers
     unheard = sorted(_unheard(batch))
     first = len(batch.events)
@@ -40,6 +41,14 @@ def run_timers(batch: BatchInProgress, batch_input: BatchInput) -> None:
     limits = _Limits(batch, judged_ms, _said_ms(batch_input))
     for _, _, ride in sorted(_due(limits, none_lost=none_lost), key=_by_name):
         _age(limits, ride)
+
+
+def _end_scenarios(batch: BatchInProgress) -> None:
+    """Scenarios whose time has passed."""
+    time = batch.city.time
+    for name, scenario in sorted(batch.city.scenarios.items()):
+        if time.after(scenario.since_ms, scenario.lasts_s * 1000) <= batch.now_ms:
+            batch.emit(m.ScenarioEnded, scenario=name)
 
 
 def _by_name(due: _Due) -> str:

@@ -81,11 +81,12 @@ class RealGateway:
         name = settings.name or "gateway"
         return Site(
             cities={
-                name: CityApi(each.ride_service, each.route_service, each.guard)
+                name: CityApi(each.ride_service, each.route_service, each.guard, each.scenario_service)
                 for name, each in gateways.items()
             },
             pid=os.getpid(),
             parts_dir=Path(settings.parts_dir) if settings.parts_dir else None,
+            now_ms=process.env.now_ms,
             beside=[
                 *page.routes(settings.shown()),
                 *admin.routes(name, process.readiness, process.metrics),

@@ -56,6 +56,8 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
     """How many clients a second are moved to other gateways after SIGTERM."""
     parts_dir: str = ""
     """The data directory of a local demo, which enables the kill button. Empty: no kill button."""
+    scenarios_dir: str = ""
+    """A folder with files of scenarios, which enables their control from this machine. Empty: no control."""
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()
@@ -73,6 +75,8 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
                 yield field, str(error)
         if why := checks.directory(self.parts_dir):
             yield "parts_dir", why
+        if why := checks.directory(self.scenarios_dir):
+            yield "scenarios_dir", why
 
     def shown(self) -> tuple[CityPartition, ...]:
         """The cities that this gateway shows. Raises ValueError if the log has no such city."""

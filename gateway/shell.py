@@ -16,6 +16,7 @@ from gateway.follower.tail import Pace
 from gateway.http.guard import Guard
 from gateway.http.ride_service import RideService
 from gateway.http.route_service import RouteService
+from gateway.http.scenario_service import ScenarioService
 from gateway.settings import Settings
 from gateway.stream.drain import drain
 from gateway.stream.hub import Hub
@@ -90,6 +91,11 @@ class Gateway:
         self.hub = Hub(env, _terms(settings, keys), lambda: ask_ends(env.bus, settings.own().partition))
         self.guard = Guard(env, keys)
         self.ride_service = RideService(env, roads, lambda: self.city_view)
+        self.scenario_service = (
+            ScenarioService(settings.city, Path(settings.scenarios_dir), self.ride_service)
+            if settings.scenarios_dir
+            else None
+        )
         self.route_service = RouteService(roads, env.offload, lambda: self.city_view)
 
     @property

@@ -19,7 +19,11 @@ PATH = Path(__file__).resolve().parents[1] / "docs" / "asyncapi.json"
 
 CHANNELS: dict[str, tuple[str, str, tuple[type[m.Message], ...]]] = {
     topics.LOCATIONS: ("driver", "Position fixes, 1 Hz a driver. Lossy: only the newest matters.", (m.Fix,)),
-    topics.COMMANDS: ("ride or driver", "What riders and drivers ask for.", typing.get_args(m.AnyCommand)),
+    topics.COMMANDS: (
+        "ride, driver or scenario",
+        "What riders and drivers ask for.",
+        typing.get_args(m.AnyCommand),
+    ),
     topics.EVENTS: (
         "ride, driver or city",
         "What the dispatcher decided: the facts. Written in transactions; read them read_committed.",

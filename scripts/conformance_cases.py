@@ -232,6 +232,16 @@ def repositioned(driver: int, to: tuple[float, float] = _PLACE) -> Fact:
     return m.DriverRepositioned, {"driver": driver, "to": to, "eta_s": 60, "until_ms": T0 + 600_000}
 
 
+def scenario_started(name: str = "rain") -> Fact:
+    """`ScenarioStarted`."""
+    return m.ScenarioStarted, {"scenario": name, "title": "Rain", "lasts_s": 60}
+
+
+def scenario_ended(name: str = "rain") -> Fact:
+    """`ScenarioEnded`."""
+    return m.ScenarioEnded, {"scenario": name}
+
+
 def requested(
     ride: str, pickup: tuple[float, float] = _PLACE, dropoff: tuple[float, float] = (-73.97, 40.76)
 ) -> Fact:
@@ -935,6 +945,22 @@ def legal_for_drivers() -> Iterator[tuple[str, Case]]:
         yield f"legal for a driver: {name}", case
 
 
+def legal_scenarios() -> Iterator[tuple[str, Case]]:
+    """Scenarios."""
+    case = Case("A scenario begins and ends in turns; otherwise it is a gap. It changes no row")
+    case.begin(1)
+    case.begin_again(online(1), scenario_started(), scenario_started("strike"))
+    case.batch(scenario_ended(), scenario_started())
+    case.expect({1: IDLE})
+    case.foreign(scenario_started(), producer=CITY)
+    case.expect_gap()
+    case.begin_again(online(1), scenario_started())
+    case.expect({1: IDLE})
+    case.foreign(scenario_ended("strike"), producer=CITY)
+    case.expect_gap()
+    yield "legal: scenarios", case
+
+
 def legal_otherwise() -> Iterator[tuple[str, Case]]:
     """Other conditions of single events."""
     wrong: dict[str, tuple[RideState, Fact]] = {
@@ -1157,5 +1183,13 @@ def cases() -> Iterator[tuple[str, Case]]:
     for group in (cut_time, log_time, beginning, snapshot_cases, completeness, sequence, producers):
         yield from group()
     yield from hard_successions()
-    for group in (legal_for_rides, legal_for_drivers, legal_otherwise, rides, chains, shifts):
+    for group in (
+        legal_for_rides,
+        legal_for_drivers,
+        legal_scenarios,
+        legal_otherwise,
+        rides,
+        chains,
+        shifts,
+    ):
         yield from group()

@@ -18,8 +18,9 @@ from dispatcher.batch_input import EpochToBegin, Skipped
 from dispatcher.core import DecisionConfig
 from dispatcher.policies.tuning import Tuning
 from scripts import asyncapi
+from taxi import messages as m
 from taxi.messages import AnswerOffer, codec
-from testing.core_harness import CoreHarness, answer, cancel, offline, online, report, request
+from testing.core_harness import FAR_AWAY, CoreHarness, answer, cancel, offline, online, report, request
 
 RESTLESS = Tuning(
     rematch_interval_ms=2_000, rematch_left_ms_min=0, swap_price_ms=1_000, reposition_interval_ms=4_000
@@ -58,6 +59,7 @@ def eventful_core() -> CoreHarness:
     change_drivers(core)
     set_back(core)
     live_faster(core)
+    hold_scenarios(core)
     return core
 
 
@@ -93,6 +95,20 @@ def live_faster(core: CoreHarness) -> None:
     for speed in (10, 1):
         core.decision_config = replace(core.decision_config, speed=speed)
         core.wait(4_000)
+
+
+def hold_scenarios(core: CoreHarness) -> None:
+    """One scenario ends by itself, one is stopped, and one is under way at the end."""
+    area = m.Disc(*FAR_AWAY, 300)
+    for name, disc in (("rain", None), ("strike", None), ("stadium", area)):
+        lasts_s = 6 if name == "rain" else 3_600
+        core.step(
+            m.StartScenario(
+                command_id=f"{name}:start", scenario=name, title=name.title(), lasts_s=lasts_s, area=disc
+            )
+        )
+    core.step(m.StopScenario(command_id="strike:stop", scenario="strike"))
+    core.wait(8_000)
 
 
 def schema() -> bytes:

@@ -51,6 +51,24 @@ EXAMPLES: tuple[m.Message, ...] = (
     ),
     m.DriverRepositioned(batch=31, at_ms=T0, driver=815, to=HERE, eta_s=310, until_ms=T0 + 370_000, zone=17),
     m.ClockSetBack(batch=77, at_ms=T0, locations_from=81_204, shift_ms=3_600_000),
+    m.StartScenario(
+        command_id="scenario:stadium:1",
+        scenario="stadium",
+        title="A stadium empties",
+        lasts_s=2_400,
+        area=m.Disc(-73.9934, 40.7505, 300),
+    ),
+    m.StopScenario(command_id="scenario:stadium:stop:1", scenario="stadium"),
+    m.ScenarioStarted(
+        batch=31,
+        at_ms=T0,
+        command_id="scenario:stadium:1",
+        scenario="stadium",
+        title="A stadium empties",
+        lasts_s=2_400,
+        area=m.Disc(-73.9934, 40.7505, 300),
+    ),
+    m.ScenarioEnded(batch=1231, at_ms=T0 + 2_400_000, scenario="stadium"),
     m.SnapshotPart(
         city="manhattan",
         batch=30,
@@ -94,7 +112,8 @@ def _tables() -> Iterator[str]:
             yield from _table(kind, schemas[kind.__name__], only=own)
             yield f"```json\n{examples[kind.__name__]}\n```\n"
     yield "### Parts of messages\n"
-    yield from _table(m.Candidate, schemas["Candidate"], only=m.Candidate.__struct_fields__)
+    for part in (m.Candidate, m.Disc):
+        yield from _table(part, schemas[part.__name__], only=part.__struct_fields__)
 
 
 def _own_fields(kind: type[m.Message]) -> tuple[str, ...]:

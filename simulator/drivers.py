@@ -67,6 +67,10 @@ class Drivers:
         ends_ms = begins_ms + long_ms
         return begins_ms, ends_ms
 
-    def shift_name(self, part: int, now_ms: int) -> str:
-        """Names a part of this hour: no driver changes shift twice within one."""
-        return f"{now_ms // self._hour_ms}{'abc'[part]}"
+    def shift_name(self, part: int, now_ms: int, changed_ms: int = 0) -> str:
+        """Names a part of this hour: no driver changes shift twice within one.
+
+        `changed_ms`: when a scenario last began or ended, which may change shifts at any time; 0: never.
+        """
+        name = f"{now_ms // self._hour_ms}{'abc'[part]}"
+        return f"{name}{changed_ms}" if changed_ms else name

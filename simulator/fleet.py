@@ -71,6 +71,8 @@ class Fleet:
         """How many seconds of city time pass in one of the clock."""
         self._traffic = 1.0
         """How fast one drives at this hour, of what the tables say."""
+        self.drive_percent = 100.0
+        """How long drives take because of scenarios, in per cent of what they take at this hour."""
         self.pace = np.ones(n)
         """How fast the present drive goes, of what the tables say."""
         self.driven_m = np.zeros(n)
@@ -121,7 +123,7 @@ class Fleet:
         """Move `rows` to `now_ms`; those that have reached their node in this step."""
         passed_s = np.clip((now_ms - self.stepped_ms[rows]) / 1000, 0, STEP_S_MAX * self.speed)
         self.stepped_ms[rows] = now_ms
-        self._traffic = 100 / self._streets.roads.city.drive_percent_at(now_ms)
+        self._traffic = 1e4 / self._streets.roads.city.drive_percent_at(now_ms) / self.drive_percent
         self._leave_kerb(rows, now_ms)
         moving = self._moves(rows)
         arrived: list[Rows] = []

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from simulator.fleet import FleetPositions, Rows
 from taxi.bus import Outgoing
-from taxi.messages import AnyCommand, Fix, GoOffline, GoOnline
+from taxi.messages import AnyCommand, Fix, GoOffline, GoOnline, StartScenario, StopScenario
 from taxi.messages.codec import encode
 from taxi.positions.fixes import Longs
 from taxi.runtime import tracing
@@ -31,8 +31,14 @@ def fix_records(rows: Rows, sight: FleetPositions, device_ms: int | Longs) -> li
 
 
 def subject(command: AnyCommand) -> str:
-    """The driver or ride that a command is about: its key on the log."""
-    return str(command.driver) if isinstance(command, GoOnline | GoOffline) else command.ride
+    """The driver, ride or scenario that a command is about: its key on the log."""
+    match command:
+        case GoOnline() | GoOffline():
+            return str(command.driver)
+        case StartScenario() | StopScenario():
+            return command.scenario
+        case _:
+            return command.ride
 
 
 def asked_at(commands: Iterable[AnyCommand], device_ms: int) -> list[AnyCommand]:

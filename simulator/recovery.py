@@ -10,6 +10,7 @@ from simulator.event_log import EventLog
 from simulator.fleet import Fleet
 from simulator.opening import Opening, is_due, opening_of
 from simulator.riders import Riders
+from simulator.scenario_effects import ScenarioEffects
 from simulator.settings import CityBehavior, Settings
 from simulator.streets import Spots, Streets
 from simulator.world import World
@@ -50,7 +51,8 @@ async def recover(env: Env[Settings], streets: Streets, behavior: CityBehavior) 
     fleet = Fleet(streets, behavior, settings.seed, spots)
     fleet.stepped_ms[:] = state.time.at(now_ms)
     drivers = Drivers(behavior, settings.seed, len(fleet))
-    world = World(state, streets.roads, fleet, drivers, riders, behavior, opening)
+    scenarios = ScenarioEffects(settings.plans(), streets, settings.seed)
+    world = World(state, streets.roads, fleet, drivers, riders, behavior, opening, scenarios)
     world.settle_all(now_ms)
     env.log.info("recovered", batch=state.batch, rides=len(state.rides), drivers_seen=len(seen))
     return world, events

@@ -9,6 +9,7 @@ import math
 from typing import Final
 
 from simulator.draws import between, draw
+from simulator.scenario_effects import ScenarioEffects
 from simulator.settings import CityBehavior
 from taxi.messages import CancelRide, Place, RequestRide
 from taxi.roads.network import RoadNetwork, TripDemand
@@ -19,6 +20,9 @@ SLOT_MS: Final = 1000
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SLOT_WIDTH, _COUNT_WIDTH = 6, 2
 _COUNT_MAX: Final = 36**_COUNT_WIDTH
+_EXTRA_FROM: Final = _COUNT_MAX // 2
+"""The count within a second from which on rides are those that a scenario adds. They follow from a scenario
+that may be over when somebody looks at them, so their number in a second is not known later."""
 
 
 class Riders:
@@ -46,6 +50,35 @@ class Riders:
         rides = [ride_id(slot, nth) for slot in range(first, last + 1) for nth in range(self._count(slot))]
         return [self._request(ride) for ride in rides if after_ms < self.asked_ms(ride) <= until_ms]
 
+    def with_excess(
+        self, usual: list[RequestRide], after_ms: int, until_ms: int, effects: ScenarioEffects
+    ) -> list[RequestRide]:
+        """The rides asked for in (after, until] while scenarios change demand.
+
+        Args:
+            usual: The result of `requests` for these times.
+            after_ms: City time, as in `requests`.
+            until_ms: City time.
+            effects: Of the scenarios under way.
+        """
+        requests = []
+        for request in usual:
+            excess = effects.excess(self.asked_ms(request.ride))
+            node = self._roads.nearest_node(*request.pickup)[0] if excess is not None else 0
+            if excess is None or draw(self._seed, "kept", request.ride) < excess.kept[node]:
+                requests.append(request)
+        for slot in range((after_ms - EPOCH_MS) // SLOT_MS, (until_ms - EPOCH_MS) // SLOT_MS + 1):
+            excess = effects.excess(EPOCH_MS + slot * SLOT_MS)
+            if excess is None:
+                continue
+            for nth in range(self._quantile("extra slot", slot, self._mean * excess.rate)):
+                ride = ride_id(slot, _EXTRA_FROM + nth)
+                if after_ms < self.asked_ms(ride) <= until_ms:
+                    origin, destination = excess.sample(draw(self._seed, "trip", ride))
+                    places = self._roads.place(origin), self._roads.place(destination)
+                    requests.append(ride_request(ride, *places))
+        return requests
+
     def cancels(self, ride: str, requested_ms: int) -> tuple[int, CancelRide] | None:
         """When this rider gives up if no taxi has come; None for one who waits."""
         if not self._is_mine(ride) or draw(self._seed, "impatient", ride) >= self._behavior.impatient_share:
@@ -67,13 +100,16 @@ class Riders:
 
     def _is_mine(self, ride: str) -> bool:
         place = place_of(ride)
-        return place is not None and place[1] < self._count(place[0])
+        return place is not None and (place[1] >= _EXTRA_FROM or place[1] < self._count(place[0]))
 
     def _count(self, slot: int) -> int:
-        """How many rides a slot has: the Poisson quantile of its draw."""
-        mean = self.mean_in(slot)
-        left, chance, count = draw(self._seed, "slot", slot), math.exp(-mean), 0
-        while left >= chance and count < _COUNT_MAX:
+        """How many of the usual rides a slot has."""
+        return self._quantile("slot", slot, self.mean_in(slot))
+
+    def _quantile(self, name: str, slot: int, mean: float) -> int:
+        """The Poisson quantile of the slot's draw of this name."""
+        left, chance, count = draw(self._seed, name, slot), math.exp(-mean), 0
+        while left >= chance and count < _EXTRA_FROM:
             left -= chance
             count += 1
             chance *= mean / count

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings of the simulator, and how the people in it behave."""
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Self
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Final, Self
 
 from msgspec import Meta, Struct, structs
 
 from taxi.roads.city import load_city
-from taxi.runtime import settings
+from taxi.runtime import checks, settings
 from taxi.runtime.environment import Note
+from taxi.scenarios import ScenarioError, ScenarioPlan, load_plans, plan_of
 
+OWN_SCENARIOS: Final = Path(__file__).parent / "scenarios"
+"""The scenarios of this package, a file each."""
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 
@@ -25,6 +29,39 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
     """Demand: at 1.0 some 86 % of the fleet has a rider, with the best policy."""
     gps_noise: bool = False
     """Whether positions have the errors of real devices (`simulator.gps.GpsErrors`)."""
+    scenarios_dir: str = ""
+    """A folder with files of scenarios. Empty: those in `simulator/scenarios`."""
+    scenarios: str = ""
+    """Scenarios to start, comma-separated."""
+    scenarios_asked_ms: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    """When they were asked for, in epoch milliseconds: a simulator that restarts does not start them again.
+    0: when the simulator starts."""
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        yield from super().problems()
+        if why := checks.directory(self.scenarios_dir):
+            yield "scenarios_dir", why
+            return
+        try:
+            plans = self.plans()
+        except (ScenarioError, OSError) as error:
+            yield "scenarios_dir", str(error)
+            return
+        for name in self.scenario_names():
+            try:
+                plan_of(plans, name).start(name, self.own().name, command_id=name)
+            except ScenarioError as error:
+                yield "scenarios", str(error)
+            except ValueError:
+                return  # the city is wrong, which the shared settings report
+
+    def plans(self) -> dict[str, ScenarioPlan]:
+        """The scenarios by name. Raises ScenarioError, OSError."""
+        return load_plans(Path(self.scenarios_dir) if self.scenarios_dir else OWN_SCENARIOS)
+
+    def scenario_names(self) -> list[str]:
+        """The names in `scenarios`."""
+        return [name.strip() for name in self.scenarios.split(",") if name.strip()]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, note: Callable[[Note], object] | None = None) -> Self:

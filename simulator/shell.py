@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 import numpy as np
 
 from simulator.event_log import EventLog
-from simulator.fleet import Rows
+from simulator.fleet import FleetPositions, Rows
 from simulator.gps import GpsDevices
 from simulator.health import SimulatorReadiness
 from simulator.outbox import Outbox
@@ -41,6 +41,7 @@ from taxi.runtime import tracing
 from taxi.runtime.city_on_log import is_another_city, wait_while_another_city
 from taxi.runtime.env import Env
 from taxi.runtime.held_back import HeldBack, check_held_back
+from taxi.scenarios import plan_of
 from taxi.state import IllegalTransitionError
 from taxi.state.batches import Batch, LogGapError
 
@@ -59,6 +60,8 @@ _FETCH_MS: Final = 100
 _START_OVER_S: Final = 1.0
 _COMMANDS_AT_ONCE: Final = 500
 _SEEN_FIRST: Final = 10
+_SCENARIOS_ASKED_MS_MAX: Final = 600_000
+"""By the clock: a simulator that starts later than this does not start the scenarios of its settings."""
 
 
 async def main(
@@ -124,6 +127,7 @@ class Shell:
                 blocks=True,
             )
             await self._learn_the_time(fixes)
+            self._start_scenarios()
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(check_held_back(held_back), name="held back")
                 loops.create_task(self._drive(fixes), name="drive")
@@ -169,6 +173,33 @@ class Shell:
                 self._clock.learn(asked_s, producer.append_ms)
                 return
 
+    # --- scenarios --------------------------------------------------------------------------------
+
+    def _start_scenarios(self) -> None:
+        """Ask for the scenarios of the settings, once: a repeat has the same id."""
+        settings, now_ms = self._env.settings, self._clock.now_ms()
+        asked_ms = settings.scenarios_asked_ms or now_ms
+        if now_ms - asked_ms > _SCENARIOS_ASKED_MS_MAX:
+            return
+        plans, city = settings.plans(), settings.own().name
+        for name in settings.scenario_names():
+            command = plan_of(plans, name).start(name, city, f"scenario:{name}:{asked_ms}")
+            if command.command_id not in self._world.state.commands:
+                self._outbox.put(asked_at([command], asked_ms), now_ms)
+
+    def _check_scenarios(self) -> None:
+        """Report scenarios under way that this simulator does not know, because they have no effect."""
+        scenarios = self._world.scenarios
+        if scenarios is None or not scenarios.unknown:
+            self._env.faults.clear("scenario_unknown")
+            return
+        text = (
+            f"the log says that a scenario is under way that this simulator has no file of: "
+            f"{', '.join(scenarios.unknown)}. It has no effect. Add the file to TAXI_SCENARIOS_DIR, or stop "
+            "it with `taxi scenario stop`"
+        )
+        self._env.faults.report("scenario_unknown", text)
+
     # --- the city moves ---------------------------------------------------------------------------
 
     async def _drive(self, producer: Producer) -> NoReturn:
@@ -178,6 +209,7 @@ class Shell:
         while True:
             now_ms, device_ms = self._clock.now_ms(), self._clock.device_ms()
             rows = self._world.tick(count, now_ms)
+            self._check_scenarios()
             self._outbox.put(asked_at(self._world.take_commands(), device_ms), now_ms)
             records = self._reports(rows, device_ms)
             asked_s = loop.time()
@@ -198,6 +230,9 @@ class Shell:
     def _reports(self, rows: Rows, device_ms: int) -> list[Outgoing]:
         """What the cars of these rows send."""
         seen = self._world.fleet.see(rows)
+        silent = self._world.is_silent(seen.points, self._clock.now_ms())
+        if silent.any():
+            rows, seen = rows[~silent], FleetPositions(*(column[~silent] for column in seen))
         if self._gps is None:
             return fix_records(rows, seen, device_ms)
         return fix_records(*self._gps.report(rows, seen, device_ms))

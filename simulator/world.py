@@ -14,11 +14,14 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from simulator.draws import Floats
 from simulator.drivers import BREAK, Drivers, OfferAnswer
 from simulator.fleet import Fleet, Mode, Rows
 from simulator.opening import Opening
 from simulator.riders import Riders
+from simulator.scenario_effects import ScenarioEffects
 from simulator.settings import CityBehavior
+from simulator.streets import Bools
 from taxi.messages import (
     AnswerOffer,
     AnyCommand,
@@ -147,6 +150,7 @@ class World:
         riders: Riders,
         behavior: CityBehavior,
         opening: Opening | None = None,
+        scenarios: ScenarioEffects | None = None,
     ) -> None:
         self.state = state
         self.fleet = fleet
@@ -171,6 +175,8 @@ class World:
         self._turns = behavior.ticks_per_s
         self._asks_most = len(fleet) // (2 * self._turns) + 1
         self._commands: list[AnyCommand] = []
+        self.scenarios = scenarios
+        """What scenarios do; None: nothing."""
         self._opened = opening or Opening()
         self._to_open = {one.row: one for one in self._opened.rides}
         """Row → the ride that somebody beside this taxi asks for as soon as it is online."""
@@ -356,6 +362,9 @@ class World:
 
     def _tick(self, count: int, now_ms: int) -> Rows:
         self.fleet.speed = self.state.time.speed
+        if self.scenarios is not None:
+            self.scenarios.follow(self.state)
+            self.fleet.drive_percent = self.scenarios.drive_percent(now_ms)
         rows = np.arange(count % self._turns, len(self.fleet), self._turns)
         for row in self.fleet.step(rows, now_ms).tolist():
             self._advance(row, now_ms)
@@ -366,6 +375,12 @@ class World:
         if self._to_open:
             self._open(rows)
         return rows
+
+    def is_silent(self, points: Floats, now_ms: int) -> Bools:
+        """At which of `points` (n, 2), in degrees, a taxi's position is not sent."""
+        if self.scenarios is None:
+            return np.zeros(len(points), np.bool_)
+        return self.scenarios.silent(points, self.state.time.at(now_ms))
 
     def take_commands(self) -> list[AnyCommand]:
         """What people have said since the last call, but for what the log has answered already."""
@@ -439,13 +454,17 @@ class World:
     def _change_shifts(self, rows: Rows, now_ms: int) -> None:
         """Ask for what is not so yet: online on shift, offline on a break (once a ride is over)."""
         parts, online = self._drivers.shift_part(rows, now_ms), self._online[rows]
+        changed_ms = 0
+        if self.scenarios is not None:
+            parts[self.scenarios.on_strike(rows, now_ms)] = BREAK
+            changed_ms = self.scenarios.changed_ms
         works = parts != BREAK
         self._missing[rows] = works & ~online
         requests = np.where(works, ~online, online & ~self._busy[rows])
         asked = 0
         for row, part in zip(rows[requests].tolist(), parts[requests].tolist(), strict=True):
             change: type[GoOnline | GoOffline] = GoOffline if part == BREAK else GoOnline
-            name = f"{row + 1}:{self._drivers.shift_name(part, now_ms)}:{change.__name__}"
+            name = f"{row + 1}:{self._drivers.shift_name(part, now_ms, changed_ms)}:{change.__name__}"
             if self._asked.get(row) != name and asked < self._asks_most:
                 self._asked[row] = name
                 self._commands.append(change(command_id=name, driver=row + 1))
@@ -456,7 +475,10 @@ class World:
         look_back_ms = self._look_back_ms * self.state.time.speed
         since_ms = max(self._rides_until_ms or 0, now_ms - look_back_ms)
         self._rides_until_ms = now_ms
-        self._commands += self._riders.requests(since_ms, now_ms)
+        requests = self._riders.requests(since_ms, now_ms)
+        if self.scenarios is not None:
+            requests = self._riders.with_excess(requests, since_ms, now_ms, self.scenarios)
+        self._commands += requests
 
     def _open(self, rows: Rows) -> None:
         """A new city: riders beside the taxis that have come online ask for rides."""

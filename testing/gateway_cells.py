@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from gateway.access.tokens import Keys
-from gateway.stream.delta_source import Area, Box, Periods
+from gateway.stream.delta_source import Area, Box, Periods, ScenarioNotice
 from gateway.stream.hub import Hub
 from gateway.stream.session import LogOffsets
 from gateway.stream.session_handler import AskEnds
@@ -95,6 +95,7 @@ class Cells:
         return json.dumps(frame).encode()
 
     periods: Periods = ()
+    scenarios: tuple[ScenarioNotice, ...] = ()
 
     def ready_fields(self) -> dict[str, Any]:
         return {"cells": CELLS}

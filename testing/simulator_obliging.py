@@ -88,6 +88,10 @@ class Obliging:
                 self.add(m.RideCancelled, ride=ride, reason=reason, driver=held_by, **answers)
             case m.AnswerOffer() | m.ReportProgress():
                 self._move(command, answers)
+            case m.StartScenario(scenario=name, title=title, lasts_s=lasts_s, area=area):
+                self.add(m.ScenarioStarted, scenario=name, title=title, lasts_s=lasts_s, area=area, **answers)
+            case m.StopScenario(scenario=name):
+                self.add(m.ScenarioEnded, scenario=name, reason="stopped", **answers)
 
     def _move(self, command: m.AnswerOffer | m.ReportProgress, answers: dict[str, str]) -> None:
         ride = self.state.rides.get(command.ride)

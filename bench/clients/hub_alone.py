@@ -20,7 +20,7 @@ import uvloop
 from starlette.applications import Starlette
 
 from gateway.access.tokens import Keys
-from gateway.stream.delta_source import Area, Box, Periods
+from gateway.stream.delta_source import Area, Box, Periods, ScenarioNotice
 from gateway.stream.hub import Hub
 from gateway.stream.session import LogOffsets
 from gateway.stream.terms import Terms
@@ -38,6 +38,7 @@ class Noise:
         self.previous: Cursor | None = None
 
     periods: Periods = ()
+    scenarios: tuple[ScenarioNotice, ...] = ()
 
     def close(self) -> None:
         assert self.cursor is not None

@@ -24,6 +24,7 @@ from gateway.http.guard import CANCELS, RIDES, ROUTES, Guard
 from gateway.http.problems import HttpProblem, forbidden, not_found
 from gateway.http.ride_service import BODY_BYTES_MAX, RideService
 from gateway.http.route_service import RouteService
+from gateway.http.scenario_service import ScenarioService
 from gateway.stream.transport import SOCKET_PATH
 from taxi import __version__
 from taxi.runtime.checks import is_loopback
@@ -45,6 +46,8 @@ class CityApi(NamedTuple):
     ride_service: RideService
     route_service: RouteService
     guard: Guard
+    scenario_service: ScenarioService | None = None
+    """None: scenarios cannot be started here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,8 @@ class Site:
     """This process's id, for the kill button."""
     parts_dir: Path | None
     """The data directory of a local demo, which enables the kill button; None otherwise."""
+    now_ms: Callable[[], int]
+    """The clock, for the ids of commands."""
     beside: Sequence[BaseRoute]
     """Further routes: those of the page and of the admin port."""
 
@@ -90,6 +95,11 @@ def build(site: Site) -> Starlette:
         for action, number in PART_SIGNALS.items():
             endpoint = _signal_part(site, site.parts_dir, number)
             routes.append(Route(f"/api/parts/{{name}}/{action}", endpoint, methods=["POST"]))
+    if site.first.scenario_service is not None:
+        routes.append(Route("/api/scenarios", _scenarios(site)))
+        for action in ("start", "stop"):
+            path = f"/api/scenarios/{{name}}/{action}"
+            routes.append(Route(path, _change_scenario(site, action), methods=["POST"]))
     app = Starlette(
         routes=[*routes, *(_guarded(route, site.first.guard) for route in site.beside)],
         middleware=[Middleware(SafeHeaders)],
@@ -227,6 +237,29 @@ def _signal_part(site: Site, folder: Path, number: signal.Signals) -> Endpoint:
         return JSONResponse(answer, 202, background=BackgroundTask(after_the_answer))
 
     return signal_part
+
+
+def _scenarios(site: Site) -> Endpoint:
+    async def scenarios(request: Request) -> Response:
+        api = site.asked(request)
+        api.guard.check(request, Role.VIEWER)
+        assert api.scenario_service is not None  # this route exists
+        return JSONResponse({"scenarios": api.scenario_service.all()})
+
+    return scenarios
+
+
+def _change_scenario(site: Site, action: str) -> Endpoint:
+    async def change_scenario(request: Request) -> Response:
+        api = site.asked(request)
+        api.guard.check(request, Role.OPERATOR)
+        _check_local(request)
+        service, name = api.scenario_service, request.path_params["name"]
+        assert service is not None  # this route exists
+        change = service.start if action == "start" else service.stop
+        return JSONResponse(await change(name, site.now_ms(), request.headers), 202)
+
+    return change_scenario
 
 
 def _guarded(route: BaseRoute, guard: Guard) -> BaseRoute:

@@ -187,6 +187,37 @@ def _paths() -> dict[str, Any]:
                 },
             ),
         },
+        "/api/scenarios": {
+            "parameters": [_CITY],
+            "get": _operation(
+                "getScenarios",
+                "The scenarios that can take place in a city (a local demo only).",
+                "Scenarios",
+                {404: _NO_CITY, 500: "A file is wrong.", 503: "Still reading the log."},
+            ),
+        },
+        **{
+            f"/api/scenarios/{{name}}/{action}": {
+                "parameters": [_parameter("name", "^[a-z][a-z0-9-]{0,39}$"), _CITY],
+                "post": _operation(
+                    f"{action}Scenario",
+                    f"Ask to {action} a scenario (a local demo only, only from its own page).",
+                    "ScenarioAsked",
+                    {
+                        403: "From elsewhere, or the token does not allow it.",
+                        404: f"No such scenario. {_NO_CITY}",
+                        409: conflict,
+                        503: "The log does not answer.",
+                        **more,
+                    },
+                    status=202,
+                ),
+            }
+            for action, conflict, more in (
+                ("start", "It is under way.", {422: "It has no area in this city.", 500: "A file is wrong."}),
+                ("stop", "It is not under way.", {}),
+            )
+        },
         "/api/parts": {
             "get": _operation("getParts", "The processes of a local demo (only there).", "Parts", {})
         },
@@ -265,6 +296,7 @@ def _schemas() -> dict[str, Any]:
                     "description": "How many times as fast as the clock the people of the city live.",
                 },
                 "city_ms": {"type": "integer", "description": "City time at at_ms."},
+                "scenarios": {"type": "array", "items": text, "description": "Those under way."},
                 "drivers": _object(dict.fromkeys(drivers, _COUNT)),
                 "rides": _object(dict.fromkeys(rides, _COUNT)),
                 "version": text,
@@ -325,7 +357,33 @@ def _schemas() -> dict[str, Any]:
                 "fare_cents": _COUNT | {"description": "By the tariff, for this way and this time."},
             }
         ),
+        "Scenarios": _object({"scenarios": {"type": "array", "items": _scenario()}}),
+        "ScenarioAsked": _object({"scenario": text, "city": text}),
         "Parts": _object({"parts": {"type": "array", "items": part}}),
         "Signalled": _object({"part": text, "pid": number}),
         "Problem": _object({"type": text, "title": text, "status": number, "detail": text}),
     }
+
+
+def _scenario() -> dict[str, Any]:
+    text, number = {"type": "string"}, {"type": "integer"}
+    return _object(
+        {
+            "name": text,
+            "title": text,
+            "about": text,
+            "lasts_s": number | {"description": "City time."},
+            "assumptions": {"type": "array", "items": text},
+            "sources": {"type": "array", "items": text},
+            "place": text | {"description": "The name of the area; may be empty."},
+            "area": {
+                "type": ["array", "null"],
+                "description": "Longitude and latitude of the centre, radius in metres; null: everywhere.",
+                "prefixItems": [{"type": "number"}, {"type": "number"}, {"type": "integer"}],
+            },
+            "since_ms": {
+                "type": ["integer", "null"],
+                "description": "Log time since which it is under way; null: it is not.",
+            },
+        }
+    )

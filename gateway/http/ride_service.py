@@ -82,7 +82,7 @@ class RideService:
             Problem: The body is invalid (400, 422), or the log does not answer or this gateway does not show
                 the city (503): then the same request may be sent again.
         """
-        self._seen()
+        self.seen()
         request = _read(body)
         self._check_places(request)
         command = RequestRide(
@@ -92,7 +92,7 @@ class RideService:
             pickup=request.pickup,
             dropoff=request.dropoff,
         )
-        await self._write(command, request.ride, headers)
+        await self.write(command, request.ride, headers)
         return {"ride": request.ride, "status": f"/api/rides/{request.ride}"}
 
     async def cancel_ride(self, name: str, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -101,10 +101,10 @@ class RideService:
         Raises:
             Problem: The id is invalid (404), the ride has ended (409), or the log does not answer (503).
         """
-        ride = self._seen().city.rides.get(_checked(name))
+        ride = self.seen().city.rides.get(_checked(name))
         if ride is not None and ride.state in ENDED:
             raise HttpProblem(409, "Conflict", f"the ride has ended: {ride.state.name}")
-        await self._write(CancelRide(command_id=f"cancel:{name}", ride=name), name, headers)
+        await self.write(CancelRide(command_id=f"cancel:{name}", ride=name), name, headers)
         return {"ride": name, "status": f"/api/rides/{name}"}
 
     def ride(self, name: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class RideService:
         Raises:
             Problem: It is not known (404), which is also so for a moment after its request.
         """
-        city_view = self._seen()
+        city_view = self.seen()
         ride = city_view.city.rides.get(_checked(name))
         if ride is None:
             raise not_found("no such ride, or not yet, or it ended some minutes ago")
@@ -151,7 +151,7 @@ class RideService:
         Raises:
             Problem: It is no number, or the log names no such driver (404).
         """
-        city_view = self._seen()
+        city_view = self.seen()
         number = _driver_number(name)
         driver = city_view.city.drivers.get(number)
         if driver is None:
@@ -167,7 +167,8 @@ class RideService:
             "counted_since_ms": city_view.driver_trips.since_ms,
         }
 
-    def _seen(self) -> CityView:
+    def seen(self) -> CityView:
+        """The last cut. Raises HttpProblem (503) before the first one."""
         city_view = self._city_view()
         if city_view is None:
             raise unavailable("this gateway is still reading the log", _RETRY_S)
@@ -184,7 +185,8 @@ class RideService:
 
     # --- writing ----------------------------------------------------------------------------------
 
-    async def _write(self, command: Command, key: str, headers: Mapping[str, str]) -> None:
+    async def write(self, command: Command, key: str, headers: Mapping[str, str]) -> None:
+        """Write a command, in the trace of the request. Raises HttpProblem (503)."""
         record = Outgoing(key.encode(), codec.encode(command), _trace(command, headers))
         if self._waiting >= _AT_ONCE_MAX:
             raise unavailable("too many requests wait for the log", _RETRY_S)
@@ -222,6 +224,7 @@ class RideService:
             "at_ms": city_view.cut_ms,
             "speed": city_view.city.time.speed,
             "city_ms": city_view.city.time.at(city_view.cut_ms),
+            "scenarios": list(city_view.city.scenarios),
             "drivers": city_view.driver_counts(),
             "rides": city_view.ride_counts(),
         }

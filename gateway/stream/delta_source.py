@@ -2,7 +2,7 @@
 """The interface between the stream and the source of its updates."""
 
 from collections.abc import Hashable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from taxi.city_time import Period
 from taxi.cursor import Cursor
@@ -12,6 +12,19 @@ Area: TypeAlias = Hashable
 Periods: TypeAlias = tuple[Period, ...]
 Box: TypeAlias = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
+
+
+class ScenarioNotice(NamedTuple):
+    """A scenario, as clients are sent it."""
+
+    name: str
+    title: str
+    since_ms: int
+    """Log time."""
+    lasts_s: int
+    """City time."""
+    area: tuple[float, float, int] | None
+    """Longitude and latitude of the centre in degrees, and the radius in metres; None: everywhere."""
 
 
 class DeltaSource(Protocol):
@@ -33,6 +46,11 @@ class DeltaSource(Protocol):
     @property
     def periods(self) -> Periods:
         """How fast people live at the last closed cut, and since when (`taxi.city_time`)."""
+        ...
+
+    @property
+    def scenarios(self) -> tuple[ScenarioNotice, ...]:
+        """The scenarios under way at the last closed cut, the oldest first."""
         ...
 
     def serves(self, cursor: Cursor) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.stream.delta_source import Area, DeltaSource, Periods
+from gateway.stream.delta_source import Area, DeltaSource, Periods, ScenarioNotice
 from gateway.stream.frames import Parcel
 from gateway.stream.session import Session, SessionPhase
 from taxi.cursor import Cursor
@@ -31,6 +31,8 @@ class Client:
     """The group that it is in while it is in sync, or None. While it is set, the client's cursor is
     `Fanout.cursor`; `session.cursor` is out of date."""
     periods: Periods = ()
+    """The last ones that it was sent after `ready`."""
+    scenarios: tuple[ScenarioNotice, ...] = ()
     """The last ones that it was sent after `ready`."""
 
     @property

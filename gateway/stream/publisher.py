@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from gateway.stream.delta_source import DeltaSource, Periods
+from gateway.stream.delta_source import DeltaSource, Periods, ScenarioNotice
 from gateway.stream.fanout import Client, Fanout, Tally, UpdateCache
 from gateway.stream.health import PENDING, StreamHealth
 from gateway.stream.messages import SessionRefusal, encode_message
@@ -43,8 +43,8 @@ class Publisher:
         self._fanout = Fanout()
         self._pending: dict[Client, None] = {}
         self._health = StreamHealth()
-        self._periods: Periods = ()
-        """Of the last cut that was published."""
+        self._context: tuple[Periods, tuple[ScenarioNotice, ...]] = (), ()
+        """Periods and scenarios of the last cut that was published."""
 
     @property
     def source(self) -> DeltaSource | None:
@@ -81,8 +81,9 @@ class Publisher:
             return
         now_s = self._now_s()
         self._health.send_owed()
-        if self._updates.source.periods != self._periods:
-            self._periods = self._updates.source.periods
+        source = self._updates.source
+        if (source.periods, source.scenarios) != self._context:
+            self._context = source.periods, source.scenarios
             self._fanout.set_all_apart()  # each is sent them before the update at which they hold
         tally = self._fanout.send_to_groups(self._updates, now_s, beat=beat)
         if tally.updates:
@@ -115,15 +116,21 @@ class Publisher:
     def _send_from(self, client: Client, updates: UpdateCache, serve: Serve, *before: str) -> int:
         """Send the texts in `before` and an update to the last cut, after which the client is in sync.
 
-        Before the update it also sends `city_time` if the client does not know the periods of that cut.
+        Before the update it also sends `city_time` and `scenarios` if the client does not know those of that
+        cut.
 
         Returns:
             The bytes of the update as sent.
         """
-        session, cursor, periods = client.session, updates.source.cursor, updates.source.periods
+        session, cursor = client.session, updates.source.cursor
+        periods, scenarios = updates.source.periods, updates.source.scenarios
         assert cursor is not None
         if client.periods != periods:
             before, client.periods = (*before, encode_message(type="city_time", periods=periods)), periods
+        if client.scenarios != scenarios:
+            under_way = [scenario._asdict() for scenario in scenarios]
+            before = (*before, encode_message(type="scenarios", under_way=under_way))
+            client.scenarios = scenarios
         wish = session.wish or Wish(session.area, 0)
         wire = updates.since(serve.since, session.area, wish.area, wish.generation).wire(
             client.connection.form, 1
@@ -225,7 +232,7 @@ class Publisher:
         }
         words.append(encode_message(type="ready", v=1, **ready))
         self._health.cancel(client)  # it is sent with `ready`
-        client.periods = ()
+        client.periods, client.scenarios = (), ()
         if self._health.faults:
             words.append(self._health.message)
         size = self._send_from(client, updates, verdict, *words)

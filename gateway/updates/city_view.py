@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.stream.delta_source import Area, Box
+from gateway.stream.delta_source import Area, Box, ScenarioNotice
 from gateway.stream.session import LogOffsets
 from gateway.updates.driver_trips import DriverTrips
 from gateway.updates.drivers import SKEW_MS, DriverTable
@@ -32,6 +32,7 @@ from taxi.positions.dropped import UNREADABLE
 from taxi.positions.fixes import EXPIRY_MS
 from taxi.state import CityState, IllegalTransitionError, Ride, shift_at
 from taxi.state.batches import ANOTHER_PRODUCER, Batch, WholeBatches
+from taxi.state.rows import RunningScenario
 from taxi.topics import LOCATIONS
 
 AWAITING_SHIFT_MAX: Final = 200_000
@@ -118,6 +119,7 @@ class CityView:
         self._window = Window(loc=loc, ev=ev, log_ms=city.now_ms, full_ms=0, horizon_ms=span.resume_ms)
         self._live = False
         self._periods: tuple[Period, ...] = ()
+        self._scenarios: tuple[ScenarioNotice, ...] = ()
         self._made: dict[Cursor, tuple[bytes, bytes]] = {}
         """Rides and feed sections of this cut, by where they start."""
         self._take_over(city)
@@ -297,6 +299,7 @@ class CityView:
             return
         self._made.clear()
         self._periods = tuple(self.city.periods)
+        self._scenarios = tuple(_under_way(*item) for item in self.city.scenarios.items())
         self.previous, self.cursor = self.cursor, Cursor(self.city.epoch, self.loc, self.ev)
         self.drivers.close(self.cursor, self.cut_ms)
         self.rides.close(self.cursor, self.cut_ms)
@@ -344,6 +347,11 @@ class CityView:
     def periods(self) -> tuple[Period, ...]:
         """How fast people live at the last cut, and since when."""
         return self._periods
+
+    @property
+    def scenarios(self) -> tuple[ScenarioNotice, ...]:
+        """The scenarios under way at the last cut, the oldest first."""
+        return self._scenarios
 
     def ready_fields(self) -> dict[str, Any]:
         """The fields of `ready` that describe the grid."""
@@ -425,3 +433,9 @@ def _e5(place: tuple[float, float]) -> tuple[int, int]:
 def _tiles(area: Area) -> Tiles | None:
     assert area is None or isinstance(area, Tiles), "an area comes from CityView.area"
     return area
+
+
+def _under_way(name: str, scenario: RunningScenario) -> ScenarioNotice:
+    disc = scenario.area
+    area = (disc.lng, disc.lat, disc.radius_m) if disc is not None else None
+    return ScenarioNotice(name, scenario.title, scenario.since_ms, scenario.lasts_s, area)

@@ -9,7 +9,7 @@ import msgspec
 
 from taxi.state.batches import At, Batch
 
-_FIELDS: Final = ("ride", "driver", "attempt", "eta_s", "reason")
+_FIELDS: Final = ("ride", "driver", "attempt", "eta_s", "reason", "scenario", "title")
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 

@@ -18,7 +18,7 @@ service; `websockets` is the only dependency.
 from taxi.client.link import Refusal
 from taxi.client.problem import Fault, Problem, ProblemKind
 from taxi.client.protocol import LinkState
-from taxi.client.rows import DriverRow, RideRow, StreamError, Update
+from taxi.client.rows import DriverRow, RideRow, ScenarioUnderWay, StreamError, Update
 from taxi.client.stream import (
     CityStream,
     LinkStatus,
@@ -42,6 +42,7 @@ __all__ = [
     "ProblemKind",
     "Refusal",
     "RideRow",
+    "ScenarioUnderWay",
     "StreamError",
     "StreamRefusedError",
     "StreamStats",

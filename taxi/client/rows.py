@@ -46,6 +46,20 @@ class RideRow(NamedTuple):
     ended_ms: int | None
 
 
+class ScenarioUnderWay(NamedTuple):
+    """Something out of the ordinary that happens in the city: rain, a strike."""
+
+    name: str
+    title: str
+    """For people."""
+    since_ms: int
+    """Log time."""
+    lasts_s: int
+    """City time; it may be stopped earlier."""
+    area: tuple[float, float, int] | None
+    """Longitude and latitude of the centre in degrees, and the radius in metres; None: everywhere."""
+
+
 class Moved(NamedTuple):
     """How a driver row that the client holds moved. Heading and speed are as they are now."""
 

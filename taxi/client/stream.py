@@ -23,7 +23,7 @@ from taxi.client.link import Effect, Link, LinkEvent, open_ms, step
 from taxi.client.problem import Fault, Problem, ProblemKind
 from taxi.client.protocol import IMAGE_FLAG, SERVING, SILENCE_MS, VERSION, EffectType, EventType, LinkState
 from taxi.client.replica import GapError, HashMismatchError, Replica
-from taxi.client.rows import DriverRow, RideRow, StreamError, Update
+from taxi.client.rows import DriverRow, RideRow, ScenarioUnderWay, StreamError, Update
 from taxi.client.timed_socket import Opener, SocketEvent, TimedSocket
 from taxi.client.viewport import View, ViewportRequests
 from taxi.cursor import Cursor
@@ -101,6 +101,8 @@ class CityStream:
         """What the gateway says is wrong although its updates arrive. Empty: it says that all is well."""
         self.city_time = CityTime()
         """How log time becomes city time, as of the last update."""
+        self.scenarios: tuple[ScenarioUnderWay, ...] = ()
+        """The scenarios under way as of the last update, the oldest first."""
         self._where = where
         self._on_link = on_link
         self._on_health = on_health
@@ -324,6 +326,8 @@ class CityStream:
                 self._set_faults(_faults(message))
             elif kind == "city_time":
                 self.city_time = _city_time(message)
+            elif kind == "scenarios":
+                self.scenarios = _scenarios(message)
             elif kind == "pending" and self._link.state not in SERVING:
                 problem = Problem(ProblemKind.PENDING, "the gateway has not caught up yet: waiting for it")
                 self._handle(LinkEvent(EventType.PENDING), problem)
@@ -338,7 +342,7 @@ class CityStream:
         self.stats.resumes += message["mode"] == "resume"
         self._trusted = self._trusted or message["mode"] == "resume"
         self._set_faults(())
-        self.city_time = CityTime()
+        self.city_time, self.scenarios = CityTime(), ()
         self._handle(LinkEvent(ready))
         self._views.settle(self._now_s())
         self._send_view()
@@ -524,6 +528,27 @@ def _city_time(message: dict[str, Any]) -> CityTime:
         return CityTime([Period(*map(int, period)) for period in message["periods"]])
     except (TypeError, ValueError) as error:
         raise StreamError(f"no periods: {error}") from None
+
+
+def _scenarios(message: dict[str, Any]) -> tuple[ScenarioUnderWay, ...]:
+    """The scenarios of a `scenarios` message. Raises StreamError."""
+    try:
+        return tuple(
+            ScenarioUnderWay(
+                str(one["name"]),
+                str(one["title"]),
+                int(one["since_ms"]),
+                int(one["lasts_s"]),
+                None if one.get("area") is None else _disc(*one["area"]),
+            )
+            for one in message["under_way"]
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StreamError(f"no scenarios: {error!r}") from None
+
+
+def _disc(lng: float, lat: float, radius_m: float) -> tuple[float, float, int]:
+    return float(lng), float(lat), int(radius_m)
 
 
 def _silence(state: LinkState, where: str) -> Problem:

@@ -15,6 +15,18 @@ Place: TypeAlias = tuple[float, float]
 """(longitude, latitude) in degrees, WGS 84."""
 SPEED_MAX: Final = 30
 """A city lives at most this many times as fast as the clock."""
+ScenarioName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
+"""Of [a-z0-9-], beginning with a letter: the name of a file of `simulator/scenarios`."""
+ScenarioTitle: TypeAlias = Annotated[str, Meta(max_length=80)]
+ScenarioSeconds: TypeAlias = Annotated[int, Meta(ge=1, le=86_400)]
+
+
+class Disc(Struct, frozen=True, gc=False):
+    """The places within some metres of a centre."""
+
+    lng: Annotated[float, Meta(ge=-180, le=180)]
+    lat: Annotated[float, Meta(ge=-90, le=90)]
+    radius_m: Annotated[int, Meta(ge=1, le=100_000)]
 
 
 class Message(Struct, frozen=True, tag_field="type", tag=True, gc=False, kw_only=True, omit_defaults=True):
@@ -93,7 +105,34 @@ class ReportProgress(Command, frozen=True, kw_only=True):
     """`arrived` (at the pickup), `picked_up`, `dropped_off`, `no_show` (the rider never came)."""
 
 
-AnyCommand: TypeAlias = RequestRide | CancelRide | GoOnline | GoOffline | AnswerOffer | ReportProgress
+class StartScenario(Command, frozen=True, kw_only=True):
+    """Something out of the ordinary begins in the city: rain, a strike. What it does is the simulator's."""
+
+    scenario: ScenarioName
+    title: ScenarioTitle
+    """For people."""
+    lasts_s: ScenarioSeconds
+    """City time. Then it ends by itself."""
+    area: Disc | None = None
+    """Where; none: everywhere."""
+
+
+class StopScenario(Command, frozen=True, kw_only=True):
+    """It ends before its time."""
+
+    scenario: ScenarioName
+
+
+AnyCommand: TypeAlias = (
+    RequestRide
+    | CancelRide
+    | GoOnline
+    | GoOffline
+    | AnswerOffer
+    | ReportProgress
+    | StartScenario
+    | StopScenario
+)
 
 
 # --- taxi.events: key = ride, driver or city -------------------------------------------------------
@@ -317,6 +356,23 @@ class ClockSetBack(Event, frozen=True, kw_only=True):
     """What is added to each, and to the times of the commands that this batch and later ones read."""
 
 
+class ScenarioStarted(Event, frozen=True, kw_only=True):
+    """From here on the simulator lets the city live by the scenario of this name."""
+
+    scenario: str
+    title: str
+    lasts_s: ScenarioSeconds
+    """City time. Then it ends by itself."""
+    area: Disc | None = None
+    """Where; none: everywhere."""
+
+
+class ScenarioEnded(Event, frozen=True, kw_only=True):
+    scenario: str
+    reason: str = "over"
+    """`over`: its time has passed; `stopped`: by a `StopScenario`."""
+
+
 class BatchClosed(Event, frozen=True, kw_only=True):
     """Ends each batch. It *is* the consumer offset: the cut of the input that the batch was decided from."""
 
@@ -365,6 +421,8 @@ AnyEvent: TypeAlias = (
     | CommandRejected
     | InputSkipped
     | ClockSetBack
+    | ScenarioStarted
+    | ScenarioEnded
     | BatchClosed
 )
 

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from taxi import messages as m
 from taxi.city_time import CityTime, Period
 from taxi.messages.states import ENDED, DriverStatus, RideState
-from taxi.state.rows import Driver, Ride, Totals
+from taxi.state.rows import Driver, Ride, RunningScenario, Totals
 
 _SHIFTS_MAX: Final = 32
 
@@ -52,6 +52,10 @@ class CityData(Struct, kw_only=True, dict=True):
     """(position from which on, what is added to its times to get log time), ascending; the newest few."""
     periods: list[Period] = field(default_factory=list)
     """How fast people lived since when (see `time`), ascending; the newest few."""
+    scenarios: dict[str, RunningScenario] = field(default_factory=dict)
+    """Name → scenario under way, the oldest first."""
+    scenarios_changed_ms: int = 0
+    """Log time at which a scenario last began or ended."""
 
     @cached_property
     def by_state(self) -> dict[RideState, dict[str, Ride]]:

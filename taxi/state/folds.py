@@ -8,7 +8,7 @@ from typing import Any, Final
 from taxi import messages as m
 from taxi.messages.states import ENDED
 from taxi.positions.fixes import EXPIRY_MS
-from taxi.state import drivers, rides
+from taxi.state import drivers, rides, scenarios
 from taxi.state.data import CityData
 from taxi.state.rows import IllegalTransitionError, Totals, Touched
 
@@ -39,6 +39,7 @@ def _start_empty(city: CityData) -> Touched:
     city.drivers, city.rides, city.commands, city.totals = {}, {}, {}, Totals()
     city.displaced = []
     city.policy, city.periods = None, []
+    city.scenarios, city.scenarios_changed_ms = {}, 0
     for lot in city.by_state.values():
         lot.clear()
     return touched
@@ -114,6 +115,8 @@ FOLDS: Final[dict[type[m.Event], Callable[[CityData, Any], Touched]]] = {
     m.CommandRejected: _noted,
     m.InputSkipped: _noted,
     m.ClockSetBack: _set_back,
+    m.ScenarioStarted: scenarios.started,
+    m.ScenarioEnded: scenarios.ended,
     m.BatchClosed: _closed,
 }
 """Type of event → the function that applies it."""

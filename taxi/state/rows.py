@@ -69,6 +69,17 @@ class Driver(Struct, kw_only=True):
     """Until when; the repositioning ends then, whether the driver has arrived or not."""
 
 
+class RunningScenario(Struct, kw_only=True):
+    """A scenario under way."""
+
+    title: str
+    since_ms: int
+    """Log time."""
+    lasts_s: int
+    """City time."""
+    area: m.Disc | None = None
+
+
 class Touched(NamedTuple):
     """The drivers and rides that an event may have changed."""
 

@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from taxi import __version__
-from taxistream.cli import cluster, demo, doctor, evaluate, loadtest, parts, proof, services, token
+from taxistream.cli import (
+    cluster,
+    demo,
+    doctor,
+    evaluate,
+    loadtest,
+    parts,
+    proof,
+    scenario,
+    services,
+    token,
+)
 from taxistream.cli.output import Guarded
 
 app = typer.Typer(
@@ -34,5 +45,5 @@ def main(
     """A taxi city that runs live on a laptop, on real Apache Kafka, and never shows a wrong picture."""
 
 
-for module in (demo, services, cluster, parts, loadtest, proof, evaluate, token, doctor):
+for module in (demo, services, cluster, parts, scenario, loadtest, proof, evaluate, token, doctor):
     module.register(app)

@@ -3,6 +3,7 @@
 
 import importlib.util
 import os
+import time
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -82,6 +83,14 @@ def demo(
             "--gps-noise", envvar="TAXI_GPS_NOISE", help="Positions have the errors of real GPS devices."
         ),
     ] = False,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scenario",
+            help="Start a scenario, such as rain; may be repeated. `taxi scenario list` shows all.",
+            show_default="none",
+        ),
+    ] = None,
     data_dir: DataDirOption = DATA_DIR,
     fresh: FreshOption = False,
     spare: Annotated[
@@ -126,6 +135,8 @@ def demo(
         load=load,
         speed=speed,
         gps_noise=gps_noise,
+        scenarios=tuple(scenario or ()),
+        scenarios_asked_ms=time.time_ns() // 1_000_000,
         gateways=gateways,
         dispatchers=dispatchers,
         host=os.environ.get("TAXI_HOST") or "127.0.0.1",
@@ -140,6 +151,7 @@ def demo(
             "TAXI_HOST": options.host,
             "TAXI_PORT": str(port),
             "TAXI_ADMIN_PORT": "",
+            **({"TAXI_SCENARIOS": ",".join(scenario)} if scenario else {}),
         }
     )
     _warn_if_open(options.host, port)

@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`taxi ps|kill|status`: inspect a running demo, and kill a part of it."""
 
-import json
-import os
-import urllib.error
-import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from taxi.runtime.machine_errors import WRONG_USE, LocalError
+from taxistream.cli.demo_api import ask_demo
 from taxistream.cli.output import DATA_DIR, DataDirOption, JsonOption, console, print_json
 
 if TYPE_CHECKING:
@@ -55,9 +50,9 @@ def kill(
 
 def status(data_dir: DataDirOption = DATA_DIR, as_json: JsonOption = False) -> None:
     """Show what each city is doing, as a gateway of the demo sees it."""
-    first = _fetch_status(data_dir)
+    first = ask_demo(data_dir, "/api/status")
     names = [city for city in first.get("cities", []) if city != first["city"]]
-    others = [_fetch_status(data_dir, city) for city in names]
+    others = [ask_demo(data_dir, "/api/status", city=city) for city in names]
     if as_json:
         print_json({**first, **({"other_cities": others} if others else {})})
         return
@@ -69,35 +64,12 @@ def _show_status(answer: dict[str, Any]) -> None:
     out = console()
     answer["speed"] = f"{answer.get('speed', 1)} × real time"
     for heading, value in answer.items():
-        if heading == "cities":
+        if heading == "cities" or value == []:
             continue
+        if heading == "scenarios":
+            value = ", ".join(value)
         pairs = value.items() if isinstance(value, dict) else [("", value)]
         out.print(f"{heading:<10} " + "  ".join(f"{name} {figure}".strip() for name, figure in pairs))
-
-
-def _fetch_status(data_dir: Path, city: str | None = None) -> dict[str, Any]:
-    from taxi.runtime import parts  # noqa: PLC0415 - `taxi --help` does without
-
-    known = parts.read(data_dir)
-    if known is None or not known.demo.url:
-        raise LocalError(f"No demo runs in {data_dir}.", do="Start one with `taxi demo`.", code=WRONG_USE)
-    url = f"{known.demo.url}/api/status" + (f"?city={city}" if city else "")
-    token = os.environ.get("TAXI_TOKEN")
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310
-    # HTTP_PROXY is for other machines.
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(request, timeout=5) as answer:
-            status: dict[str, Any] = json.load(answer)
-            return status
-    except urllib.error.HTTPError as error:
-        do = "Set TAXI_TOKEN; `taxi token` issues one." if error.code == 401 else "`taxi ps` shows its parts."
-        raise LocalError(f"{url} answers {error.code} {error.reason}.", do=do) from error
-    except (OSError, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise LocalError(
-            f"{url} does not answer: {reason}.", do="`taxi ps` shows the state of its parts."
-        ) from error
 
 
 def _row(part: "Part") -> dict[str, Any]:

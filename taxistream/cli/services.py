@@ -2,11 +2,13 @@
 """`taxi simulator|dispatcher|gateway`: one service alone, against any cluster."""
 
 import runpy
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from taxistream.cli.output import JsonOption
+from taxistream.cli.scenario import show_files
 from taxistream.cli.settings_table import table
 
 SUMMARIES = {
@@ -29,7 +31,22 @@ class ServiceCommand(TyperCommand):
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for kind, summary in SUMMARIES.items():
-        app.command(kind, cls=ServiceCommand, help=summary)(_runner(kind))
+        run = _simulator if kind == "simulator" else _runner(kind)
+        app.command(kind, cls=ServiceCommand, help=summary)(run)
+
+
+def _simulator(
+    scenarios: Annotated[
+        bool, typer.Option("--list-scenarios", help="List the scenarios and their assumptions, and exit.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    if scenarios:
+        show_files(as_json=as_json)
+        return
+    if as_json:
+        raise typer.BadParameter("only with --list-scenarios", param_hint="--json")
+    _runner("simulator")()
 
 
 def _runner(kind: str) -> Any:

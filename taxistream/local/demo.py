@@ -6,6 +6,7 @@ dispatcher of your own, or the stand-ins of tests/local.
 """
 
 import asyncio
+import importlib.resources
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -53,6 +54,10 @@ class DemoOptions:
     load: float
     speed: int = 1
     gps_noise: bool = False
+    scenarios: tuple[str, ...] = ()
+    """Names of scenarios to start."""
+    scenarios_asked_ms: int = 0
+    """When they were asked for."""
     gateways: int
     dispatchers: int
     host: str
@@ -167,7 +172,17 @@ def world_variables(options: DemoOptions) -> dict[str, str]:
         "TAXI_SEED": str(options.seed),
         "TAXI_LOAD": str(options.load),
         "TAXI_GPS_NOISE": str(options.gps_noise).lower(),
+        "TAXI_SCENARIOS": ",".join(options.scenarios),
+        "TAXI_SCENARIOS_ASKED_MS": str(options.scenarios_asked_ms),
+        "TAXI_SCENARIOS_DIR": scenarios_dir(),
     }
+
+
+def scenarios_dir() -> str:
+    """The folder of scenarios that the environment names, or the simulator's own, as an absolute path."""
+    named = os.environ.get("TAXI_SCENARIOS_DIR")
+    own = importlib.resources.files("simulator").joinpath("scenarios")
+    return str(Path(named or str(own)).absolute())
 
 
 def decision_variables(options: DemoOptions) -> dict[str, str]:
@@ -194,6 +209,7 @@ def page_variables(options: DemoOptions) -> dict[str, str]:
         **({"TAXI_SHOWN_CITIES": ",".join(options.names)} if options.cities else {}),
         "TAXI_HOST": options.host,
         "TAXI_PORT": str(options.port),
+        "TAXI_SCENARIOS_DIR": scenarios_dir(),
     }
 
 

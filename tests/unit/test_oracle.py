@@ -218,3 +218,34 @@ def test_a_log_of_each_schema_version_breaks_no_rule(path: Path) -> None:
     city.feed_events(records, len(records))
     assert city.events.last.ev == len(records)
     assert len(city.events.events) == len(records)
+
+
+RAIN: dict[str, Any] = {"type": "ScenarioStarted", "scenario": "rain", "title": "Rain", "lasts_s": 60}
+RAIN_OVER: dict[str, Any] = {"type": "ScenarioEnded", "scenario": "rain"}
+
+
+@pytest.mark.parametrize(
+    ("batches", "says"),
+    [
+        ([[RAIN], [RAIN]], "under way already"),
+        ([[RAIN_OVER]], "not under way"),
+        ([[RAIN], [RAIN_OVER], [RAIN_OVER]], "not under way"),
+    ],
+)
+def test_a_scenario_that_begins_twice_or_ends_unbegun_breaks_the_log(
+    batches: list[list[dict[str, Any]]], says: str
+) -> None:
+    events = Events()
+    for batch in batches:
+        events.batch(*batch)
+    with pytest.raises(BrokenLogError, match=says):
+        events.fold()
+
+
+def test_the_feed_says_which_scenario_began_and_why_it_ended() -> None:
+    events = Events()
+    events.batch(RAIN)
+    events.batch(RAIN_OVER)
+    fed = [entry[2:] for entry in events.fold().events.feed_between(0, len(events.records))]
+    assert ["ScenarioStarted", {"scenario": "rain", "title": "Rain"}] in fed
+    assert ["ScenarioEnded", {"scenario": "rain", "reason": "over"}] in fed

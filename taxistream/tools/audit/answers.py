@@ -21,6 +21,8 @@ ACCEPTED_BY: Final = {
     "GoOffline": {"DriverWentOffline"},
     "AnswerOffer": {"RideAssigned", "OfferDeclined", "RideReleased"},
     "ReportProgress": {"DriverArrived", "TripStarted", "TripCompleted", "RideNoShow"},
+    "StartScenario": {"ScenarioStarted"},
+    "StopScenario": {"ScenarioEnded"},
 }
 """Command → events that accept it. `CommandRejected` rejects any."""
 

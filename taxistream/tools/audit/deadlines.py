@@ -84,19 +84,20 @@ class Deadlines:
         self.time.take(event["type"], event)
         self._timeouts += event["type"] in _TIMEOUTS and event.get("command_id") is None
 
-    def close(self, rides: Mapping[str, DeadlineStage], closed: Mapping[str, Any]) -> None:
-        """Check the deadlines at the end of a batch."""
+    def close(self, rides: Mapping[str, DeadlineStage], closed: Mapping[str, Any]) -> bool:
+        """Check the deadlines at the end of a batch. Whether the dispatcher checked time limits in it."""
         interval_ms = int(self.limits.get("policy_interval_ms", 2_000))
         before_ms, self._now_ms = self._now_ms, closed["at_ms"]
         timeouts, self._timeouts = self._timeouts, 0
         if self._now_ms // interval_ms <= before_ms // interval_ms:
-            return
+            return False
         if closed.get("behind", False) or timeouts >= int(self.limits.get("timeouts_max", timeouts + 1)):
             self._looked.clear()
-            return
+            return True
         if len(self._looked) == self._looked.maxlen:
             self._find(rides, *self._looked[0])
         self._looked.append((closed["batch"], closed["at_ms"]))
+        return True
 
     def _find(self, rides: Mapping[str, DeadlineStage], looked_batch: int, looked_ms: int) -> None:
         again = []

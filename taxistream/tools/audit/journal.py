@@ -20,6 +20,8 @@ FIELDS: Final[dict[str, frozenset[str]]] = {
     "PolicyActivated": frozenset({"parameters"}),
     "InputSkipped": frozenset({"topic", "next"}),
     "ClockSetBack": frozenset({"locations_from", "shift_ms"}),
+    "ScenarioStarted": frozenset({"scenario", "lasts_s"}),
+    "ScenarioEnded": frozenset({"scenario"}),
     "BatchClosed": frozenset({"count", "commands_offset", "locations_offset"}),
     **dict.fromkeys(("DriverCameOnline", "DriverWentOffline", "DriverLost", "DriverFound"), _DRIVER),
     "DriverRepositioned": _DRIVER,
@@ -31,10 +33,10 @@ FIELDS: Final[dict[str, frozenset[str]]] = {
 }
 """Known event types → the fields that the rules use, in addition to those of time."""
 _KINDS: Final[dict[str, type]] = {
-    **dict.fromkeys(("type", "ride", "reason", "topic", "command_id"), str),
+    **dict.fromkeys(("type", "ride", "reason", "topic", "command_id", "scenario"), str),
     **dict.fromkeys(("batch", "at_ms", "driver", "attempt", "expires_ms", "next", "count"), int),
     **dict.fromkeys(("from_driver", "chain", "moves", "commands_offset", "locations_offset"), int),
-    **dict.fromkeys(("locations_from", "shift_ms", "speed"), int),
+    **dict.fromkeys(("locations_from", "shift_ms", "speed", "lasts_s"), int),
     "commands_alone": bool,
     "parameters": dict,
 }

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from taxistream.tools.audit.deadlines import Deadlines
 from taxistream.tools.audit.findings import AuditFindings
+from taxistream.tools.audit.scenarios import KINDS, Scenarios
 
 Body = dict[str, Any]
 
@@ -74,6 +75,7 @@ class Life:
         self.rides: dict[str, AuditedRide] = {}
         self.drivers: dict[int, AuditedDriver] = {}
         self.deadlines = Deadlines(findings)
+        self.scenarios = Scenarios(findings)
         self.knows_all = True
         """False if the log's beginning is deleted: then unknown rides and drivers may have existed before."""
         self._ended: dict[str, int] = {}
@@ -104,6 +106,8 @@ class Life:
             self._hear(event, driver)
         elif kind == "DriverRepositioned":
             self._must_be_idle(event)
+        elif kind in KINDS:
+            self.scenarios.take(event, self.deadlines.time, knows_all=self.knows_all)
         elif kind == "PolicyActivated":
             self.deadlines.limits = event["parameters"]
             self.deadlines.renew(self.rides)
@@ -111,6 +115,7 @@ class Life:
             self._findings.open_rides -= len(self.rides)
             self.rides.clear()
             self.drivers.clear()
+            self.scenarios.forget_all()
             self.knows_all = True
 
     def close(self, closed: Body) -> None:
@@ -126,7 +131,8 @@ class Life:
             if set(said) != {len(said)}:
                 self._findings.blame("chain_not_whole", chain, said, f"in batch {closed['batch']}")
         self._chains.clear()
-        self.deadlines.close(self.rides, closed)
+        if self.deadlines.close(self.rides, closed):
+            self.scenarios.close(closed, self.deadlines.time)
         for name in list(
             takewhile(lambda ride: self._ended[ride] <= closed["at_ms"] - _ENDED_MS, self._ended)
         ):

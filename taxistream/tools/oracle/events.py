@@ -15,8 +15,8 @@ from taxistream.tools.oracle.rides import RideFact
 from taxistream.tools.oracle.runs import CityBatches, LogEvent
 
 _KEPT_MS: Final = 300_000
-_FEED: Final = ("ride", "driver", "attempt", "eta_s", "reason")
-_DEFAULTS: Final = {"EpochStarted": {"reason": "birth"}}
+_FEED: Final = ("ride", "driver", "attempt", "eta_s", "reason", "scenario", "title")
+_DEFAULTS: Final = {"EpochStarted": {"reason": "birth"}, "ScenarioEnded": {"reason": "over"}}
 
 
 class Boundary(NamedTuple):

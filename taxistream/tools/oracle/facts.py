@@ -2,7 +2,7 @@
 """Applies the events of a batch to rides and drivers, and checks that each of them is legal."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from taxistream.tools.documented_time import CityClock
 from taxistream.tools.oracle.errors import BrokenLogError
 from taxistream.tools.oracle.rides import ENDED, MOVES, RideFact
 from taxistream.tools.oracle.runs import LogEvent
+from taxistream.tools.oracle.scenarios import ScenarioFact, scenarios_after
 
 OFFLINE, IDLE, LOST = 0, 1, 6
 BUSY: Final = {"offered": 2, "assigned": 3, "arrived": 4, "on trip": 5}
@@ -36,7 +37,7 @@ _SHIFTS: Final = {
     "DriverLost": lambda d: replace(d, lost=True),
     "DriverFound": lambda d: replace(d, lost=False),
 }
-_NO_ROW: Final = {"BatchClosed", "CommandRejected", "InputSkipped"}
+_NO_ROW: Final = {"BatchClosed", "CommandRejected", "InputSkipped", "ScenarioStarted", "ScenarioEnded"}
 
 
 class CityFacts:
@@ -55,6 +56,8 @@ class CityFacts:
         self._limits: dict[str, Any] = {}
         """The parameters of the last `PolicyActivated`."""
         self.time = CityClock()
+        self.scenarios: Mapping[str, ScenarioFact] = {}
+        """Name → scenario under way, in the order in which they began."""
         self._before_ms = 0
         """`at_ms` of the batch before."""
 
@@ -95,6 +98,7 @@ class CityFacts:
     def _apply(self, event: LogEvent) -> None:
         kind, body = event.kind, event.body
         self.time.take(kind, body)
+        self.scenarios = scenarios_after(self.scenarios, kind, body)
         if kind == "EpochStarted":
             self.epoch = body["epoch"]
             if body.get("reason") == "events_lost":

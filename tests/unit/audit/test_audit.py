@@ -299,6 +299,12 @@ def lost_and_driving_on(log: HandMadeLog) -> None:
     log.batch()
 
 
+def scenario_over_at_once(log: HandMadeLog) -> None:
+    start = asked("StartScenario", "s", scenario="rain", title="Rain", lasts_s=60)
+    log.batch(event("ScenarioStarted", "s", scenario="rain", title="Rain", lasts_s=60), say=(start,))
+    log.batch(event("ScenarioEnded", scenario="rain"))
+
+
 LIES: list[tuple[str, Lie, str]] = [
     ("a lost driver keeps a ride that waits for him", lost_and_still_expected, "lost_driver_fetches"),
     ("a lost driver drives on for ever", lost_and_driving_on, "lost_driver_drives"),
@@ -318,6 +324,7 @@ LIES: list[tuple[str, Lie, str]] = [
     ("an offer in a wrong attempt", change("RideOffered", attempt=2), "illegal_transition"),
     ("a driver off duty twice", then(event("DriverWentOffline", driver=9)), "illegal_transition"),
     ("a driver found who was not lost", then(event("DriverFound", driver=1)), "illegal_transition"),
+    ("a scenario over before its time", scenario_over_at_once, "scenario_lasts"),
     ("an event twice", an_event_is_there_twice, "event_twice"),
     ("a batch twice", a_batch_is_repeated, "event_twice"),
     ("a hole in the numbers", a_batch_is_missing, "batch_number"),
@@ -430,3 +437,42 @@ def test_what_an_open_transaction_holds_back_is_said_not_judged() -> None:
     assert ID in text
     assert findings.report()["held_back"] == [text]
     assert honest_log().audited().held_back == []
+
+
+def scenario_log(*later: Event, lasts_s: int = 6) -> HandMadeLog:
+    """A log of which one batch starts a scenario and the next ones, two seconds apart, have these events."""
+    log = honest_log()
+    start = asked("StartScenario", "c", scenario="rain", title="Rain", lasts_s=lasts_s)
+    log.batch(event("ScenarioStarted", "c", scenario="rain", title="Rain", lasts_s=lasts_s), say=(start,))
+    for one in later:
+        log.batch(*([one] if one else []))
+    return log
+
+
+ENDED = event("ScenarioEnded", scenario="rain", reason="over")
+
+
+def test_a_scenario_that_ends_when_its_time_has_passed_breaks_no_rule() -> None:
+    assert scenario_log({}, {}, ENDED).broken() == set()
+
+
+def test_a_scenario_may_be_stopped_at_any_time() -> None:
+    log = scenario_log()
+    log.batch(
+        event("ScenarioEnded", "d", scenario="rain", reason="stopped"),
+        say=(asked("StopScenario", "d", scenario="rain"),),
+    )
+    assert log.broken() == set()
+
+
+@pytest.mark.parametrize(
+    ("log", "rule"),
+    [
+        (scenario_log({}, ENDED), "scenario_lasts"),
+        (scenario_log({}, {}, {}), "scenario_lasts"),
+        (scenario_log(event("ScenarioStarted", scenario="rain", title="", lasts_s=60)), "illegal_transition"),
+        (scenario_log({}, {}, ENDED, ENDED), "illegal_transition"),
+    ],
+)
+def test_a_scenario_ends_once_and_in_time(log: HandMadeLog, rule: str) -> None:
+    assert log.broken() == {rule}

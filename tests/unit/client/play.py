@@ -147,6 +147,7 @@ class Player:
             "hash": [*city.hash],
             "feed": self.feed,
             "faults": [fault.code for fault in city.faults],
+            "scenarios": [scenario.name for scenario in city.scenarios],
             "periods": [list(period) for period in city.city_time.periods],
         }
         for name, value in holds.items():

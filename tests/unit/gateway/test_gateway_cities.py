@@ -196,7 +196,7 @@ def test_requests_over_http_are_about_the_city_that_they_name(harness: TwoCities
             name: CityApi(each.ride_service, each.route_service, each.guard)
             for name, each in gateways.by_city.items()
         }
-        site = Site(cities=apis, pid=1, parts_dir=None, beside=())
+        site = Site(cities=apis, pid=1, parts_dir=None, now_ms=harness.now_ms, beside=())
         ride = {"ride": "r-1", "pickup": HERE, "dropoff": THERE}
         async with web_client(build(site)) as web:
             for query, city, drivers in (

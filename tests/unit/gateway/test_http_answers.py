@@ -212,7 +212,7 @@ def test_the_description_is_valid_written_down_and_names_every_route(
 ) -> None:
     async def scenario() -> None:
         harness.batch()
-        await harness.gateway()
+        await harness.gateway(scenarios_dir=str(tmp_path))
         described = openapi.document()
         validate(described)
         methods = {"get", "post", "put", "delete", "patch"}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.access.tokens import Grant, Keys, Role
+from gateway.stream.delta_source import ScenarioNotice
 from gateway.stream.drain import drain
 from gateway.stream.session import LogOffsets
 from taxi.bus import Unavailable
@@ -513,6 +514,29 @@ def test_who_follows_is_sent_another_city_time_before_the_cut_at_which_it_holds(
             await follow(viewer, 10)
             sent = [said for said in viewer.said if said["type"] == "city_time"]
             assert sent == [{"type": "city_time", "periods": [list(period)]}]
+        writing.cancel()
+
+    harness.run(scenario())
+
+
+def test_who_follows_is_sent_other_scenarios_before_the_cut_at_which_they_hold() -> None:
+    harness = Harness()
+    rain = ScenarioNotice("rain", "Rain", 5_000, 60, None)
+    stadium = ScenarioNotice("stadium", "A stadium empties", 6_000, 60, (1.5, 2.5, 300))
+
+    async def scenario() -> None:
+        viewers = [await harness.watch(), await harness.watch(view=[0, 0, 4, 1])]
+        writing = harness.loop.create_task(busy(harness))
+        wanted: list[list[dict[str, Any]]] = []
+        for under_way in ((), (rain,), (rain, stadium), (stadium,), ()):
+            if under_way or wanted:
+                rows = [one._asdict() for one in under_way]
+                wanted.append(json.loads(json.dumps(rows)))
+            harness.cells.scenarios = under_way
+            for viewer in viewers:
+                await follow(viewer, 10)
+                sent = [said["under_way"] for said in viewer.said if said["type"] == "scenarios"]
+                assert sent == wanted
         writing.cancel()
 
     harness.run(scenario())

@@ -22,9 +22,14 @@ def site(harness: GatewayHarness, parts_dir: Path | None = None, beside: Sequenc
     gateway = harness.gateways["gateway-1"][0]
     return build(
         Site(
-            cities={"manhattan": CityApi(gateway.ride_service, gateway.route_service, gateway.guard)},
+            cities={
+                "manhattan": CityApi(
+                    gateway.ride_service, gateway.route_service, gateway.guard, gateway.scenario_service
+                )
+            },
             pid=4711,
             parts_dir=parts_dir,
+            now_ms=harness.now_ms,
             beside=beside,
         )
     )

@@ -2,6 +2,7 @@
 """The real shell against a memory broker and an obliging dispatcher, in virtual time."""
 
 import asyncio
+from typing import Any
 
 from msgspec import structs
 
@@ -42,6 +43,15 @@ class SimulatorHarness(MemoryWorld):
             "0" * 16,
             lambda env: main(env, roads=self.streets.roads, demand=self.streets.demand, behavior=behavior),
         )
+
+    def configure(self, **fields: Any) -> None:
+        """Settings of the simulators that start from now on."""
+        self.settings = structs.replace(self.settings, **fields)
+
+    def say(self, command: AnyCommand) -> None:
+        """A command of somebody else."""
+        place = self.broker.partition(topics.COMMANDS, 0)
+        place.append([Outgoing(None, encode(command))], self.now_ms())
 
     async def dispatch(self) -> None:
         """A batch each second, for ever, at the broker's side: what goes wrong hits the simulator alone.

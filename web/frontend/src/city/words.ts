@@ -33,6 +33,7 @@ interface Form {
 
 const ride = ({ ride: id }: FeedIds): Name => ({ name: shortRide(id ?? "a ride") });
 const driver = ({ driver: id }: FeedIds): Name => ({ name: id ? taxi(id) : "a taxi" });
+const scenario = ({ title, scenario: name }: FeedIds): Name => ({ name: title ?? name ?? "a scenario" });
 const because = ({ reason }: FeedIds): string => (reason ? `, ${reason.replaceAll("_", " ")}` : "");
 
 const FORMS: Record<string, Form> = {
@@ -62,6 +63,12 @@ const FORMS: Record<string, Form> = {
   },
   DriverCameOnline: { glyph: "vacant", group: "system", say: (e) => [driver(e), " starts a shift"] },
   DriverWentOffline: { glyph: "off", group: "system", say: (e) => [driver(e), " ends the shift"] },
+  ScenarioStarted: { glyph: "batch", group: "system", say: (e) => [scenario(e), " begins"] },
+  ScenarioEnded: {
+    glyph: "batch",
+    group: "system",
+    say: (e) => [scenario(e), e.reason === "stopped" ? " was stopped" : " is over"],
+  },
   CommandRejected: { glyph: "struck", group: "system", say: (e) => ["a command was rejected", because(e)] },
 };
 

@@ -33,6 +33,8 @@ export interface FeedIds {
   readonly attempt?: number;
   readonly eta_s?: number;
   readonly reason?: string;
+  readonly scenario?: string;
+  readonly title?: string;
   readonly batch?: number;
   readonly count?: number;
 }

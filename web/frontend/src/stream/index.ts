@@ -25,6 +25,8 @@ export type { Fault, Ready } from "./messages.ts";
 export type { Problem, ProblemKind } from "./problem.ts";
 export type { DriverRows, HeldRide } from "./replica.ts";
 export { fullMs, Replica } from "./replica.ts";
+export type { Scenario } from "./scenarios.ts";
+export { NO_SCENARIOS } from "./scenarios.ts";
 export type { Platform } from "./timed_socket.ts";
 export type { View } from "./viewport.ts";
 export { sameView } from "./viewport.ts";

@@ -9,6 +9,7 @@ import type { Lanes } from "./hash.ts";
 import type { LinkEvent } from "./link.ts";
 import { VERSION } from "./protocol.ts";
 import { Replica } from "./replica.ts";
+import { NO_SCENARIOS, scenariosOf } from "./scenarios.ts";
 import { type View, ViewportRequests } from "./viewport.ts";
 
 export interface Ready {
@@ -141,6 +142,9 @@ export class MessageHandler {
       case "city_time":
         this.replica.cityTime = cityTimeOf(message);
         return SIGN_OF_LIFE;
+      case "scenarios":
+        this.replica.scenarios = scenariosOf(message);
+        return SIGN_OF_LIFE;
       case "reset":
         this.awaitsImage = true;
         this.listener.reset?.(String(message.reason));
@@ -155,6 +159,7 @@ export class MessageHandler {
     this.awaitsImage = ready.mode === "image";
     this.setFaults([]);
     this.replica.cityTime = REAL_TIME;
+    this.replica.scenarios = NO_SCENARIOS;
     this.listener.ready?.(ready);
     return { isSignOfLife: true, event: { type: "ready" } };
   }
@@ -218,6 +223,7 @@ interface Control {
   readonly reason?: unknown;
   readonly faults?: unknown;
   readonly periods?: unknown;
+  readonly under_way?: unknown;
 }
 
 function parsed(text: string): Control {

@@ -6,6 +6,7 @@ import { REAL_TIME } from "./city_time.ts";
 import { type Cursor, crc32 } from "./cursor.ts";
 import { DecodeError, goneDrivers, type RideRecord, type Update } from "./decode.ts";
 import { addDriver, type Lanes, rideLanes } from "./hash.ts";
+import { NO_SCENARIOS } from "./scenarios.ts";
 
 export const STATUSES = 7;
 const FIRST_CAPACITY = 1024;
@@ -94,6 +95,8 @@ export class Replica {
   cutMs = 0;
   /** How log time becomes the time that people live by, as of the cursor. */
   cityTime = REAL_TIME;
+  /** The scenarios under way as of the cursor, the oldest first. */
+  scenarios = NO_SCENARIOS;
 
   /** Apply an update of `epoch` whole, then compare counts and hash with those in it. */
   apply(update: Update, epoch: string): Outcome {

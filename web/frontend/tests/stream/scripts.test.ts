@@ -94,6 +94,7 @@ class Stage {
       hash: [replica.hash.a >>> 0, replica.hash.b >>> 0],
       feed: this.feed,
       faults: client.faults.map(({ code }) => code),
+      scenarios: replica.scenarios.map(({ name }) => name),
       periods: replica.cityTime.periods.map(({ fromMs, cityMs, speed }) => [fromMs, cityMs, speed]),
     };
   }
