@@ -11,7 +11,7 @@ from typing import Any
 
 from taxi import topics
 from taxi.bus import BusError, Outgoing
-from taxi.bus.memory.log import Fate, LogEntry, Partition
+from taxi.bus.memory.log import Fate, LogEntry, Partition, Transaction
 from taxi.messages import CancelRide, Fix, codec
 from testing.foreign import FOREIGN_EVENTS, append, foreign_events
 from testing.simulation.faults import Faults
@@ -42,6 +42,8 @@ KEEP_S = {topics.LOCATIONS: 25.0, topics.COMMANDS: 15.0, topics.EVENTS: 38.0}
 longest that a gateway reads back, and some snapshots."""
 
 
+LOST_EVENTS_SHARE = 0.2
+"""Of worlds without gateways in which events are damaged that no snapshot covers."""
 ANOTHER_CITY_SHARE = 0.15
 """Of worlds in which dispatchers are configured for another city for a while."""
 
@@ -54,6 +56,10 @@ class BrokerFaults(Faults):
         self._recreated = 0
         self._strangers = 0
         self._set_back = 0
+        chance = random.Random(f"lost events {world.seed}").random()
+        self._loses_events = not world.clients and chance < self._share("lose_events", LOST_EVENTS_SHARE)
+        """Then all append times are right, because who begins empty knows no positions by which to doubt one;
+        and no topic is created again, because an epoch has one reason."""
 
     async def broker_down(self) -> None:
         self.world.tell("broker", "down")
@@ -147,7 +153,8 @@ class BrokerFaults(Faults):
         """Delete an input topic and create it again, in worlds without gateways."""
         world = self.world
         most = RECREATIONS_MAX_SEARCHED if "recreate" in world.search.faults else RECREATIONS_MAX
-        if world.clients or world.loop.now < GROWN_S or self._recreated == most or self._set_back:
+        is_known = not self._set_back and not self._loses_events
+        if world.clients or world.loop.now < GROWN_S or self._recreated == most or not is_known:
             return
         self._recreated += 1
         topic = self.random.choice([topics.COMMANDS, topics.LOCATIONS])
@@ -206,6 +213,8 @@ class BrokerFaults(Faults):
     async def false_time(self) -> None:
         """A topic has its senders' times for a moment: one record with a wrong append time."""
         world = self.world
+        if self._loses_events:
+            return
         city, false_ms = self.random.randrange(len(world.cities)), self.random.choice(FALSE_MS)
         at_ms = world.now_ms() + false_ms
         world.saw("a false append time")
@@ -224,7 +233,8 @@ class BrokerFaults(Faults):
         created anew: if both happen before a position was read, log time stands still
         (docs/decisions/log-time.md).
         """
-        if self._set_back == SET_BACK_MAX or self._recreated or not self._cities_are_born():
+        is_known = self._cities_are_born() and not self._loses_events
+        if self._set_back == SET_BACK_MAX or self._recreated or not is_known:
             return
         self._set_back += 1
         back_ms = self.random.choice(SET_BACK_MS)
@@ -312,6 +322,31 @@ class BrokerFaults(Faults):
         world.saw("damaged taxi.events")
         place.corrupt(first, end)
 
+    async def lose_events(self) -> None:
+        """In some worlds the disk damages events that no snapshot covers, and no dispatcher remembers them.
+
+        Not where gateways run: worlds of kind `whole` keep every row that a client may hold.
+        """
+        world = self.world
+        chance = random.Random(f"when events are lost {world.seed}")
+        if not self._loses_events or not world.search.allows("lose_events"):
+            return
+        await asyncio.sleep(chance.uniform(0.3, 0.8) * world.search.faults_s)
+        city = chance.randrange(len(world.cities))
+        for name in DISPATCHERS:
+            world.kill(name)
+        place, parts = (world.broker.partition(name, city) for name in (topics.EVENTS, topics.SNAPSHOTS))
+        covered = max(
+            (json.loads(e.record.value or b"")["events_offset"] for e in _committed(parts)), default=0
+        )
+        found = next((offset for offset in _uncovered(place, covered)), None) if covered else None
+        if found is not None:
+            world.tell("the disk", "lost events", city=city, offset=found)
+            world.saw("lost taxi.events")
+            place.corrupt(found, found + 1)
+        for name in DISPATCHERS:
+            world.start(name)
+
     def _fix(self, driver: int, at_ms: int, now_ms: int, city: int = 0, *, is_far: bool = False) -> None:
         """One more record in the locations."""
         lng, lat = -73.98 + self.random.random() * 0.002, 40.75 + self.random.random() * 0.002
@@ -329,6 +364,25 @@ def _committed(place: Partition) -> Iterator[LogEntry]:
         is_message = (entry.record.value or b"").startswith(b"{")
         if is_visible(entry) and is_message and offset not in place.compacted:
             yield entry
+
+
+def _uncovered(place: Partition, covered: int) -> Iterator[int]:
+    """Offsets from `covered` on of events whose `BatchClosed` is there, the last one first.
+
+    That is left, so a successor knows which number and which input the last batch had. A batch that names a
+    new producer id is left, too: without it no reader knows that the producer has the city.
+    """
+    closed: Transaction | None = None
+    for offset in reversed(range(covered, place.stable)):
+        entry = place.entries[offset]
+        is_own = entry.transaction is not None and "taxi.dispatcher" in entry.transaction.transactional_id
+        if not is_own or not is_visible(entry) or offset in place.originals:
+            continue
+        value = entry.record.value or b""
+        if b'"BatchClosed"' in value:
+            closed = None if b'"previous_producer"' in value else entry.transaction
+        elif closed is not None and entry.transaction is closed:
+            yield offset
 
 
 def _closed(place: Partition) -> Iterator[dict[str, Any]]:

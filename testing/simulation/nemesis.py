@@ -94,6 +94,7 @@ class Nemesis(CommandFaults, BrokerFaults, CityFaults):
             beside: list[Fault] = [self.strangers] if search.allows("strangers") else []
             beside += [self.change_speed] if search.allows("change_speed") else []
             beside += [self.another_city] if search.allows("another_city") else []
+            beside += [self.lose_events] if search.allows("lose_events") else []
             tasks = [going_on.create_task(each()) for each in [*beside, self.close_the_lid]]
             while world.loop.now - self._slept_s < search.faults_s:
                 await asyncio.sleep(self.random.expovariate(1 / search.pause_s))

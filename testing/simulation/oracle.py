@@ -88,6 +88,7 @@ class Oracle:
         self.events, self.positions = self.city.events, self.city.positions
         rules: list[Callable[[], Iterator[Violation]]] = [
             self.no_dispatcher_of_another_city_decides,
+            self.no_events_are_given_up_without_need,
             self.every_cut_is_the_fold_of_the_log,
             self.every_feed_event_once_in_order,
             self.everyone_knows_the_city_time,
@@ -118,6 +119,28 @@ class Oracle:
                 yield "an epoch of another city", event.body
             elif event.kind == "PolicyActivated" and digest != self.decision_config.data_digest:
                 yield "decided by the streets of another city", event.body
+
+    def no_events_are_given_up_without_need(self) -> Iterator[Violation]:
+        """A city begins empty only if the disk has damaged events behind its newest snapshot."""
+        place = self.broker.partition(topics.EVENTS, self.partition)
+        snapshots = self.broker.partition(topics.SNAPSHOTS, self.partition).entries
+        covered = [
+            json.loads(value)["events_offset"]
+            for entry in snapshots
+            if is_visible(entry) and (value := entry.record.value or b"").startswith(b"{")
+        ]
+        for event in self._losses():
+            newest = max((offset for offset in covered if offset <= event.offset), default=0)
+            if not any(newest <= damaged < event.offset for damaged in place.originals):
+                yield "events given up without need", event.body, newest
+
+    def _losses(self) -> list[LogEvent]:
+        """The epochs before which events were lost."""
+        return [
+            e
+            for e in self.events.events
+            if e.kind == "EpochStarted" and e.body.get("reason") == "events_lost"
+        ]
 
     # --- what clients saw ---------------------------------------------------------------------------
 
@@ -194,7 +217,8 @@ class Oracle:
 
     def dropped_positions_are_counted(self) -> Iterator[Violation]:
         """The replay reads them through the dispatcher's own fold; the audit by itself."""
-        if self.why_not or any(topic == topics.LOCATIONS for topic, _, _ in self._skipped()):
+        is_gap = any(topic == topics.LOCATIONS for topic, _, _ in self._skipped()) or self._losses()
+        if self.why_not or is_gap:
             return  # it has not read all
         last, counted = self.replayed
         read = next((b[-1].body for b in self.events.batches if b[-1].body["batch"] == last), {})
@@ -210,6 +234,8 @@ class Oracle:
         """Where it shows in the positions, and by how much: log time goes on where it stood."""
         if self._is_of_two_topics("locations") or any(t == topics.LOCATIONS for t, _, _ in self._skipped()):
             return
+        if self._losses():
+            return  # who begins to read at an epoch that begins empty must know, so it is written again
         end = self.last_closed().get("locations_offset", 0)
         wanted = [(first, shift_ms) for first, shift_ms in self.positions.set_backs if first < end]
         if self.events.set_backs != wanted:
@@ -291,9 +317,12 @@ class Oracle:
                 (outcomes if is_final else put_off).setdefault(command_id, set()).add(event.body["batch"])
         self.put_off_first = len(outcomes.keys() & put_off.keys())
         read = self.last_closed().get("commands_offset", 0)
+        lost_at = [event.body["batch"] for event in self._losses()]
         for command_id in self._commands_before(read):
             batches = outcomes.get(command_id, set())
-            if len(batches) > 1 or not (batches or command_id in put_off):
+            # An answer that was lost does not count: a repetition is decided again.
+            counts = Counter(bisect_right(lost_at, batch) for batch in batches)
+            if max(counts.values(), default=0) > 1 or not (batches or command_id in put_off):
                 yield "a command must have one outcome", command_id, sorted(batches)
 
     def a_repeat_after_its_ride_counts(self) -> Iterator[Violation]:
@@ -344,7 +373,9 @@ class Oracle:
         final: dict[str, int] = {}
         for event in self.events.events:
             body = event.body
-            if event.kind == "RideRequested":
+            if body.get("reason") == "events_lost":
+                ended.update((ride, body["batch"] - 1) for ride in asked if ride not in ended)
+            elif event.kind == "RideRequested":
                 asked[body["ride"]] = body["batch"]
             elif event.kind in ENDS:
                 ended[body["ride"]] = body["batch"]

@@ -100,6 +100,7 @@ class Held:
                 for trip in late.values()
             )
             for offer in offers
+            if offer["ride"] in rides  # not lost since
         )
 
     def _matched(self) -> Iterator[tuple[list[LogEvent], Left, bool]]:
@@ -109,15 +110,17 @@ class Held:
         them, whose driver would go to the ride that waits.
         """
         limits: dict[str, Any] = {}
-        known_from, comparable_from, self._time = 0, self._last_recreated(), CityClock()
+        known_from, read_to, comparable_from = 0, 0, self._last_recreated()
+        self._time = CityClock()
         for batch, (before, after) in zip(self.batches, pairwise(self.boundaries.values()), strict=True):
             for event in batch:
                 self._time.take(event.kind, event.body)
                 limits = event.body["parameters"] if event.kind == "PolicyActivated" else limits
-                known_from = _known_from(event, known_from)
+                known_from = _known_from(event, known_from, read_to)
+            read_to = batch[-1].body["locations_offset"]
             matches = limits and _passed(before.now_ms, after.now_ms, limits["policy_interval_ms"])
             if matches and after.batch >= comparable_from:
-                left = self._left(after, limits, known_from, batch[-1].body["locations_offset"])
+                left = self._left(after, limits, known_from, read_to)
                 lived = self._time.at(before.now_ms), self._time.at(after.now_ms)
                 yield batch, left, _passed(*lived, limits["rematch_interval_ms"])
 
@@ -167,16 +170,17 @@ class Held:
 
     def far_away(self) -> Iterator[tuple[Any, ...]]:
         """Check that no driver far from all streets is offered a ride, gets one, or is repositioned."""
-        known_from, comparable_from = 0, self._last_recreated()
+        known_from, read_to, comparable_from = 0, 0, self._last_recreated()
         for batch in self.batches:
             for event in batch:
-                known_from = _known_from(event, known_from)
+                known_from = _known_from(event, known_from, read_to)
             closed = batch[-1].body
+            read_to = closed["locations_offset"]
             if closed["batch"] < comparable_from:
                 continue
             for event in batch:
                 if event.kind in {"RideOffered", "RideReassigned", "DriverRepositioned"}:
-                    fix = self._fix(event.body["driver"], known_from, closed["locations_offset"])
+                    fix = self._fix(event.body["driver"], known_from, read_to)
                     if fix is not None and self.is_far(fix):
                         yield "a ride for a driver far away", event.kind, event.body, fix
 
@@ -217,9 +221,14 @@ def _is_new_topic(event: LogEvent) -> bool:
     return event.kind == "EpochStarted" and reason in {"locations_recreated", "inputs_recreated"}
 
 
-def _known_from(event: LogEvent, known_from: int) -> int:
-    """From which fix on they are known for certain; before, some may have been taken unread."""
+def _known_from(event: LogEvent, known_from: int, read_to: int) -> int:
+    """From which fix on they are known for certain; before, some may have been taken unread.
+
+    A city that begins empty knows none before `read_to`, where the last batch had stopped.
+    """
     if _is_new_topic(event):
         return 0
+    if event.body.get("reason") == "events_lost":
+        return read_to
     is_gap = event.kind == "InputSkipped" and event.body["topic"] == topics.LOCATIONS
     return int(event.body["next"]) if is_gap else known_from

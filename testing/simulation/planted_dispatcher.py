@@ -406,3 +406,26 @@ def a_change_of_speed_counts_back() -> Iterator[None]:
 def another_citys_log_is_taken_over() -> AbstractContextManager[object]:
     """A dispatcher does not look whose log it is."""
     return patch.object(dispatcher.takeover, "is_another_city", lambda _log, _own: False)
+
+
+@contextmanager
+def numbers_start_over_after_a_loss() -> Iterator[None]:
+    """A city whose events were lost begins with the first batch and the first input."""
+    lost = History.lost
+
+    def forgetful(*args: Any) -> History:
+        return replace(lost(*args), city=CityState())
+
+    with patch.object(History, "lost", forgetful):
+        yield
+
+
+@contextmanager
+def snapshots_are_not_used() -> Iterator[None]:
+    """Recovery reads the events from the beginning, and gives up what a snapshot covers."""
+
+    async def no_snapshot(*_: object) -> None:
+        return None
+
+    with patch.object(dispatcher.recovery, "_newest_snapshot", no_snapshot):
+        yield

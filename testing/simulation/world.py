@@ -364,6 +364,8 @@ class World:
             if transaction is None or "taxi.dispatcher" not in transaction.transactional_id:
                 continue
             if transaction.fate is Fate.COMMITTED and record.value:
+                if b'"events_lost"' in record.value:
+                    counts.clear()
                 counts[record.value[9:21].split(b'"')[0].decode()] += 1
         asked = counts["RideRequeste"]
         ended = sum(

@@ -180,7 +180,7 @@ class Journal:
         if is_in_the_middle:
             self.answers.knows_since_ms = last["at_ms"]
         asked, commands_read = await inputs.commands(closed.commands)
-        if self._is_clock_lost:
+        if self._is_clock_lost or _skips_positions(closed.events):
             inputs.clock.begin_in_the_middle((self.last or last).get("shift_ms", 0))
             self._is_clock_lost = False
         shift_ms = inputs.clock.shift_ms
@@ -297,3 +297,8 @@ class Journal:
         elif commands_read.whole and heard.whole and last["at_ms"] > wanted_ms and self.last is not None:
             text = f"batch {last['batch']} says {last['at_ms']}, and nothing after {wanted_ms} was read"
             self.findings.blame("log_time", text)
+
+
+def _skips_positions(events: list[dict[str, Any]]) -> bool:
+    """Whether the batch's dispatcher may not have read the positions before those that it read."""
+    return any(event["type"] == "InputSkipped" and event["topic"] == "taxi.locations" for event in events)

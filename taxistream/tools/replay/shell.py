@@ -180,7 +180,7 @@ class _Replay:
             self._before = (0, 0)  # there is no snapshot directly before it
         if self._again is None:
             self._begin_at_a_snapshot()
-        if self._again is None and recorded.batch.begins_empty:
+        if recorded.batch.begins_empty:
             self._begin_empty(recorded)
         why = await self._judge(self._again, recorded) if self._again is not None else self._why
         if why is not None:
@@ -200,9 +200,14 @@ class _Replay:
             self._again = ReplayedCity(snapshot.state, snapshot.newest, self._roads)
 
     def _begin_empty(self, recorded: Recorded) -> None:
-        """Begin with an empty state, as the batch's dispatcher did. It knew only the last `BatchClosed`."""
+        """Begin with an empty state, as the batch's dispatcher did. It knew only the last `BatchClosed`.
+
+        That may be one whose batch is damaged, so a state that was followed up to there may end before it.
+        """
         city = CityState()
         if recorded.closed_before is not None:
+            if self._again is not None:
+                self._dropped.update(self._again.take_dropped())
             city.stand_at(recorded.closed_before)
             self._again = ReplayedCity(city, NewestFixes(), self._roads)
 

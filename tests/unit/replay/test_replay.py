@@ -309,3 +309,27 @@ def test_behind_damaged_events_it_begins_again_at_a_snapshot(log: MemoryBroker) 
     assert verdict.not_verifiable[EVENTS_GAP] > 0
     assert verdict.last == all_of_them
     assert verdict.verified + verdict.not_verifiable.total() == all_of_them - 1, "one lacks an event"
+
+
+def test_behind_lost_events_it_begins_empty_as_the_dispatcher_did() -> None:
+    """Its state up to the damage ends a batch before the last one that the dispatcher knew of."""
+    harness = DispatcherHarness()
+
+    async def scenario(harness: DispatcherHarness) -> None:
+        await with_a_ride(harness)
+        await harness.until(lambda: "RideAssigned" in harness.kinds())
+        harness.loop.kill(harness.dispatchers[0][0])
+        place = harness.broker.partition(topics.EVENTS, 0)
+        at = max(i for i, e in enumerate(place.entries) if b'"RideAssigned"' in (e.record.value or b""))
+        place.corrupt(at, at + 1)
+        harness.start()
+        await harness.until(lambda: b"events_lost" in b"".join(e.record.value or b"" for e in place.entries))
+        harness.say(request("r2"))
+        await asyncio.sleep(10)
+        forget_the_living(harness)
+
+    harness.run(scenario)
+    verdict = verified(harness.broker)
+    assert verdict.difference is None
+    assert verdict.last is not None
+    assert verdict.verified == verdict.last - 1, "one lacks an event"
