@@ -199,4 +199,8 @@ def test_a_gateway_of_another_city_shows_it_to_no_client(monkeypatch: pytest.Mon
         assert gateway.city_view is None
         going_on.cancel()
 
-    harness.run(scenario())
+    try:
+        harness.run(scenario())
+    finally:
+        harness.loop.kill(harness.gateways["gateway-1"][2])
+        harness.loop.shut_down()
