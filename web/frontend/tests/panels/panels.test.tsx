@@ -520,7 +520,7 @@ describe("the panel of a taxi", () => {
     const hour = (ms: number) => clock(ms).slice(0, 5);
     expect(box.find(".figures")[0]?.text).toBe(
       `Shiftsince ${hour(from + 60_000)}Trips38.4 kmEarned$42.10` +
-        `Trips and fares since ${hour(from)}: what the answering gateway has read of the log.`,
+        `SourceTrips and fares since ${hour(from)}: what the answering gateway has read of the log.`,
     );
     store.taxiDetails.value = { ...details, shift_since_ms: null };
     await settled();
