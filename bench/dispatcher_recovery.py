@@ -21,7 +21,7 @@ from taxi.bus import Outgoing, Write
 from taxi.bus.kafka.admin import KafkaAdmin
 from taxi.bus.kafka.bus import KafkaBus
 from taxi.messages import codec
-from taxi.positions.newest import NewestFixes, Seen
+from taxi.positions.newest import NewestFix, NewestFixes
 from taxi.runtime.settings import Settings
 from taxi.state import CityState, Driver, Ride, snapshots
 from taxi.topics import EVENTS, LOCATIONS, SNAPSHOTS, specs
@@ -106,8 +106,8 @@ def _ride(number: int, at_ms: int) -> Ride:
     return Ride(ride=f"r{number}", rider="r", pickup=PICKUP, dropoff=DROPOFF, requested_ms=at_ms)
 
 
-def _seen(driver: int, at_ms: int) -> Seen:
-    return Seen(at_ms, 0, at_ms, PICKUP[0], PICKUP[1] + driver * 1e-6)
+def _seen(driver: int, at_ms: int) -> NewestFix:
+    return NewestFix(at_ms, 0, at_ms, PICKUP[0], PICKUP[1] + driver * 1e-6)
 
 
 def fix(driver: int) -> bytes:

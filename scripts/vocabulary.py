@@ -2,7 +2,8 @@
 """Measures the language of the repository: names with two meanings, retired words, docstrings, prose.
 
 `python -m scripts.vocabulary` prints a table, `--json` the same for programs, `--names` every public class
-name that more than one room defines, `--identifiers` where retired words are left. The retired words are
+name that more than one room defines, `--identifiers` what `--check` fails for: retired words in
+identifiers, and public class names with more than one meaning. The retired words are
 those of docs/glossary.md, so the page and the check cannot differ.
 """
 
@@ -25,6 +26,11 @@ GLOSSARY: Final = ROOT / "docs" / "glossary.md"
 NOT_PRODUCT: Final = ("tests/", "bench/", "scripts/", "examples/", "testing/")
 OLD_WORDS: Final = ("whoever", "anew", "told", "nobody", "stands")
 """Words of an older style of this repository that a reader has to learn first; counted in prose."""
+ONE_MEANING: Final = {
+    "Fault": "a fault of a service, in the service and as a client receives it",
+    "Settings": "the settings of a program; each service has its own",
+}
+"""Public class names that several modules may define, because they mean the same there."""
 _WORD: Final = re.compile(r"[A-Za-z]+")
 _PART: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
@@ -64,13 +70,24 @@ def retired_words() -> dict[str, str]:
 
 
 def shared_names(files: list[Source]) -> dict[str, list[str]]:
-    """Public class name → the rooms that define one, if there is more than one."""
+    """Public class name → the modules that define one, if there is more than one."""
     rooms: defaultdict[str, set[str]] = defaultdict(set)
     for source in files:
         for node in ast.parse(source.text).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 rooms[node.name].add(source.name)
     return {name: sorted(places) for name, places in sorted(rooms.items()) if len(places) > 1}
+
+
+def product(files: list[Source]) -> list[Source]:
+    """Those of the Python files that are installed."""
+    return [s for s in files if s.name.endswith(".py") and not s.name.startswith(NOT_PRODUCT)]
+
+
+def ambiguous_names(files: list[Source]) -> list[str]:
+    """`name: modules` for every public class name of the product with more than one meaning."""
+    found = shared_names(product(files))
+    return [f"{name}: {', '.join(places)}" for name, places in found.items() if name not in ONE_MEANING]
 
 
 def identifiers(source: Source) -> Iterator[tuple[int, str]]:
@@ -121,14 +138,14 @@ def docstrings(files: list[Source]) -> list[str]:
 def measure() -> dict[str, float | int]:
     """Name of a count → its value."""
     python = sources(".py")
-    product = [source for source in python if not source.name.startswith(NOT_PRODUCT)]
+    installed = product(python)
     words = prose([*sources(".md"), *python])
-    counts, texts = Counter(words), docstrings(product)
+    counts, texts = Counter(words), docstrings(installed)
     subjects = subprocess.run(
         ["git", "log", "-100", "--format=%s"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     return {
-        "public class names in two or more files": len(shared_names(product)),
+        "public class names with two meanings": len(ambiguous_names(python)),
         "identifiers with a retired word": len(retired_identifiers([*python, *sources(".ts", ".tsx")])),
         "old words per 10,000 of prose": round(
             10_000 * sum(counts[word] for word in OLD_WORDS) / max(len(words), 1), 1
@@ -153,16 +170,15 @@ def _blank(match: "re.Match[str]") -> str:
 
 
 def main() -> int:
-    """Print what was asked for; with `--check` fail if a retired word is left in an identifier."""
+    """Print what was asked for; with `--check` fail for what `--identifiers` prints."""
     arguments = sys.argv[1:]
     every = sources(".py", ".ts", ".tsx")
     if "--check" in arguments or "--identifiers" in arguments:
-        left = retired_identifiers(every)
+        left = retired_identifiers(every) + ambiguous_names(every)
         print("\n".join(left))
         return 1 if left and "--check" in arguments else 0
     if "--names" in arguments:
-        product = [s for s in sources(".py") if not s.name.startswith(NOT_PRODUCT)]
-        for name, places in shared_names(product).items():
+        for name, places in shared_names(product(every)).items():
             print(f"{name:<24} {', '.join(places)}")
         return 0
     counts = measure()

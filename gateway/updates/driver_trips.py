@@ -10,7 +10,7 @@ from taxi.messages import DriverCameOnline, TripCompleted
 from taxi.state.batches import Batch
 
 
-class Trips(NamedTuple):
+class CompletedTrips(NamedTuple):
     """Completed trips of a driver."""
 
     trips: int = 0
@@ -29,7 +29,7 @@ class DriverTrips:
     def __init__(self, since_ms: int) -> None:
         self.since_ms = since_ms
         """From when on trips are counted, log time; 0 before the first batch of a log that was read whole."""
-        self._trips: dict[int, Trips] = {}
+        self._trips: dict[int, CompletedTrips] = {}
         self._shifts_ms: dict[int, int] = {}
 
     def add(self, batch: Batch) -> None:
@@ -39,15 +39,15 @@ class DriverTrips:
             event = at.event
             if isinstance(event, TripCompleted):
                 had = self.of(event.driver)
-                self._trips[event.driver] = Trips(
+                self._trips[event.driver] = CompletedTrips(
                     had.trips + 1, had.earned_cents + event.fare_cents, had.distance_m + event.trip_m
                 )
             elif isinstance(event, DriverCameOnline):
                 self._shifts_ms[event.driver] = event.at_ms
 
-    def of(self, driver: int) -> Trips:
+    def of(self, driver: int) -> CompletedTrips:
         """The trips that a driver has completed since `since_ms`."""
-        return self._trips.get(driver, Trips())
+        return self._trips.get(driver, CompletedTrips())
 
     def shift_ms(self, driver: int) -> int | None:
         """When the driver's last shift began; None if it began before reading did."""

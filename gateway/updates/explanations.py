@@ -31,7 +31,7 @@ HISTORY_MAX: Final = 40
 _STEPS: Final = (RideOffered, OfferDeclined, OfferExpired, RideAssigned, RideReassigned, RideReleased)
 
 
-class Seen(NamedTuple):
+class CandidateSeen(NamedTuple):
     """What a candidate was doing when the gateway read the decision."""
 
     place: Place | None
@@ -59,7 +59,7 @@ class Explanations:
 
     def __init__(self, place_at: Callable[[int, int], Place | None]) -> None:
         self._place_at = place_at
-        self._whys: dict[str, tuple[Why, dict[int, Seen]]] = {}
+        self._whys: dict[str, tuple[Why, dict[int, CandidateSeen]]] = {}
         self._fares_cents: dict[str, int] = {}
         self._steps: dict[str, list[Step]] = {}
 
@@ -76,9 +76,9 @@ class Explanations:
         for known in (self._whys, self._fares_cents, self._steps):
             _keep(known, rides)
 
-    def _seen(self, why: Why, given: Mapping[int, str]) -> dict[int, Seen]:
+    def _seen(self, why: Why, given: Mapping[int, str]) -> dict[int, CandidateSeen]:
         return {
-            driver: Seen(self._place_at(driver, why.at_ms), given.get(driver))
+            driver: CandidateSeen(self._place_at(driver, why.at_ms), given.get(driver))
             for driver in (candidate.driver for candidate in why.candidates)
         }
 
@@ -96,7 +96,7 @@ class Explanations:
         found = self._whys.get(ride.ride)
         return found[0] if found is not None and found[0].attempt == ride.attempt else None
 
-    def candidates(self, ride: Ride) -> dict[int, Seen]:
+    def candidates(self, ride: Ride) -> dict[int, CandidateSeen]:
         """Driver → what each candidate of `why` was doing then; empty if there is no `why`."""
         found = self._whys.get(ride.ride)
         return found[1] if found is not None and found[0].attempt == ride.attempt else {}

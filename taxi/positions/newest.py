@@ -19,7 +19,7 @@ SILENCE_MS: Final = 5_000
 NO_HEADING: Final = -1
 
 
-class Seen(Struct, frozen=True, gc=False, array_like=True):
+class NewestFix(Struct, frozen=True, gc=False, array_like=True):
     """A position that counts, and where it stands in the log."""
 
     at_ms: int
@@ -41,7 +41,7 @@ class NewestFixes(Struct, kw_only=True, dict=True):
     resumed_ms: int = 0
     """Log time as of the first position after the last silence of the whole city."""
     clock: PositionsClock = field(default_factory=PositionsClock)
-    drivers: dict[int, Seen] = field(default_factory=dict)
+    drivers: dict[int, NewestFix] = field(default_factory=dict)
 
     @cached_property
     def dropped(self) -> Dropped:
@@ -112,11 +112,11 @@ class NewestFixes(Struct, kw_only=True, dict=True):
         self.clock.start_new_topic()
 
 
-def _seen(read: FixColumns) -> Iterator[Seen]:
+def _seen(read: FixColumns) -> Iterator[NewestFix]:
     has_heading = (read.heading != 0) | (read.speed != 0)
     columns = (read.at_ms, read.offset, read.append_ms, read.lng, read.lat)
     heading = np.where(has_heading, read.heading, NO_HEADING)
-    return map(Seen, *(column.tolist() for column in (*columns, heading)))
+    return map(NewestFix, *(column.tolist() for column in (*columns, heading)))
 
 
 def _newest(read: FixColumns) -> FixColumns:

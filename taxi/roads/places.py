@@ -7,15 +7,16 @@ rider beyond the junction is ten seconds away or four minutes.
 
 from collections import deque
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from taxi.roads.city import CityInfo
+from taxi.roads.projection import LocalPlane
+
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
-
-    from taxi.roads.network import RoadNetwork
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int32]
@@ -45,13 +46,32 @@ class Turning(NamedTuple):
     """(n,) distance to the nearest street. The caller decides which distance is too large."""
 
 
+class StreetGraph(Protocol):
+    """What `Places` needs of a street network of m arcs (`taxi.roads.network.RoadNetwork`)."""
+
+    @property
+    def city(self) -> CityInfo: ...
+    @property
+    def n_arcs(self) -> int: ...
+    @property
+    def plane(self) -> LocalPlane: ...
+    @property
+    def arc_to(self) -> Ints: ...
+    @property
+    def arc_length_m(self) -> Floats: ...
+    @property
+    def arc_time_s(self) -> Floats: ...
+    def nearest_nodes(self, points: npt.ArrayLike) -> tuple[Ints, Floats]: ...
+    def along(self, arcs: npt.ArrayLike, metres: npt.ArrayLike) -> tuple[Floats, Floats]: ...
+
+
 class Places:
     """Finds cars on a network by position and heading.
 
     It holds sample points every 10 m of each arc, in a tree over (x, y, heading). Building takes about 50 ms.
     """
 
-    def __init__(self, roads: "RoadNetwork") -> None:
+    def __init__(self, roads: StreetGraph) -> None:
         self._roads = roads
         count = np.maximum(1, np.rint(roads.arc_length_m / _SAMPLE_M).astype(np.int64))
         self._arc = np.repeat(np.arange(roads.n_arcs, dtype=np.int32), count)

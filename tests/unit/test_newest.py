@@ -14,7 +14,7 @@ from taxi.messages import Fix
 from taxi.positions.clock import BACK_MS_MIN, SetBack
 from taxi.positions.columns import FixColumns, columns_of
 from taxi.positions.fixes import AHEAD_MS_MAX, LOST_MS, OLD_MS_MAX
-from taxi.positions.newest import NO_HEADING, SILENCE_MS, NewestFixes, Seen
+from taxi.positions.newest import NO_HEADING, SILENCE_MS, NewestFix, NewestFixes
 
 T0 = 1_750_000_000_000
 Read = tuple[Fix, int, int]
@@ -112,7 +112,7 @@ def one_by_one(records: list[Read]) -> tuple[NewestFixes, list[SetBack]]:
         if abs(append_ms - now_ms) <= 30_000 and counts:
             heading = fix.heading if fix.heading or fix.speed else NO_HEADING
             if known is None or (at_ms, offset) > (known.at_ms, known.offset):
-                newest.drivers[fix.driver] = Seen(at_ms, offset, append_ms, fix.lng, fix.lat, heading)
+                newest.drivers[fix.driver] = NewestFix(at_ms, offset, append_ms, fix.lng, fix.lat, heading)
     newest.clock.recent_ms = appended[-4:]
     return newest, set_backs
 

@@ -27,7 +27,7 @@ from simulator.streets import Streets
 from simulator.world import World
 from taxi.messages import AnyCommand, AnyEvent
 from taxi.messages.states import RideState
-from taxi.positions.newest import NewestFixes, Seen
+from taxi.positions.newest import NewestFix, NewestFixes
 from taxi.runtime import tracing
 from taxi.state import CityState
 from taxistream.tools.evaluate import warm_start
@@ -151,7 +151,7 @@ class VirtualCity:
         lng, lat = np.round(sight.points, 6).T.tolist()
         heading = np.round(sight.heading).astype(np.int64).tolist()
         offsets = range(self._locations + 1, self._locations + len(rows) + 1)
-        seen = map(Seen, repeat(now_ms), offsets, repeat(now_ms), lng, lat, heading)
+        seen = map(NewestFix, repeat(now_ms), offsets, repeat(now_ms), lng, lat, heading)
         self.newest.drivers.update(zip((rows + 1).tolist(), seen, strict=True))
         self._locations += len(rows)
         self.newest.heard_ms = now_ms
