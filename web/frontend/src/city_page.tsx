@@ -120,7 +120,7 @@ function followMap(session: Session, scene: Scene, store: Store): (() => void)[]
 
 function paddingNow(store: Store): keyof typeof PADDING {
   if (store.small.value) return store.low.value ? "low" : "sheet";
-  if (store.proof.value) return "proof";
+  if (store.proof.value || store.charts.value) return "proof";
   return isOpen(store) ? "open" : "wide";
 }
 

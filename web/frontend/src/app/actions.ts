@@ -46,6 +46,8 @@ export interface Actions {
   fitCandidates(): void;
   /** Go to a taxi and open its panel. */
   showTaxi(driver: number): void;
+  /** Show the city's pulse as charts, or no longer. */
+  showCharts(on: boolean): void;
   /** Go to a neighbourhood and open its panel. */
   showArea(name: string): void;
   /** Go to the corner with most traffic. */

@@ -135,14 +135,14 @@ export class Session {
     });
   }
 
-  /** What is opened takes the proof's place. Returns what ends this. */
+  /** What is opened takes the place of the proof and the charts. Returns what ends this. */
   private closeProofWhenSelected(): () => void {
     let before = "";
     return effect(() => {
       const { ask, taxi, areaName } = this.store;
       const opened = [taxi.value?.driver, areaName.value].find((one) => one != null) ?? "";
       const now = `${ask.value.step === "riding" ? ask.value.id : ""} ${opened}`;
-      if (now !== before && now !== " ") this.store.proof.value = false;
+      if (now !== before && now !== " ") this.store.proof.value = this.store.charts.value = false;
       before = now;
     });
   }
@@ -195,7 +195,12 @@ export class Session {
     kill: () => void this.breaker.killOwn(),
     act: (part, action) => void this.breaker.act(part, action),
     surprise: () => void this.breaker.surprise(),
+    showCharts: (on) => {
+      this.store.charts.value = on;
+      this.store.proof.value = this.store.chaos.value = false;
+    },
     showProof: (on) => {
+      this.store.charts.value = false;
       this.store.proof.value = on;
       this.store.chaos.value = false;
     },
@@ -204,7 +209,7 @@ export class Session {
     },
     openSecondWindow,
     askForRide: () => {
-      this.store.proof.value = false;
+      this.store.proof.value = this.store.charts.value = false;
       this.loadNames();
       this.rides.begin();
     },
@@ -217,7 +222,8 @@ export class Session {
     cancelRide: () => void this.rides.cancel(),
     follow: (on) => this.rides.setFollowing(on),
     closePanel: () => {
-      if (this.store.proof.value) this.store.proof.value = this.store.chaos.value = false;
+      if (this.store.charts.value) this.store.charts.value = false;
+      else if (this.store.proof.value) this.store.proof.value = this.store.chaos.value = false;
       else this.rides.close();
     },
     sendRide: () => void this.rides.send(),

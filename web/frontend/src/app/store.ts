@@ -24,7 +24,7 @@ import {
 import { addKill, addRecovery, readScore, type Score } from "../city/score";
 import type { StallState } from "../city/stalls";
 import { NO_WINDOWS } from "../city/windows";
-import type { Group } from "../city/words";
+import { awayWords, cause, type Group } from "../city/words";
 import type { MapTrouble } from "../map/health";
 import { atRest, type Fault, type Link, REAL_TIME, type View } from "../stream";
 import type { DriverDetails } from "./api";
@@ -53,7 +53,7 @@ export interface HashMismatch {
   readonly healedAt: number | null;
 }
 
-/** Something that was done to the city from this page, at a log time: a line across the charts. */
+/** Something that was done to the city from this page, or that befell it, at a log time: a line across the charts. */
 export interface Mark {
   readonly atMs: number;
   readonly words: string;
@@ -89,6 +89,10 @@ export class Store {
   readonly cityTime = signal(REAL_TIME);
   readonly figures = signal<Figures | null>(null);
   readonly pulseHistory = signal<readonly Sample[]>([]);
+  /** Of the whole time that this page is open. */
+  readonly runHistory = signal<readonly Sample[]>([]);
+  /** Whether the charts are open. */
+  readonly charts = signal(false);
   readonly fleetHistory = signal<readonly Sample[]>([]);
   readonly rate = signal<Rate | null>(null);
   readonly feed = signal<readonly FeedRow[]>([]);
@@ -199,7 +203,9 @@ export class Store {
     const { report } = this.outage.value;
     const next = reduceOutage(this.outage.value, event);
     this.outage.value = next;
-    if (next.report !== report && next.report?.killed) this.setScore(addKill(this.score.value, next.report));
+    if (next.report === report || !next.report) return;
+    if (next.report.killed) this.setScore(addKill(this.score.value, next.report));
+    else this.noteMark(next.report.away ? awayWords(next.report.away) : cause(next.report));
   }
 
   noteCheck(event: CheckEvent): void {
@@ -218,7 +224,7 @@ export class Store {
     }
   }
 
-  /** Something was done to the city now. */
+  /** Something was done to the city now, or befell it. */
   noteMark(words: string): void {
     const atMs = this.held.value?.cutMs;
     if (atMs !== undefined) this.marks.value = [...this.marks.value.slice(1 - MARKS_KEPT), { atMs, words }];

@@ -4,13 +4,14 @@
 import { batch } from "@preact/signals";
 import { areaFigures } from "../city/areas";
 import { type About, type FeedAction, type FeedRow, NO_FEED, reduceFeed, waitingEvents } from "../city/feed";
-import { History } from "../city/history";
+import { History, LongHistory } from "../city/history";
 import { Ledger } from "../city/ledger";
 import type { Neighbourhoods } from "../city/neighbourhoods";
 import { Pulse } from "../city/pulse";
 import { Rates } from "../city/rates";
+import { DRIVER } from "../city/rides";
 import { reduceStalls } from "../city/stalls";
-import { type Line, lines } from "../city/words";
+import { type Line, lines, stallWords } from "../city/words";
 import {
   type Fault,
   hashText,
@@ -38,6 +39,18 @@ const CAUGHT_UP_MS = 2_000;
 export const TICK_MS = 100;
 /** Neighbourhoods are counted so often while one is shown. */
 const AREA_MS = 1_000;
+
+/** Events that change how the city runs: a line across the charts. */
+const MARKED: ReadonlySet<string> = new Set(["PolicyActivated", "EpochStarted"]);
+const BUSY = [DRIVER.toPickup, DRIVER.atPickup, DRIVER.onTrip];
+const AT_WORK = [...BUSY, DRIVER.idle, DRIVER.offered];
+
+/** Taxis with a rider or on the way to one, of those on shift with a signal; null without any. */
+function utilisation(byStatus: readonly number[]): number | null {
+  const sum = (statuses: readonly number[]) => statuses.reduce((n, status) => n + (byStatus[status] ?? 0), 0);
+  const atWork = sum(AT_WORK);
+  return atWork === 0 ? null : sum(BUSY) / atWork;
+}
 
 export interface PresenterOptions {
   readonly map: Pick<MapPort, "take"> | null;
@@ -67,6 +80,7 @@ export class StreamPresenter implements StreamListener {
   private readonly rates = new Rates();
   private areaAtMs = 0;
   private readonly pulseHistory = new History();
+  private readonly runHistory = new LongHistory();
   private fleetHistory = new History();
   private feed = NO_FEED;
   /** For the places of rides; null while they are not known. */
@@ -247,14 +261,22 @@ export class StreamPresenter implements StreamListener {
     this.options.map?.take(update, replica, now);
     if (update.image) this.ledger.restart();
     this.ledger.take(update.feed);
-    this.noteFeed({ type: "events", lines: lines(update.feed), about: (line) => this.about(line, replica) });
+    const said = lines(update.feed);
+    this.noteFeed({ type: "events", lines: said, about: (line) => this.about(line, replica) });
     const [tally, { events }] = [this.ledger.tally(), this.ledger];
     const caughtUp =
       update.image || update.stale || update.cutMs - this.cutBeforeMs >= this.awayMs - CAUGHT_UP_MS;
     const { current, back } = store.outage.value;
     const { loc, ev } = update;
     const restart = update.image || current !== null || back !== null;
+    const stallsBefore = store.stalls.value;
     store.stalls.value = reduceStalls(store.stalls.value, { loc, ev, at: now, tally, restart });
+    const { report: stallBefore } = stallsBefore ?? { report: null };
+    const { report } = store.stalls.value;
+    if (report && report !== stallBefore) store.noteMark(stallWords(report));
+    for (const { kind, parts } of said)
+      if (MARKED.has(kind))
+        store.noteMark(parts.map((part) => (typeof part === "string" ? part : part.name)).join(""));
     store.noteOutage({ type: "verified", at: now, tally, caughtUp, events });
     if (back) store.noteFailover({ type: "away" });
     store.noteFailover({ type: "verified", at: now, cutMs: update.cutMs, bytes: update.bytes });
@@ -282,7 +304,10 @@ export class StreamPresenter implements StreamListener {
     store.figures.value = figures;
     this.showArea(replica);
     const { waiting, medianMs, p90Ms, served } = figures;
-    store.pulseHistory.value = this.pulseHistory.add(cutMs, [waiting, medianMs, p90Ms, served]);
+    const [requests, lagMs] = [this.pulse.requestsInMinute(replica), store.rate.value?.lagMs ?? null];
+    const pulse = [waiting, medianMs, p90Ms, served, utilisation(byStatus), requests, lagMs];
+    store.pulseHistory.value = this.pulseHistory.add(cutMs, pulse);
+    store.runHistory.value = this.runHistory.add(cutMs, pulse);
     store.fleetHistory.value = this.fleetHistory.add(cutMs, byStatus);
   }
 

@@ -23,3 +23,25 @@ export class History {
     return this.samples;
   }
 }
+
+/** Samples of the whole time that a page is open, so many at most: when they are too many, every other one goes. */
+const KEPT_MAX = 720;
+
+/** Values over the whole time that a page is open: at first a point every few seconds, later fewer. */
+export class LongHistory {
+  private samples: readonly Sample[] = [];
+  private stepMs = STEP_MS;
+
+  /** Keep a sample if its time has come. */
+  add(atMs: number, values: readonly (number | null)[]): readonly Sample[] {
+    const last = this.samples.at(-1);
+    if (last !== undefined && atMs - last.atMs < this.stepMs && atMs >= last.atMs) return this.samples;
+    // A log whose clock was set back has no earlier samples.
+    this.samples = [...this.samples.filter((sample) => sample.atMs <= atMs), { atMs, values }];
+    if (this.samples.length > KEPT_MAX) {
+      this.samples = this.samples.filter((_, i) => i % 2 === 0);
+      this.stepMs *= 2;
+    }
+    return this.samples;
+  }
+}

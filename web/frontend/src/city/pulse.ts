@@ -134,6 +134,15 @@ export class Pulse {
     return this.counted;
   }
 
+  /** How many rides were requested in the last minute of the city; null while this page has not seen a whole one. */
+  requestsInMinute({ cutMs, cityTime }: Replica): number | null {
+    const fromMs = cutMs - 60_000 / cityTime.speed;
+    if (this.sinceMs === 0 || this.sinceMs > fromMs) return null;
+    let n = 0;
+    for (const { requestedMs } of this.requested.values()) if (requestedMs > fromMs) n++;
+    return n;
+  }
+
   /** What was requested since this page is open, at most 15 minutes. */
   requests(cutMs: number): { readonly fromMs: number; readonly rides: readonly Requested[] } {
     const fromMs = Math.max(this.sinceMs, cutMs - WINDOW_MS);

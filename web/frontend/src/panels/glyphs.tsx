@@ -69,6 +69,7 @@ const ICONS = {
   plus: "M8 3v10M3 8h10",
   minus: "M3 8h10",
   whole: "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10",
+  chart: "M2.5 2v11.5H14M5 10l3-3.5 2.5 2L14 4",
   pause: "M5.5 3.5v9M10.5 3.5v9",
   play: "M5 3.2v9.6L12.5 8z",
   filter: "M2 4h12M4.5 8h7M7 12h2",

@@ -5,6 +5,7 @@ import type { Actions } from "../app/actions";
 import type { Store } from "../app/store";
 import { AreaPanel } from "./area";
 import { ChaosPanel } from "./chaos";
+import { ChartsPanel } from "./charts";
 import { Announcer, Credit, EmptyView, MapTroubleLine, Tools, Zoom } from "./chrome";
 import { type Cities, CitySwitch } from "./cities";
 import { ErrorWall } from "./error_wall";
@@ -54,7 +55,11 @@ function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: b
   const { store } = panel;
   const open = isOpen(store);
   return (
-    <div class={["layout", open && "open", store.proof.value && "proving"].filter(Boolean).join(" ")}>
+    <div
+      class={["layout", open && "open", (store.proof.value || store.charts.value) && "proving"]
+        .filter(Boolean)
+        .join(" ")}
+    >
       <div class="top">
         <Headline {...panel} />
         <CitySwitch cities={cities} />
@@ -81,13 +86,15 @@ function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: b
   );
 }
 
-/** Whether the proof, a ride, a taxi or a neighbourhood is open. */
-export function isOpen({ ask, taxi, areaName, proof }: Store): boolean {
-  return proof.value || ask.value.step !== "off" || taxi.value !== null || areaName.value !== null;
+/** Whether the charts, the proof, a ride, a taxi or a neighbourhood is open. */
+export function isOpen({ ask, taxi, areaName, proof, charts }: Store): boolean {
+  const isSelected = ask.value.step !== "off" || taxi.value !== null || areaName.value !== null;
+  return charts.value || proof.value || isSelected;
 }
 
-/** One at a time: the proof comes first, then what is asked for. */
+/** One at a time: the charts and the proof come first, then what is asked for. */
 export function Detail({ store, actions }: PanelProps) {
+  if (store.charts.value) return <ChartsPanel store={store} actions={actions} />;
   if (store.proof.value) {
     const isChaos = store.chaos.value && store.canKill.value && !store.roomy.value;
     return isChaos ? (

@@ -9,32 +9,38 @@ import { WINDOW_MS } from "../city/pulse";
 import type { Rate } from "../city/rates";
 import { DRIVER, STATUS_NAMES, type StatusName } from "../city/rides";
 import { type CityTime, REAL_TIME } from "../stream";
-import { Glyph } from "./glyphs";
+import { Glyph, IconButton } from "./glyphs";
 import type { PanelProps } from "./page";
 import { Spark } from "./spark";
 
 export function PulsePanel({ store, actions }: PanelProps) {
   return (
     <aside class={`panel left ${store.health.value}`} aria-label="Pulse and fleet">
-      <Pulse store={store} />
+      <Pulse store={store} actions={actions} />
       <Fleet store={store} actions={actions} />
       <LineFigures store={store} />
     </aside>
   );
 }
 
-function Pulse({ store }: { store: Store }) {
+function Pulse({ store, actions }: PanelProps) {
   const samples = store.pulseHistory.value;
   const { waiting, medianMs, p90Ms, served } = store.figures.value ?? NONE;
   return (
     <div class="sect">
       <div class="row spread heading">
         <h2 class="title">Pulse</h2>
-        <span class="note">
+        <span class="note push">
           {[store.view.value ? "whole city" : "", seen(samples, store.cityTime.value)]
             .filter(Boolean)
             .join(" · ")}
         </span>
+        <IconButton
+          icon="chart"
+          label="Charts"
+          pressed={store.charts.value}
+          onClick={() => actions.showCharts(!store.charts.value)}
+        />
       </div>
       <Lapse store={store} />
       <Metric samples={samples} value={0} filled label="Riders waiting" icon={<Glyph name="rider" />}>

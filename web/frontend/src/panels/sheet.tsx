@@ -18,8 +18,8 @@ const DRAG_PX = 24;
 
 export function Sheet({ store, actions, attribution }: PanelProps & { attribution: string }) {
   const height = useSignal<0 | 1 | 2>(0);
-  const { ask, taxi, areaName, proof } = store;
-  const step = `${ask.value.step} ${taxi.value?.driver} ${areaName.value} ${proof.value}`;
+  const { ask, taxi, areaName, proof, charts } = store;
+  const step = `${ask.value.step} ${taxi.value?.driver} ${areaName.value} ${proof.value} ${charts.value}`;
   // With each step of a ride the sheet makes room for the map again, where the next thing happens.
   useLayoutEffect(() => {
     height.value = 0;

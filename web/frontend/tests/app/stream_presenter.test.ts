@@ -2,6 +2,7 @@
 /** What the stream reports is what the store shows. */
 
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { PULSE } from "../../src/city/charts";
 import { Neighbourhoods } from "../../src/city/neighbourhoods";
 import { atRest, type Link } from "../../src/stream";
 import { CUT_MS } from "../stream/encode";
@@ -349,5 +350,31 @@ describe("the gateway", () => {
 
   it("is passed on when it is ready", () => {
     expect(serving().readies.map(({ gateway }) => gateway)).toEqual(["gateway-1"]);
+  });
+});
+
+describe("the charts' values", () => {
+  it("have the share of busy taxis, requests of the last minute once one was seen, and marks of what befell", () => {
+    const page = new FakePage();
+    page.ready("gateway-1");
+    const status = (id: number, status: number) => ({ id, x: -7_398_000, y: 4_075_000, at: 5, status });
+    const rows = [status(1, 1), status(2, 3), status(3, 5), status(4, 0), status(5, 6)];
+    page.image(rows);
+    expect(page.store.pulseHistory.value.at(-1)?.values.slice(4, 6)).toEqual([expect.closeTo(2 / 3), null]);
+    expect(page.store.runHistory.value).toHaveLength(1);
+    const ride = (id: string, agoMs: number) => ({
+      id,
+      state: 1,
+      requested: (CUT_MS + 61_000 - agoMs) % 2 ** 32,
+    });
+    const rides = [ride("r-1", 59_000), ride("r-2", 5_000), ride("r-3", 61_000)];
+    const feed = [[11, CUT_MS, "PolicyActivated", {}]];
+    page.next({ rows: [], rides, cutMs: CUT_MS + 61_000, feed, held: { rows, rides } });
+    expect(page.store.pulseHistory.value.at(-1)?.values[PULSE.requests]).toBe(2);
+    expect(page.store.marks.value.map(({ words }) => words)).toEqual(["policy activated"]);
+    page.store.noteOutage({ type: "lost", lastUpdateAt: 1, tally: { missed: 0, repeated: 0 } });
+    page.ready("gateway-2", "resume");
+    page.next({ rows: [], cutMs: CUT_MS + 61_100, held: { rows, rides } });
+    expect(page.store.marks.value.map(({ words }) => words)).toEqual(["policy activated", "gateway-1 lost"]);
   });
 });

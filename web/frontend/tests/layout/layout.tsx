@@ -102,6 +102,18 @@ function taxi(): Store {
   return store;
 }
 
+function charts(): Store {
+  const store = calm();
+  store.charts.value = true;
+  store.pulseHistory.value = store.pulseHistory.value.map(({ atMs, values }) => ({
+    atMs,
+    values: [...values, 0.86, 1_204, 1_812],
+  }));
+  const words = "This machine slept, or its clock was set, by 1,412 s";
+  store.marks.value = Array.from({ length: 9 }, (_, i) => ({ atMs: CUT_MS + i * 60_000, words }));
+  return store;
+}
+
 function neighbourhood(): Store {
   const { row } = riding().ask.value as { row: RideRecord };
   const store = calm();
@@ -289,6 +301,7 @@ const STATES: Record<string, () => Store> = {
   "no taxi came": expired,
   "a taxi": taxi,
   "a neighbourhood": neighbourhood,
+  charts,
   "riding, after a kill": () => riding(killed(1_000)),
   troubled: () => troubled(),
   "troubled, riding": () => riding(troubled()),
