@@ -130,6 +130,9 @@ class Oracle:
             if is_visible(entry) and (value := entry.record.value or b"").startswith(b"{")
         ]
         for event in self._losses():
+            writer = place.originals.get(event.offset, place.entries[event.offset]).transaction
+            if writer is None or "taxi.dispatcher" not in writer.transactional_id:
+                continue  # another producer began the log
             newest = max((offset for offset in covered if offset <= event.offset), default=0)
             if not any(newest <= damaged < event.offset for damaged in place.originals):
                 yield "events given up without need", event.body, newest
