@@ -145,7 +145,7 @@ def until_open(port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    raise RuntimeError(f"nobody listens on {port}")
+    raise RuntimeError(f"no process listens on {port}")
 
 
 # --- a gateway on Kafka ----------------------------------------------------------------------------------

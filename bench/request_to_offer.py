@@ -4,8 +4,8 @@
 Real Kafka, the real simulator's drivers, one dispatcher; the riders are the bench's own, so that the rate
 is as given and no ride is cancelled. A wait goes from the append of the command (the broker's clock) to the
 offer's record (the dispatcher's clock) and to the moment when a reader of committed events has it (this
-process's): one machine, one clock. Only rides that got an offer count; the others are told apart by whether
-any driver was free while they waited.
+process's): one machine, one clock. Only rides that got an offer count; of the others it says
+whether any driver was free while they waited.
 """
 
 import argparse

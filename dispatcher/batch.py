@@ -13,7 +13,7 @@ from taxi.state import CityState
 
 
 class Decided(NamedTuple):
-    """An event, and where it stands in the trace of the command that caused it, or of its batch."""
+    """An event, and its place in the trace of the command that caused it, or of its batch."""
 
     event: m.AnyEvent
     trace: Trace

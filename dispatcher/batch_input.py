@@ -15,7 +15,7 @@ __all__ = ["LOCATIONS_RECREATED", "BatchInput", "EpochToBegin", "ReadCommand", "
 
 @dataclass(frozen=True, slots=True)
 class ReadCommand:
-    """A command as read. `trace` is where it stands in its sender's trace."""
+    """A command as read. `trace` is its place in its sender's trace."""
 
     command: AnyCommand
     append_ms: int
@@ -65,7 +65,7 @@ class BatchInput:
 
 
 def digest(record: Record) -> str:
-    """Names a record and its place: another record there means that the topic was made anew.
+    """Names a record and its place: another record there means that the topic was recreated.
 
     Empty for one that could not be parsed: where such a range begins depends on who reads it from where.
     """

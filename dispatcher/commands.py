@@ -15,7 +15,7 @@ from taxi.tariff import fare_cents
 _CLOCKS_APART_MS: Final = 60_000
 """By how much a sender's clock may be ahead of the broker's."""
 _SUBJECT_MAX: Final = 40
-"""Characters of a ride or driver; nobody gets more than that of their own words onto the log."""
+"""Characters of a ride or driver id: the limit of what a sender can write to the log in its own words."""
 SCENARIOS_MAX: Final = 8
 """So many may be under way at once: clients are sent all of them."""
 _SCENARIO: Final = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)

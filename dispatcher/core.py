@@ -3,7 +3,7 @@
 
 Order within a batch: positions, timers, commands in offset order, then the policy. Timers and
 policy wait until log time passes their next multiple; a batch before that only answers. Every event
-is folded into the state as it is decided; whoever can't commit the batch must drop that state and read
+is folded into the state as it is decided; a caller that can't commit the batch must drop that state and read
 the log again. Deciding the same input from the same state gives the same events, byte for byte.
 """
 
@@ -125,7 +125,7 @@ def _set_back(batch: BatchInProgress, batch_input: BatchInput) -> None:
         if set_back.offset > known:
             batch.emit(m.ClockSetBack, locations_from=set_back.offset, shift_ms=set_back.shift_ms)
     lost = batch_input.epoch_to_begin is not None and batch_input.epoch_to_begin.reason == EVENTS_LOST
-    if lost and (shift_ms := batch.newest.clock.shift_ms):  # whoever begins to read here must know
+    if lost and (shift_ms := batch.newest.clock.shift_ms):  # a reader that begins here must know
         batch.emit(m.ClockSetBack, locations_from=batch.city.locations_offset, shift_ms=shift_ms)
 
 

@@ -18,7 +18,7 @@ class DecisionLimits(Struct, frozen=True, kw_only=True):
     refuse_ms: int = 5_000
     """For how long a driver may refuse a ride that was given by order."""
     patience_ms: int = 600_000
-    """A ride that nobody accepted for this long expires."""
+    """A ride that no driver accepted for this long expires."""
     no_show_ms: int = 300_000
     """A driver waits this long at the pickup."""
     lost_ms: int = fixes.LOST_MS
@@ -28,7 +28,7 @@ class DecisionLimits(Struct, frozen=True, kw_only=True):
     pickup_ms_max: int = 1_800_000
     """A driver who took a ride and does not arrive within this loses it: every ride ends."""
     trip_ms_max: int = 10_800_000
-    """A trip whose end nobody reports is over after this."""
+    """A trip whose end is not reported is over after this."""
     timeouts_max: int = 5_000
     """At most so many rides, and as many drivers, time out in one batch, those overdue longest first.
 

@@ -31,7 +31,7 @@ def open_market(batch: BatchInProgress, before_ms: int, tuning: Tuning) -> Marke
     If very many rides wait, those that have waited longest take part; the others come up as these are given
     to drivers, or expire. So the cost of a batch does not grow with how many wait.
 
-    Whoever has no patience left (an offer was declined in this very batch) is offered nothing more.
+    A ride without patience left (an offer was declined in this very batch) is offered nothing more.
     """
     city, time = batch.city, batch.city.time
     since_ms = time.before(batch.now_ms, batch.limits.patience_ms)

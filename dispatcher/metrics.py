@@ -72,7 +72,7 @@ def clear_metrics(env: Env[Settings], city: str) -> None:
 
 
 def _note_off_map(env: Env[Settings], city: CityState) -> None:
-    """Whoever is idle and gets no offers because of where their positions say they are."""
+    """Idle drivers that get no offers because of their positions."""
     drivers = city.derived.get(OffMap, OffMap()).drivers
     env.metrics.gauge("dispatcher_drivers_off_map", len(drivers), city=city.city)
     if not drivers:

@@ -175,8 +175,8 @@ class PartitionWorker:
             faults.clear("snapshot_too_large", about=city)
             return
         text = (
-            f"the state of {city} is too large for a snapshot ({self._snapshot_error}). Whoever starts must "
-            "read the log since the last one, and cannot start after retention has deleted a part of that"
+            f"the state of {city} is too large for a snapshot ({self._snapshot_error}). A dispatcher "
+            "that starts must read the log since the last one, and cannot once retention deletes a part"
         )
         faults.report("snapshot_too_large", text, about=city)
 

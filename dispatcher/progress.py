@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far the batches of a city are behind the ends of its inputs: metrics, faults, and a log line meanwhile.
 
-A backlog is ordinary after an outage. What must not happen is that nobody sees it, or whether it shrinks.
+A backlog is ordinary after an outage. It must be visible, and whether it shrinks.
 """
 
 from collections import deque

@@ -27,7 +27,7 @@ _FIRST_PAUSE_S: Final = 0.25
 _PAUSE_S_MAX: Final = 5.0
 _ASSIGNED_WITHIN_S: Final = 30.0
 _STEADY_S: Final = 60.0
-"""Whoever went on for this long has worked: longer than any call may be retried."""
+"""A worker that ran for this long has worked: longer than any call may be retried."""
 _GIVE_UP_S: Final = 300.0
 """A process that could not work for this long ends, and says why."""
 _LAST_WORD_S: Final = 1.0

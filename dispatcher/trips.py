@@ -69,7 +69,7 @@ class Trips:
         return found
 
     def _take_in(self, city: CityState, roads: RoadNetwork) -> None:
-        """Whoever was picked up since: they come last, behind all who are known."""
+        """Add rides picked up since: they come last, behind all that are known."""
         known = self._known
         latest = reversed(city.by_state[_ON_TRIP].values())
         for ride in list(takewhile(lambda ride: known.get(ride.ride) is not ride, latest)):

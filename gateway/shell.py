@@ -32,13 +32,13 @@ from taxi.runtime.env import Env, Listener
 from taxi.runtime.faults import Fault
 
 STALE_S: Final = 5.0
-"""After so long without a record a client is told that the log does not move."""
+"""After so long without a record clients are sent the flag STALE."""
 _BEAT_S: Final = 0.9 * BEAT_MS / 1000
 _DRAINING: Final = "draining"
 _NOT_READING: Final = {NO_BROKER, _DRAINING}
 """Reasons why nothing is known of what the log holds."""
 _UNREADY_S: Final = 2.0
-"""Clients are told that their gateway is not ready only after so long: a city view is rebuilt within less."""
+"""Clients get the fault "not ready" only after so long, because a city view is rebuilt within less."""
 CLOCK_SET_BACK: Final = "the broker's clock was set back, and no batch has said yet by how much"
 _CLOCK_SET_BACK_S_MAX: Final = 3.0
 """How long positions may wait for such a batch before the gateway is not ready."""
@@ -251,7 +251,7 @@ class Gateway:
     # --- readiness and faults ---------------------------------------------------------------------
 
     def _faults(self, now_s: float) -> list[Fault]:
-        """What clients are told: the faults of this gateway and of the demo around it."""
+        """What clients are sent: the faults of this gateway and of the demo around it."""
         faults = [*self._env.faults.current, *self._demo_faults]
         if self._reason not in {None, _DRAINING} and now_s - self._unready_s >= _UNREADY_S:
             faults.insert(0, Fault("not_ready", f"this gateway is not ready: {self._reason}"))

@@ -144,7 +144,7 @@ def _payload(rng: random.Random) -> bytes:
         f'{{"type":"view","generation":{one[0]},"bbox":{one[1]}}}',
         f'{{"type":"view","generation":{rng.randrange(70_000)},"bbox":[{one[0]},{one[1]},{one[2]},{one[3]}]}}',
         f'{{"type":"view","generation":1,"bbox":null,"later":{one[0]}}}',
-        f'{{"type":"mismatch","cursor":{one[0]},"own":[{one[1]},1],"told":[1,{one[2]}]}}',
+        f'{{"type":"mismatch","cursor":{one[0]},"own":[{one[1]},1],"received":[1,{one[2]}]}}',
         '{"type":"mismatch","cursor":"5e:1:1","own":[1,2],"received":[3,4]}',
         f'{{"type":{one[0]}}}',
         f'{{"type":"view",{one[0]}:{one[1]}}}',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resolves Kafka's coordinates anew and writes taxistream/local/kafka_jars.sha256. For a new version."""
+"""Resolves Kafka's coordinates again and writes taxistream/local/kafka_jars.sha256. For a new version."""
 
 import hashlib
 import tempfile

@@ -33,7 +33,7 @@ class Drivers:
         self._hour, self._breaks = -1, self._breaks_in(-1)
 
     def answer(self, ride: str, attempt: int) -> OfferAnswer | None:
-        """The answer of whoever is offered this ride; None: silence."""
+        """The answer of the driver that is offered this ride; None: silence."""
         mind = draw(self._seed, "answer", ride, attempt)
         behavior = self._behavior
         if mind >= behavior.accept_share + behavior.decline_share:
@@ -42,7 +42,7 @@ class Drivers:
         return OfferAnswer(mind < behavior.accept_share, int(after_s * 1000))
 
     def refuses(self, ride: str, attempt: int) -> int | None:
-        """How many milliseconds after an order whoever got it refuses; None for one who drives."""
+        """How many milliseconds after an order its driver refuses it; None if the driver follows it."""
         if draw(self._seed, "refuse", ride, attempt) >= self._behavior.refuse_share:
             return None
         return int(between(*self._behavior.refuse_s, self._seed, "refuse after", ride, attempt) * 1000)
@@ -50,7 +50,7 @@ class Drivers:
     def shift_part(self, rows: Rows, now_ms: int) -> npt.NDArray[np.int8]:
         """0 before this hour's break (or in an hour without one), BREAK in it, 2 after it.
 
-        Nobody has more than one break an hour, and it ends within the hour.
+        No driver has more than one break an hour, and it ends within the hour.
         """
         hour, into_ms = divmod(now_ms, self._hour_ms)
         if hour != self._hour:

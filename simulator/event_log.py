@@ -17,7 +17,7 @@ class EventLog:
     """Reads the batches that count, from the start of the log or a snapshot on. The rest is counted."""
 
     def __init__(self, reader: Reader, env: Env[Any], snapshot: Snapshot | None) -> None:
-        """`reader` stands behind the batch that `snapshot` was taken after."""
+        """The position of `reader` is after the batch that `snapshot` was taken after."""
         self.reader = reader
         self._log = env.log
         self._metrics = env.metrics

@@ -36,7 +36,7 @@ class Mode(IntEnum):
     DRIVE = 2
     """To a node."""
     STAND = 3
-    """At the kerb until told otherwise."""
+    """At the kerb until `send` or `cruise` is called."""
 
 
 class FleetPositions(NamedTuple):
@@ -110,7 +110,7 @@ class Fleet:
         self.mode[row], self.until_ms[row], self.stop[row] = Mode.PARK, until_ms, _NEVER
 
     def stand(self, row: int) -> None:
-        """Stand here until told otherwise."""
+        """Stay here until another call moves the car."""
         self.mode[row], self.stop[row] = Mode.STAND, _NEVER
 
     def cruise(self, row: int) -> None:
@@ -214,7 +214,7 @@ class Fleet:
         self.stop[rows[parks]] = 0.3 + 0.4 * within
 
     def _drift(self, rows: Rows, passed_s: Floats) -> None:
-        """Change lanes and pull over at a walking pace, so that nobody jumps sideways."""
+        """Change lanes and pull over at a walking pace, so that no car jumps sideways."""
         arc = self.arc[rows]
         goal = np.where(
             self._moves(rows), self._streets.lane_m(arc, self.lane[rows]), self._streets.kerb_m(arc)

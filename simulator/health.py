@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the simulator does its work, told by its loops; and how long a loop waits for a broker."""
+"""Whether the simulator does its work, as its loops report it; and how long a loop waits for a broker."""
 
 import asyncio
 

@@ -54,7 +54,7 @@ class Outbox:
         return sending
 
     def unsent(self, commands: Iterable[AnyCommand], now_ms: int) -> None:
-        """Nobody knows whether these were written: those still unanswered are due again."""
+        """The outcome of these writes is unknown: those still unanswered are due again."""
         for command in commands:
             if letter := self._letters.get(command.command_id):
                 letter.due_ms, letter.tries = now_ms, 0

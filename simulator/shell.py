@@ -159,7 +159,7 @@ class Shell:
         )
 
     async def _learn_the_time(self, producer: Producer) -> None:
-        """Say where a few drivers are: the answer tells the broker's time. Nobody moves before."""
+        """Say where a few drivers are: the answer tells the broker's time. No car moves before."""
         loop = asyncio.get_running_loop()
         rows = np.arange(min(_SEEN_FIRST, len(self._world.fleet)))
         while True:

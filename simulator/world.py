@@ -3,7 +3,7 @@
 
 It has no memory of its own beside where the cars are. What a driver does is worked out from the city's
 state (`settle`) whenever an event touches the driver, and after a restart for everybody: there is one path.
-A driver's next report is made only when the log stands at the one before, so reports never overtake.
+A driver's next report is made only when the log has the one before, so reports never overtake.
 """
 
 from collections.abc import Iterable
@@ -57,7 +57,7 @@ _REPORTS: Final = {
     RideState.ARRIVED: (RideStage.TO_DROPOFF, "picked_up"),
     RideState.ON_TRIP: (RideStage.DONE, "dropped_off"),
 }
-"""Where the log stands → how far the driver must have come to report what is next."""
+"""State on the log → how far the driver must have come to report what is next."""
 
 
 _OPENS_MS: Final = 15_000
@@ -184,7 +184,7 @@ class World:
     # --- what the log says ------------------------------------------------------------------------
 
     def hear(self, events: Iterable[AnyEvent], now_ms: int) -> None:
-        """Fold a batch, then let those whom it touched react. Raises IllegalTransitionError.
+        """Fold a batch, then let those that it touched react. Raises IllegalTransitionError.
 
         `now_ms`, here and below: log time.
         """
@@ -192,7 +192,7 @@ class World:
         self.react(events, [driver for event in events for driver in self.state.apply(event).drivers], now_ms)
 
     def react(self, events: Iterable[AnyEvent], touched: Iterable[int], now_ms: int) -> None:
-        """The same, for events that stand in the state already, and the drivers whom they touched."""
+        """The same, for events that are in the state already, and the drivers that they touched."""
         for event in events:
             if isinstance(event, RideRequested):
                 self._expect(self.state.rides[event.ride])
@@ -276,7 +276,7 @@ class World:
         return self._opened.answer(ride, attempt) or self._drivers.answer(ride, attempt)
 
     def _work(self, row: int, ride: Ride, now_ms: int) -> None:
-        """A ride of one's own: begin where the log stands, or go on; never back to where one has been."""
+        """A ride of one's own: begin at the state on the log, or go on; never back to where one has been."""
         job, logged = self._jobs.get(row), _STAGE_OF[ride.state]
         if job is None or (job.ride, job.attempt) != (ride.ride, ride.attempt):
             job = self._jobs[row] = Job(ride.ride, ride.attempt, logged)
@@ -415,7 +415,7 @@ class World:
                     self._advance(timer.row, now_ms)
 
     def _answer(self, row: int, ride: str, attempt: int) -> None:
-        """Answer, if the offer still stands."""
+        """Answer, if the offer is still open."""
         answer = self._answer_to(ride, attempt)
         if answer is None or self._offers.get(row) != (ride, attempt):
             return
@@ -430,7 +430,7 @@ class World:
         )
 
     def _refuse(self, row: int, ride: str, attempt: int) -> None:
-        """Refuse an order, if it still stands and the pickup is not reached."""
+        """Refuse an order, if it still holds and the pickup is not reached."""
         if self._jobs.get(row) == Job(ride, attempt, RideStage.TO_PICKUP):
             self._commands.append(
                 AnswerOffer(

@@ -111,7 +111,7 @@ def read_all(segment: Segment, offset: int = 0, bytes_max: int = 1 << 20) -> lis
             assert before <= reader.position <= segment.end
             if reader.position == segment.end:
                 return found
-        raise AssertionError(f"it stands still at {reader.position} of {segment.end}")
+        raise AssertionError(f"it does not move at {reader.position} of {segment.end}")
 
     loop = SimLoop(1)
     try:

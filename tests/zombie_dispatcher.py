@@ -3,7 +3,7 @@
 
 It stops (SIGSTOP) between its first assignment and the start of that city's producer, with everything
 ready to be sent: the one moment in which a process from outside could hardly hit it. `confirmed`: a moment
-later, when the group has just confirmed its claim. `believing`: it asks nobody when it wakes, as one would
+later, when the group has just confirmed its claim. `believing`: it does not ask when it wakes, as one would
 that forgot to; a test that can't tell this one from the others proves nothing.
 """
 

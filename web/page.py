@@ -98,7 +98,7 @@ def _config(infos: Mapping[str, CityInfo]) -> dict[str, Any]:
 
 
 def _city(name: str, info: CityInfo) -> dict[str, Any]:
-    # Two cities on the same streets are told apart by their names.
+    # Two cities on the same streets are distinguished by their names.
     title = info.title if name == info.name else f"{info.title} ({name})"
     return {
         "city": name,

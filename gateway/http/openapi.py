@@ -22,7 +22,7 @@ _PLACE: Final = {
     "maxItems": 2,
 }
 _WHY: Final = {
-    "description": "The last offer or order as it stands on the log (a field at its default is left out)."
+    "description": "The last offer or order as it is on the log (a field at its default is left out)."
     " Null before there is one, and where this gateway began to read after it.",
     "oneOf": [
         *({"$ref": f"{_SCHEMAS}/{name}"} for name in ("RideOffered", "RideReassigned")),
@@ -139,7 +139,7 @@ def _paths() -> dict[str, Any]:
             "parameters": [_parameter("ride", "^[A-Za-z0-9_-]{1,40}$"), _CITY],
             "get": _operation(
                 "getRide",
-                "Where a ride stands.",
+                "The state of a ride.",
                 "Ride",
                 {404: f"Unknown, not yet known, or long ended. {_NO_CITY}"},
             ),

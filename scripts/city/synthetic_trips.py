@@ -3,7 +3,7 @@
 
 A trip from o to d has the weight v(o) · v(d) · t · exp(−t / τ). v is how many shops, offices, stations and
 buildings lie within a short walk of a junction, and one more; t is the driving time. So trips go between
-busy places, few are very short, and long ones are rare. Nobody drove any of them.
+busy places, few are very short, and long ones are rare. No car drove any of them.
 """
 
 from pathlib import Path

@@ -99,7 +99,7 @@ class TimedSocket:
     """A WebSocket that opens at once and has three time limits, each a time on the event loop's clock.
 
     `open_by_s`: until it is open. `silent_s`: until the next message (the first one counts from the start).
-    `quiet_s`: half of that, only once a message has arrived. Whoever owns it looks at the limits; it does not
+    `quiet_s`: half of that, only once a message has arrived. Its owner checks the limits; it does not
     act on them itself.
 
     What happens goes into `events` in order, `SocketClosed` last. The queue is short: if its reader is slow,

@@ -324,7 +324,7 @@ class RideNoShow(Event, frozen=True, kw_only=True):
 
 
 class RideExpired(Event, frozen=True, kw_only=True):
-    """Nobody was found within the rider's patience."""
+    """No driver was found within the rider's patience."""
 
     ride: str
 
@@ -347,7 +347,7 @@ class InputSkipped(Event, frozen=True, kw_only=True):
 class ClockSetBack(Event, frozen=True, kw_only=True):
     """The broker's clock was set back. Log time goes on: times of the input are shifted from here on.
 
-    Stands before everything that is decided in its batch.
+    Comes before everything that is decided in its batch.
     """
 
     locations_from: int
@@ -437,7 +437,7 @@ class SnapshotPart(Message, frozen=True, kw_only=True):
     batch: int
     at_ms: int
     events_offset: int
-    """The offset after the `BatchClosed` that the state stands at: the `ev` of a cursor."""
+    """The offset after the `BatchClosed` that the state ends with: the `ev` of a cursor."""
     part: int
     parts: int
     digest: str
@@ -465,5 +465,5 @@ class DeadLetter(Message, frozen=True, kw_only=True):
 
 
 def tag_of(message: Message) -> str:
-    """The `type` of a message, as it stands on the log."""
+    """The `type` of a message, as it is on the log."""
     return type(message).__name__

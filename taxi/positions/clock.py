@@ -49,10 +49,10 @@ class Timed(NamedTuple):
 
 
 class PositionsClock(Struct, kw_only=True):
-    """Where the clock stands."""
+    """The state of the clock."""
 
     recent_ms: list[int] = field(default_factory=list)
-    """Append times of the last four positions, as the broker told them."""
+    """Append times of the last four positions, as the broker gave them."""
     clock_ms: int = 0
     """The greatest median so far, in log time."""
     shift_ms: int = 0

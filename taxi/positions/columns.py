@@ -71,7 +71,7 @@ def read_fixes(records: Sequence[Record]) -> ReadFixes:
 
 
 def columns_of(fixes: Sequence[Fix], offsets: Sequence[int], appends_ms: Sequence[int]) -> FixColumns:
-    """The columns of decoded positions, and where and when each stands in the log."""
+    """The columns of decoded positions, and each one's offset and append time."""
     return FixColumns(
         _longs([fix.driver for fix in fixes]),
         _longs([fix.at_ms for fix in fixes]),

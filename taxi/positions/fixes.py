@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which position of a driver counts: a function of the log alone, whoever starts reading where.
+"""Which position of a driver counts: a function of the log alone, wherever reading starts.
 
 A position counts only if its device time lies within [append − 5 s, append + 1 s], decided for each record
 alone; the newest is the greatest (device time, offset). Late, repeated and shuffled positions change nothing.

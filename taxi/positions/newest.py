@@ -14,13 +14,13 @@ from taxi.positions.dropped import Dropped
 from taxi.positions.fixes import Longs
 
 SILENCE_MS: Final = 5_000
-"""When nobody was heard for this long, it was the broker or the whole machine, not the drivers."""
+"""If no driver was heard for this long, it was the broker or the whole machine, not the drivers."""
 
 NO_HEADING: Final = -1
 
 
 class NewestFix(Struct, frozen=True, gc=False, array_like=True):
-    """A position that counts, and where it stands in the log."""
+    """A driver's newest position that counts, and its place in the log."""
 
     at_ms: int
     """Device time."""
@@ -50,7 +50,7 @@ class NewestFixes(Struct, kw_only=True, dict=True):
 
     @cached_property
     def set_backs(self) -> list[SetBack]:
-        """Where the broker's clock was found set back, and nobody has taken it yet. No part of the state."""
+        """Where the broker's clock was found set back, and was not taken yet. No part of the state."""
         return []
 
     def fold(self, read: FixColumns) -> None:
@@ -96,7 +96,7 @@ class NewestFixes(Struct, kw_only=True, dict=True):
         """Whether nothing was heard of a driver for `lost_ms` of log time while others were heard.
 
         `since_ms`: when the shift began, for one who never sent a fix. While the whole city is silent,
-        nobody is lost: then commands alone move log time.
+        no driver is lost: then commands alone move log time.
         """
         if now_ms - self.heard_ms > SILENCE_MS:
             return False
@@ -105,7 +105,7 @@ class NewestFixes(Struct, kw_only=True, dict=True):
         return now_ms - heard_ms >= lost_ms
 
     def forget_all(self) -> None:
-        """The topic was made anew: offsets start over, and what was known is another log's."""
+        """The topic was recreated: offsets start over, and what was known is another log's."""
         self.heard_ms = self.resumed_ms = 0
         self.drivers.clear()
         self.set_backs.clear()

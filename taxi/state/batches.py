@@ -41,7 +41,7 @@ class LogGapError(Exception):
 
 
 class At(NamedTuple):
-    """An event, where it stands in the log, and its headers."""
+    """An event, its offset, and its headers."""
 
     offset: int
     event: AnyEvent
@@ -242,7 +242,7 @@ class WholeBatches:
         return producer_id_of(self._writer)
 
     def _begin(self, run: _Run, closed: BatchClosed) -> Batch | None:
-        """The first batch of a log, or the first one that stands for itself where its beginning is gone."""
+        """The first batch of a log, or the first readable one if the beginning is deleted."""
         batch = _whole(run, closed)
         begins = batch is not None and isinstance(batch.events[0].event, EpochStarted)
         if batch is None or not begins or not (closed.batch == 1 or batch.begins_empty):
@@ -289,7 +289,7 @@ class WholeBatches:
 
 
 def _whole(run: _Run, closed: BatchClosed) -> Batch | None:
-    """The last `count` events of that number; what stands before them never closed. None if some are missing.
+    """The last `count` events of that number; what is before them never closed. None if some are missing.
 
     Records that this version cannot decode may be among them: events of a later version.
     """

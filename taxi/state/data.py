@@ -130,7 +130,7 @@ class CityData(Struct, kw_only=True, dict=True):
         self.batch, self.now_ms = closed.batch, closed.at_ms
         self.commands_offset, self.commands_digest = closed.commands_offset, closed.commands_digest
         self.locations_offset, self.locations_digest = closed.locations_offset, closed.locations_digest
-        if closed.shift_ms != self.shift_ms:  # the event that told of it is gone
+        if closed.shift_ms != self.shift_ms:  # the event that announced it is gone
             self.shift(closed.locations_offset, closed.shift_ms)
 
 

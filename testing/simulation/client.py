@@ -204,7 +204,7 @@ class Client:
         self._greet(new)
         with contextlib.suppress(TimeoutError):
             while is_held(message := await self._receive(new)):
-                self.witness.saw("told held")
+                self.witness.saw("pending received")
             if isinstance(message, str) and self._control(json.loads(message)) is None:
                 if old.closed is None:
                     self.witness.saw("handed over without a gap")
@@ -290,7 +290,7 @@ class Client:
             self.city_time = CityTime([Period(*period) for period in message["periods"]])
             self.witness.saw("city time sent")
         elif kind in {"pending", "health"}:
-            self.witness.saw(f"told {kind}")
+            self.witness.saw(f"{kind} received")
         else:
             self.witness.fail("unknown control message", self.name, message)
         return None
@@ -344,7 +344,7 @@ class Client:
         """Which view a cut is of."""
         if cut.generation:
             if cut.generation not in self._requests:
-                self.witness.fail("a view nobody asked for", self.name, cut.generation)
+                self.witness.fail("a view that was not requested", self.name, cut.generation)
                 return
             self.window = Window(self._requests[cut.generation], self.window.grid)
             self.witness.saw("a view seen")

@@ -188,7 +188,7 @@ class BrokerFaults(Faults):
             await asyncio.sleep(0.2)
         world.tell(name, "ended its transaction")
 
-    # --- what nobody should write -------------------------------------------------------------------
+    # --- what no one should write -------------------------------------------------------------------
 
     async def strangers(self) -> None:
         """Write positions of unknown drivers, one for each driver."""
@@ -230,7 +230,7 @@ class BrokerFaults(Faults):
 
         Not before every city was born: until then a foreign batch may be taken for the city's first, and it
         says that the positions were read (docs/decisions/foreign-batches.md). And not where a topic is
-        created anew: if both happen before a position was read, log time stands still
+        created again: if both happen before a position was read, log time does not advance
         (docs/decisions/log-time.md).
         """
         is_known = self._cities_are_born() and not self._loses_events

@@ -242,7 +242,7 @@ class Oracle:
         end = self.last_closed().get("locations_offset", 0)
         wanted = [(first, shift_ms) for first, shift_ms in self.positions.set_backs if first < end]
         if self.events.set_backs != wanted:
-            yield "a clock that was set back is told otherwise", self.events.set_backs, wanted
+            yield "a clock that was set back is announced otherwise", self.events.set_backs, wanted
 
     def what_a_simulator_sends_counts(self) -> Iterator[Violation]:
         """However wrong its clock is: when all is well, its positions are timely."""

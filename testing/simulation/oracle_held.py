@@ -106,7 +106,7 @@ class Held:
     def _matched(self) -> Iterator[tuple[list[LogEvent], Left, bool]]:
         """Batches in which log time passed a multiple of the policy's interval; what each left as it was.
 
-        And whether rides that are being fetched were matched anew, too: then a trip may explain one of
+        And whether rides that are being fetched were matched again, too: then a trip may explain one of
         them, whose driver would go to the ride that waits.
         """
         limits: dict[str, Any] = {}

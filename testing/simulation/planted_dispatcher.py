@@ -244,7 +244,7 @@ def a_wrong_clock_is_believed() -> Iterator[None]:
 
 @contextmanager
 def one_position_moves_log_time() -> Iterator[None]:
-    """Log time is the greatest append time, whoever says so."""
+    """Log time is the greatest append time, whatever its sender."""
     with patch.object(positions_clock, "ALONE_MS_MAX", 10**12):
         yield
 
@@ -258,7 +258,7 @@ def one_command_moves_log_time() -> Iterator[None]:
 
 @contextmanager
 def a_clock_set_back_not_noticed() -> Iterator[None]:
-    """Log time stands until the clock is where it was."""
+    """Log time does not advance until the clock is where it was."""
     with patch.object(positions_clock, "BACK_MS_MIN", 10**12):
         yield
 

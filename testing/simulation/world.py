@@ -376,7 +376,7 @@ class World:
     def judge(self, *, until_first: bool = False) -> list[Violation]:
         """All that went wrong; or no more than the first violation."""
         for node, error in self.loop.errors:
-            self.fail("an error nobody took", node, repr(error)[:300])
+            self.fail("an error that was not handled", node, repr(error)[:300])
         if until_first and self.failures:
             return self.failures
         for partition, name in enumerate(self.cities):

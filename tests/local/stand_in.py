@@ -24,7 +24,7 @@ def run() -> None:
     """Serve until SIGTERM."""
     name = os.environ["TAXI_NAME"]
     if os.environ.get("STAND_IN_FAILS") == name:
-        sys.stderr.write(f"{name}: the stand-in was told to fail\n")
+        sys.stderr.write(f"{name}: the stand-in fails as asked\n")
         sys.exit(int(os.environ.get("STAND_IN_CODE", "1")))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     HTTPServer(("127.0.0.1", int(os.environ["TAXI_ADMIN_PORT"])), Ready).serve_forever()

@@ -177,7 +177,7 @@ def test_a_service_that_does_not_start_ends_the_demo_with_its_last_words(
 ) -> None:
     with demo(tmp_path, taxi, ports, STAND_IN_FAILS="simulator", STAND_IN_CODE=code) as failing:
         assert failing.process.wait(60) == int(code)
-    assert failing.said().count("simulator: the stand-in was told to fail") == attempts
+    assert failing.said().count("simulator: the stand-in fails as asked") == attempts
     assert f"simulator ended with exit code {code} while starting" in failing.said()
     assert json.loads(taxi("ps", "--json").stdout) == []
 

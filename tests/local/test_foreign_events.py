@@ -80,7 +80,7 @@ def test_a_city_goes_on_whatever_another_producer_writes(city: RealCity, write: 
         write(events)
         written += len(events)
     wait_for(lambda: letters(city) >= written, WITHIN_S, "each has a dead letter")
-    wait_for(lambda: dispatcher.metric('taxi_fault{code="foreign_events"}') == 1, WITHIN_S, "it is told")
+    wait_for(lambda: dispatcher.metric('taxi_fault{code="foreign_events"}') == 1, WITHIN_S, "it is reported")
     for part in (dispatcher, simulator):
         part.kill()
         part.restart()

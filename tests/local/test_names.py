@@ -81,7 +81,7 @@ LOCALES = [
 def test_a_broker_lives_in_any_folder_whatever_the_locale_is(
     locale: dict[str, str], tmp_path: Path, ports: PortPool
 ) -> None:
-    """Java takes the encoding of file names from the locale, and so does Python where it is told to."""
+    """Java takes the encoding of file names from the locale, and so does Python if it is set to."""
     code = (
         "import asyncio, sys; from pathlib import Path; from taxistream.local.broker import local_broker\n"
         "async def main():\n"

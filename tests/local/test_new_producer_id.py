@@ -2,7 +2,8 @@
 """A broker that forgot the dispatcher's producer id gives it another one, and the city goes on.
 
 Brokers forget a transactional id that was not used for `transactional.id.expiration.ms` (a week; KIP-447).
-Readers take the batches of one producer only, so a dispatcher with a new producer id says whom it replaces.
+Readers take the batches of one producer only, so a dispatcher with a new producer id names the one before
+it.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports: free, taken, and by whom."""
+"""Ports: free, taken, and by which process."""
 
 import os
 import socket
@@ -67,7 +67,7 @@ try:
         print(holds.first(int(sys.argv[1])), flush=True)
 except LocalError as error:
     print(error, flush=True)
-sys.stdin.readline()  # nobody lets go before all have tried
+sys.stdin.readline()  # no process lets go before all have tried
 """
 
 

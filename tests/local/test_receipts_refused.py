@@ -24,7 +24,7 @@ TAKEN = "250 taken"
 
 
 class Server:
-    """Says what it is told to say of the sender, the recipient and the text."""
+    """Gives the set answers to the sender, the recipient and the text."""
 
     def __init__(self) -> None:
         self.to_sender = self.to_recipient = self.to_text = TAKEN
@@ -89,7 +89,7 @@ def test_a_mail_server_that_is_away_is_waited_for_and_that_is_said(
     server: tuple[Server, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, receipts = server
-    with socket.socket() as closed_port:  # bound, and listens to nobody
+    with socket.socket() as closed_port:  # bound, and does not listen
         closed_port.bind(("127.0.0.1", 0))
         receipts.SMTP_AT = ":".join(map(str, closed_port.getsockname()))
         assert receipts.deliver(receipts.receipt(TRIP)) is False

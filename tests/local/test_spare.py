@@ -74,7 +74,7 @@ async def test_a_loaded_process_takes_the_place_of_a_killed_one_and_another_foll
             assert scene.part("one").pid == waiting
             log = (tmp_path / "logs" / "one.log").read_text()
             assert f"out one {waiting} False False" in log, "the part's own environment, and its own log"
-            assert f"err {waiting} True" in log, "nobody speaks to it any more"
+            assert f"err {waiting} True" in log, "no process speaks to it any more"
             parts = parts - {killed.pid} | {waiting}
     assert children() == set()
 

@@ -26,7 +26,7 @@ STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); {0}time.slee
 
 @dataclass
 class Diary:
-    """A watcher that writes down what it is told."""
+    """A watcher that writes down each call."""
 
     lines: list[tuple[str, str]] = field(default_factory=list)
 

@@ -88,7 +88,7 @@ async def test_a_part_that_says_what_it_waits_for_is_waited_for(
     diary = Diary()
     boss = supervisor(tmp_path, StartStage((waiting,)), diary=diary)
     task = asyncio.create_task(boss.run())
-    await until(lambda: said(diary, "one"), "it is told")
+    await until(lambda: said(diary, "one"), "it is reported")
     assert said(diary, "one") == ["waits: a transaction of shop-7 is open"]
     [part] = parts_file.list_current(tmp_path)
     assert (part.state, part.reason, part.restarts) == (State.STARTING, "a transaction of shop-7 is open", 0)
@@ -346,7 +346,7 @@ async def test_a_status_file_that_cannot_be_written_keeps_its_last_state_and_end
         known = parts_file.read(tmp_path)
         assert known is not None
         assert known.parts == [before]
-        await until(lambda: said(scene.diary, "status_unwritable"), "the person is told")
+        await until(lambda: said(scene.diary, "status_unwritable"), "the person sees it")
         assert (
             "parts.json cannot be written (No space left on device)"
             in said(scene.diary, "status_unwritable")[0]

@@ -26,7 +26,7 @@ def test_one_that_sleeps_while_it_decides_is_fenced_says_so_and_joins_again(city
     settled = wait_for(
         lambda: [part for part in (one, two) if decides(part) and one.is_ready() and two.is_ready()],
         WITHIN_S,
-        "one decides, the other stands by",
+        "one decides, the other is the standby",
     )
     owner = settled[0]
     heir = two if owner is one else one

@@ -165,7 +165,7 @@ class Life(RuleBasedStateMachine):
         assert [one.trace for one in again] == [one.trace for one in made]
 
     def follow(self) -> None:
-        """Whoever reads the JSON of the log, and forgets all but a snapshot now and then, holds the same."""
+        """A reader of the JSON of the log that forgets all but a snapshot now and then, holds the same."""
         for record in self.core.records()[self.read :]:
             self.reader.apply(codec.decode(EVENTS, record))
         self.read = len(self.core.log)

@@ -94,7 +94,7 @@ def test_a_joint_solution_is_as_cheap_as_the_best_of_all(city: tuple[Table, int]
         assert isinstance(decision, Offer | Chain)
         for move in decision.moves if isinstance(decision, Chain) else [decision]:
             driver[move.ride] = move.choice.driver
-    assert len(set(driver.values())) == len(driver)  # whoever gave a ride away has another, or is idle
+    assert len(set(driver.values())) == len(driver)  # a driver that gave a ride away has another, or is idle
     cost_ms = [
         [
             eta

@@ -67,7 +67,7 @@ class Viewer:
         self.take(city_view.diff(None, None, city_view.area(self.box)))
 
     def catch_up(self, city_view: CityView) -> None:
-        """A diff from where it stands; an image where none can be cut."""
+        """A diff from its cursor; an image where none can be cut."""
         cursor = self.state.cursor
         if cursor is None or not city_view.serves(cursor):
             self.image(city_view)
@@ -75,7 +75,7 @@ class Viewer:
             self.take(city_view.diff(cursor, city_view.area(self.box), city_view.area(self.box)))
 
     def pan(self, city_view: CityView, box: Box | None) -> None:
-        """Look elsewhere, at whatever cut the gateway stands."""
+        """Look elsewhere, at the gateway's cut."""
         cursor, old = self.state.cursor, city_view.area(self.box)
         assert cursor is not None
         self.box = box

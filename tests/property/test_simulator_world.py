@@ -80,7 +80,7 @@ class Scenario:
         self.tell(self.dispatcher.decide(heard, self.now_ms, offers=offers))
 
     def strike(self, fate: "Fate", nth: int) -> None:
-        """Something happens that nobody here asked for."""
+        """Something happens that was not asked for here."""
         made = self.dispatcher.decide((), self.now_ms, offers=False, fate=lambda: fate(self.dispatcher, nth))
         self.tell(made)
 

@@ -78,7 +78,7 @@ async def _open(bounds: Bounds, port: int) -> AsyncIterator[WebListener]:
 
 
 async def _gone(_: Request, __: Exception) -> Response:
-    """As the gateway's own application: whoever left gets nothing."""
+    """As the gateway's own application: a client that left gets nothing."""
     return Response(status_code=400)
 
 
@@ -114,7 +114,7 @@ class _Printer:
     info = warning = note
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Nobody scrapes it."""
+        """It is not scraped."""
 
 
 async def _main(port: int) -> None:

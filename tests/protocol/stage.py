@@ -77,7 +77,7 @@ class Stage:
                 self.harness.fix(driver, (THERE, HERE)[(number // 3 + driver) % 2])
                 if number % 4 == 0:  # late, and older than what is shown
                     self.harness.fix(driver, HERE, at_ms=self.harness.now_ms() - 3_000)
-            if number % 3 == 0:  # yesterday's, of one whom nobody has seen today
+            if number % 3 == 0:  # yesterday's, of one that was not seen today
                 self.harness.fix(77, HERE, at_ms=self.harness.now_ms() - 86_400_000)
             ride: Any = partial(m.RideRequested, ride=f"r{number}", rider="x", pickup=HERE, dropoff=THERE)
             self.harness.batch(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What always holds: the sixteen rules of the stream, each shown on real gateways, each able to fail.
 
-Every rule is a story that asserts it. It is told twice: as things are, and with a mistake planted that
+Every rule is a scenario that asserts it. It runs twice: as things are, and with a mistake planted that
 breaks this rule, which it must notice.
 """
 
@@ -60,7 +60,7 @@ async def rule_02_the_cursor_never_goes_back_across_gateways(stage: Stage) -> No
             await browser.cut()
         before = browser.state.cursor
         harness.kill("gateway-1")
-        harness.loop.thaw(harness.gateways["gateway-2"][2])  # it stands where it was frozen, far behind
+        harness.loop.thaw(harness.gateways["gateway-2"][2])  # it is where it was frozen, far behind
         again = await stage.elsewhere(browser.state)
         assert before is not None
         for _ in range(10):

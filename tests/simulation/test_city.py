@@ -17,7 +17,7 @@ from testing.simulation.sometimes import ENOUGH_SEEDS, never_seen
 SEEDS = int(os.environ.get("SEEDS", "20"))
 SHARDS = [range(first, min(first + ENOUGH_SEEDS, SEEDS + 1)) for first in range(1, SEEDS + 1, ENOUGH_SEEDS)]
 OF_CITIES = SHARDS[: (len(SHARDS) + 3) // 4]
-"""Worlds in which nobody looks get a quarter as many."""
+"""Worlds without clients get a quarter as many."""
 
 DETECTION = load()
 LONGEST_FIRST = sorted(DETECTION, key=lambda bug: -DETECTION[bug].expected_cpu_s)

@@ -38,7 +38,7 @@ def test_after_ten_minutes_of_sleep_every_client_is_live_and_no_driver_is_lost(s
     assert outcome.violations == [], "\n".join(outcome.scenario)
     assert outcome.tally["the machine slept"] == 1
     assert outcome.tally["TripCompleted"] > 5
-    # What the rules end, because its time has passed, may end; but nobody was lost by sleeping.
+    # What the rules end, because its time has passed, may end; but no driver was lost by sleeping.
     assert outcome.tally["DriverLost"] == 0
     assert outcome.tally["RideCancelled: driver_lost"] == 0
     assert outcome.tally["RideReleased: driver_lost"] == 0

@@ -115,7 +115,7 @@ def test_a_log_without_transactions_folds(log: Log) -> None:
 def test_a_successor_with_another_producer_id_names_the_one_before(log: Log) -> None:
     log.birth()
     log.batch(OTHER, 2, online(2), previous_producer=CITY.producer_id)
-    log.batch(CITY, 3)  # fenced in truth: nobody but a stranger can have written this
+    log.batch(CITY, 3)  # fenced in truth: only a stranger can have written this
     log.batch(OTHER, 3)
     whole = WholeBatches()
     assert numbers(whole.feed(log.records)) == [1, 2, 3]

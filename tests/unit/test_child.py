@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A child that ended before asyncio noticed keeps its exit code, whoever signals it."""
+"""A child that ended before asyncio noticed keeps its exit code, whichever process signals it."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from taxistream.local.child import send_signal
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_to_a_child_that_has_ended_leaves_its_exit_code(number: signal.Signals) -> None:
     child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has taken its code
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its code was not taken
     send_signal(cast("Any", SimpleNamespace(pid=child.pid, returncode=None)), number)
     assert child.wait() == 3
 

@@ -41,7 +41,7 @@ DriverFound        .        .     .     .       .       yes   yes
 
 
 def cells(table: str) -> list[tuple[str, str, str]]:
-    """(row, column, what stands there)."""
+    """(row, column, what is there)."""
     head, *rows = [line.split() for line in table.strip().splitlines()]
     return [(row[0], column, cell) for row in rows for column, cell in zip(head, row[1:], strict=True)]
 

@@ -44,7 +44,7 @@ class Streets:
         return {ride.ride: ride.driver for ride in self.city.rides.values()}
 
     def agree(self) -> None:
-        """Every ride's driver is on that ride, and nobody else is on any."""
+        """Every ride's driver is on that ride, and no other driver is on any."""
         on = {number: driver.ride for number, driver in self.city.drivers.items() if driver.ride is not None}
         assert on == {ride.driver: ride.ride for ride in self.city.rides.values() if ride.driver is not None}
 

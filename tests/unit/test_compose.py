@@ -191,7 +191,7 @@ def test_the_load_balancer_passes_the_address_of_clients_on_and_is_believed() ->
         trusted = SERVICES[name]["environment"]["TAXI_TRUSTED_PROXIES"].split(",")
         assert all(ip_network(network).is_private for network in trusted)
         assert not any(ip_address("203.0.113.9") in ip_network(network) for network in trusted)
-        assert "ports" not in SERVICES[name], "whom it believes must not reach it from elsewhere"
+        assert "ports" not in SERVICES[name], "what it believes must not reach it from elsewhere"
 
 
 def test_the_load_balancer_asks_for_readiness_where_gateways_serve_it() -> None:

@@ -188,7 +188,7 @@ def test_replay_and_audit_find_nothing_wrong_with_it(harness: DispatcherHarness)
 
 
 def test_what_the_disk_damaged_since_is_no_difference_and_no_violation(harness: DispatcherHarness) -> None:
-    """The dispatcher read and answered it; nobody who checks can any more, and says so."""
+    """The dispatcher read and answered it; a check no longer can, and says so."""
     history(harness)
     place = harness.broker.partition(topics.COMMANDS, 0)
     ride = next(e.record.offset for e in place.entries if b"RequestRide" in (e.record.value or b""))

@@ -86,7 +86,7 @@ def check(words: list[str]) -> None:
         case "pre-commit":
             assert (ROOT / ".pre-commit-config.yaml").exists()
         case _:
-            assert program in SHELL, f"nobody knows {program}"
+            assert program in SHELL, f"{program} is not known"
 
 
 def check_make(arguments: list[str]) -> None:

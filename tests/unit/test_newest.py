@@ -21,7 +21,7 @@ Read = tuple[Fix, int, int]
 
 
 def read(offset: int, append_ms: int, *, age_ms: int = 0, driver: int = 1) -> Read:
-    """A fix as it stands in the log."""
+    """A fix as it is in the log."""
     speed, heading = offset % 2 / 2, offset % 3 * 120
     lng = -73.9 - offset / 1e6
     fix = Fix(driver=driver, at_ms=append_ms - age_ms, lng=lng, lat=40.7, speed=speed, heading=heading)

@@ -110,7 +110,7 @@ BROKEN: dict[str, Callable[[Events], None]] = {
     "a batch with another's events": another_number,
     "a batch is not whole": lambda log: log.batch(count=3),
     "log time went back": lambda log: log.batch(at_ms=BIRTH_MS),
-    "an event that nobody knows": lambda log: log.batch({"type": "DriverDanced", "driver": 1}),
+    "an event of an unknown type": lambda log: log.batch({"type": "DriverDanced", "driver": 1}),
     "an event that makes no sense": lambda log: log.batch({"type": "DriverLost"}),
     "a ride requested twice": lambda log: log.batch(RIDES[0]),
     "an impossible ride id": lambda log: log.batch({**RIDES[0], "ride": "ü"}),
@@ -125,7 +125,7 @@ BROKEN: dict[str, Callable[[Events], None]] = {
     "a drive for a driver who is not idle": lambda log: log.batch(
         offer("r1", 1), {"type": "DriverRepositioned", "driver": 1}
     ),
-    "an order that does not know where the ride stands": lambda log: log.batch(order("r1", 1, attempt=5)),
+    "an order that does not know the state of the ride": lambda log: log.batch(order("r1", 1, attempt=5)),
     "an order to a driver who can't or won't": an_order_to_who_refused,
     "an order to a driver who has a rider or an offer": lambda log: log.batch(
         offer("r1", 1), order("r2", 1, attempt=1)

@@ -34,7 +34,7 @@ class Cluster:
 
     async def describe(self, names: Sequence[str]) -> Mapping[str, TopicDescription]:
         if self.topics is None:
-            raise Unavailable("nobody answers")
+            raise Unavailable("no broker answers")
         return {name: self.topics[name] for name in names if name in self.topics}
 
     def check(self, *, partitions: int = 1) -> TopicCheck:

@@ -18,7 +18,7 @@ class ShiftStart(NamedTuple):
 
 
 class LocationsClock:
-    """Where it stands."""
+    """The state of the clock after a position."""
 
     def __init__(self) -> None:
         self.heard_ms = 0
@@ -50,7 +50,7 @@ class LocationsClock:
 
     @property
     def is_known(self) -> bool:
-        """Whether it stands where the dispatcher's clock stands."""
+        """Whether it equals the dispatcher's clock."""
         return not self._lacks or len(self._appended) > _LACKS_MAX
 
     def begin_in_the_middle(self, shift_ms: int) -> None:

@@ -17,7 +17,7 @@ RULES: Final = {
     "ride_never_ends": "every accepted request ends, each stage within its time limit",
     "illegal_transition": "every move of a ride, driver or scenario is one that its state allows",
     "scenario_lasts": "a scenario ends by itself when its time has passed, and not before",
-    "event_twice": "no event stands on the log twice",
+    "event_twice": "no event is on the log twice",
     "batch_number": "batch numbers grow by one, without a hole",
     "batch_not_whole": "a batch ends in its BatchClosed, which counts all of its events",
     "input_went_back": "a batch's input begins where the one before ended",
@@ -28,7 +28,7 @@ RULES: Final = {
     "answer_of_another_kind": "a command is accepted by an event of its kind",
     "log_time": "log time is that of the input read (docs/decisions/log-time.md), and never goes back",
     "append_time_went_back": "the broker's append times never go back a little",
-    "clock_set_back": "a clock that was set back is told on the log, where and by how much",
+    "clock_set_back": "a clock that was set back is announced on the log, where and by how much",
     "unreadable_event": "every record among the events is one",
 }
 """Rule → what it requires."""

@@ -262,7 +262,7 @@ class Journal:
         return InputRange(first, after, is_new)
 
     def _set_backs(self, closed: Closed, shift_ms: int, clock: LocationsClock, *, whole: bool) -> None:
-        """A clock that was set back is told where it shows in the positions, and nowhere else."""
+        """`ClockSetBack` comes where the positions show that the clock was set back, and nowhere else."""
         said = [
             ShiftStart(event["locations_from"], event["shift_ms"])
             for event in closed.events

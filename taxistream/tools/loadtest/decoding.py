@@ -72,7 +72,7 @@ class Block:
     speed: npt.NDArray[np.uint8]
     status: npt.NDArray[np.uint8]
     status_changed: U32
-    """Drivers of whom only the status changed; `changed_to` has it."""
+    """Drivers of which only the status changed; `changed_to` has it."""
     changed_to: npt.NDArray[np.uint8]
     moves: Moves
 

@@ -72,14 +72,14 @@ def _verdicts(city: OracleCity, sight: ReceivedUpdate, update: DecodedUpdate) ->
     mask, lanes = now.within(sight.area)
     header = update.header
     if header.epoch_check != zlib.crc32(now.epoch.encode()) or now.epoch != sight.epoch:
-        yield "epoch", f"a check of {header.epoch_check} for {now.epoch}, and ready told {sight.epoch}"
+        yield "epoch", f"a check of {header.epoch_check} for {now.epoch}, and ready has {sight.epoch}"
     if header.at_ms != now.at_ms:
-        yield "wrong_cut_time", f"{header.at_ms} told, {now.at_ms} is log time"
+        yield "wrong_cut_time", f"{header.at_ms} sent, {now.at_ms} is log time"
     if (header.lane_a, header.lane_b) != lanes:
-        yield "wrong_hash", f"{header.lane_a:08x} {header.lane_b:08x} told, {lanes[0]:08x} {lanes[1]:08x} is"
+        yield "wrong_hash", f"{header.lane_a:08x} {header.lane_b:08x} sent, {lanes[0]:08x} {lanes[1]:08x} is"
     held = (int(mask.sum()), len(now.rides))
     if (header.drivers_held, header.rides_held) != held:
-        yield "wrong_counts", f"{(header.drivers_held, header.rides_held)} told, {held} are"
+        yield "wrong_counts", f"{(header.drivers_held, header.rides_held)} sent, {held} are"
     yield from _drivers(city, sight, update, before, now.columns, mask)
     yield from _rides(update, before, now)
     yield from _feed(city, sight, update)
@@ -167,7 +167,7 @@ def _slots(city: OracleCity, numbers: npt.NDArray[np.uint32], kind: str) -> Any:
     known = slots != UNKNOWN
     if not known.all():
         strangers = numbers[~known][:_NAMED_MAX].tolist()
-        yield "ghost_row", f"{kind} rows of drivers whom the log does not know: {strangers}"
+        yield "ghost_row", f"{kind} rows of drivers that the log does not know: {strangers}"
     return slots[known], known
 
 
@@ -188,6 +188,6 @@ def _feed(city: OracleCity, sight: ReceivedUpdate, update: DecodedUpdate) -> Ite
     wanted = [] if sight.since is None else city.events.feed_between(sight.since[1], sight.to[1])
     have, want = ([entry[0] for entry in feed] for feed in (update.feed, wanted))
     if have != want:
-        yield "feed", f"events {have} told, {want} on the log"
+        yield "feed", f"events {have} sent, {want} on the log"
     elif update.feed != wanted:
-        yield "feed", f"{update.feed} told, {wanted} on the log"
+        yield "feed", f"{update.feed} sent, {wanted} on the log"

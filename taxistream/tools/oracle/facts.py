@@ -119,7 +119,7 @@ class CityFacts:
             number = body["driver"]
             self._set(number, _SHIFTS[kind](self._driver(number)))
         elif kind not in _NO_ROW:
-            raise BrokenLogError("an event that nobody knows", kind, event.offset)
+            raise BrokenLogError("an event of an unknown type", kind, event.offset)
 
     def _request(self, event: LogEvent) -> None:
         name = event.body["ride"]
@@ -162,7 +162,7 @@ class CityFacts:
         """By order: from one driver to another who is idle or on the way to a ride of the same batch."""
         body, number = event.body, event.body["driver"]
         if body.get("from_driver") != ride.driver or body["attempt"] != ride.attempt + 1:
-            raise BrokenLogError("an order that does not know where the ride stands", body, ride)
+            raise BrokenLogError("an order that does not know the state of the ride", body, ride)
         driver = self._driver(number)
         if not driver.on_shift or driver.leaving or driver.lost or number in ride.refused:
             raise BrokenLogError("an order to a driver who can't or won't", body, driver, ride)

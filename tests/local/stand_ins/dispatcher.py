@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stands in for the dispatcher: ready at once, does nothing."""
+"""Replaces the dispatcher: ready at once, does nothing."""
 
 from tests.local.stand_in import run
 

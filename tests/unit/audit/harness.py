@@ -117,7 +117,7 @@ def _write(broker: MemoryBroker, topic: str, bodies: list[Event]) -> None:
 
 
 def honest_log() -> HandMadeLog:
-    """Two drivers, a ride from request to its end, one that nobody takes, a command that is refused."""
+    """Two drivers, a ride from request to its end, one that no driver takes, a command that is refused."""
     log = HandMadeLog()
     log.batch(
         event("EpochStarted", epoch="e", city="grid", reason="birth"),

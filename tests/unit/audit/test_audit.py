@@ -341,7 +341,7 @@ LIES: list[tuple[str, Lie, str]] = [
     ("a command put off more often than it was asked", put_off_twice_for_one, "command_answered_twice"),
     ("a command put off after it was accepted", put_off_after_it_was_accepted, "command_answered_twice"),
     (
-        "an answer to nobody",
+        "an answer without a command",
         then(event("CommandRejected", "who", reason="?", subject="1")),
         "answer_without_command",
     ),

@@ -126,7 +126,7 @@ class Player:
 
     def _hold(self, holds: Json) -> None:
         city, line = self.city, self.city.state
-        # `connecting`, `waiting`… are told by their names.
+        # `connecting`, `waiting`… are listed by their names.
         now: Json = {
             "line": "live" if line in SERVING else line.value,
             "trusted": city.trusted,

@@ -36,7 +36,7 @@ NEVER_S = 0.6
 
 
 async def failure(url: str, give_up_s: float = NEVER_S) -> tuple[str, list[LinkStatus]]:
-    """What a client that gives up says, and what its application was told before.
+    """What a client that gives up says, and what its application got before.
 
     On a busy machine not one attempt may end in that time. Then it gets more.
     """

@@ -18,7 +18,7 @@ def nearly_there(*, left_s: int = 10) -> tuple[CoreHarness, m.RideOffered]:
 
 
 def offers(events: list[m.AnyEvent]) -> list[int]:
-    """To whom."""
+    """To which driver."""
     return [event.driver for event in events if isinstance(event, m.RideOffered)]
 
 

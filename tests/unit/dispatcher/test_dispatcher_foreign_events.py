@@ -134,7 +134,7 @@ def test_a_foreign_birth_behind_a_lost_beginning_is_not_taken_for_the_citys(
 
 
 def test_a_dispatcher_whose_producer_id_is_another_one_takes_over(harness: DispatcherHarness) -> None:
-    """Kafka forgets a transactional id that was not used for a week, and numbers it anew."""
+    """Kafka forgets a transactional id that was not used for a week, and gives it a new number."""
 
     async def scenario(harness: DispatcherHarness) -> None:
         await harness.start_live()

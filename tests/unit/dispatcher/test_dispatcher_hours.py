@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drives take longer at some hours of the day: promises, and for whom a ride waits, follow that."""
+"""Drives take longer at some hours of the day: promises, and which driver a ride waits for, follow that."""
 
 import dataclasses
 

@@ -143,7 +143,7 @@ def test_rides_of_one_batch_are_matched_together() -> None:
 
 @pytest.mark.parametrize(("table", "saves_s"), [([[300, 200], [60, 90]], 30), ([[900, 10], [50, 40]], -10)])
 def test_what_a_chain_saves_counts_the_rides_that_had_a_driver(table: list[list[int]], saves_s: int) -> None:
-    """The one that waited gets theirs: what it gains is not told."""
+    """The one that waited gets theirs: what it gains is not reported."""
     tuning: dict[str, Any] = {
         "swap_price_ms": 0,
         "rematch_left_ms_min": -1,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a ride's driver comes, and what the trip cost: told to who asks, kept no longer than the ride."""
+"""Why a ride's driver comes, and what the trip cost: sent on request, kept no longer than the ride."""
 
 from functools import partial
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control of scenarios over HTTP: what it lists, what it writes, and for whom it works."""
+"""The control of scenarios over HTTP: what it lists, what it writes, and for which roles it works."""
 
 from functools import partial
 from pathlib import Path

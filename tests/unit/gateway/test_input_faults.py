@@ -78,7 +78,7 @@ def test_a_dispatcher_that_stops_is_a_fault_while_positions_arrive(harness: Gate
         await followed(browser, 2)
         assert codes(browser) == [["no_decisions"]]
         late = await harness.watch()
-        assert codes(late) == [["no_decisions"]], "told at the start of a session"
+        assert codes(late) == [["no_decisions"]], "sent at the start of a session"
         harness.batch()
         await followed(browser, 0.5)
         assert codes(browser)[-1] == []

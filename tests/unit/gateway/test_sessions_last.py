@@ -165,7 +165,7 @@ def test_a_gateway_that_is_stopped_sends_its_clients_elsewhere(harness: GatewayH
 
 
 def test_who_is_not_ready_when_a_gateway_stops_is_only_sent_away(harness: GatewayHarness) -> None:
-    """`ready` is the first thing that a client may be told."""
+    """`ready` is the first thing that a client may be sent."""
 
     async def scenario() -> None:
         harness.batch()

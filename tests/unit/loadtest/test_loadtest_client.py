@@ -77,7 +77,7 @@ def cut(since: tuple[int, int] | None, to: tuple[int, int], generation: int = 0)
 
 
 class Scenario:
-    """A client and what happens to it, told in the tests line by line."""
+    """A client and what happens to it, written in the tests line by line."""
 
     def __init__(self, loop: SimLoop) -> None:
         self.loop = loop

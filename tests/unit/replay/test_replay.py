@@ -95,7 +95,7 @@ def batches(broker: MemoryBroker) -> list[dict[str, Any]]:
 
 
 def alter(broker: MemoryBroker, topic: str, old: bytes, new: bytes) -> None:
-    """Change the first record that holds `old`, as nobody can on a real log."""
+    """Change the first record that holds `old`, which is impossible on a real log."""
     entries = broker.partition(topic, 0).entries
     index = next(i for i, entry in enumerate(entries) if old in (entry.record.value or b""))
     record = entries[index].record
@@ -199,7 +199,7 @@ def handed_over(
 
 
 def changed_at(broker: MemoryBroker, kind: str) -> int:
-    """The batch in which the last event of a kind stands."""
+    """The batch with the last event of a kind."""
     return max(int(body["batch"]) for body in bodies(broker) if body["type"] == kind)
 
 

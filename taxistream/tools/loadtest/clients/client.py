@@ -172,7 +172,7 @@ class LoadClient:
             message = json.loads(text)
             kind = message["type"]
         except (ValueError, TypeError, KeyError):
-            self.world.blame("words", self.name, "was told", text[:100])
+            self.world.blame("words", self.name, "received", text[:100])
             return
         self._patient(line)  # also `pending`, which comes every second
         if line is self.line and self.link.state is LinkState.HANDOVER_GREETING:
@@ -277,7 +277,7 @@ class LoadClient:
     def _ready(self, line: Line, message: dict[str, Any]) -> None:
         mode, epoch = message.get("mode"), message.get("epoch")
         if mode not in _MODES or not isinstance(epoch, str) or "grid" not in message:
-            self.world.blame("words", self.name, "was told", str(message)[:200])
+            self.world.blame("words", self.name, "received", str(message)[:200])
             return
         self._patient(line)
         if self._asked_s:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The feed at a pace that can be read. A busy city has tens of events a second, so a row stands for all events of one
+ * The feed at a pace that can be read. A busy city has tens of events a second, so a row is for all events of one
  * kind since the last row of that kind: it names the newest, and counts the others. Every event is in exactly one row.
  * A pure reduction.
  */
@@ -23,7 +23,7 @@ export interface FeedRow extends About {
   readonly key: number;
   /** The newest event of this row. */
   readonly line: Line;
-  /** How many other events of this kind the row stands for. */
+  /** How many other events of this kind the row is for. */
   readonly more: number;
   readonly fareCents: number | null;
 }

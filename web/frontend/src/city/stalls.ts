@@ -36,7 +36,7 @@ export interface StallState {
   readonly report: StallReport | null;
 }
 
-/** A verified update, or a restart of the count: after an outage nobody can say what stood still. */
+/** A verified update, or a restart of the count: after an outage it is not known what did not move. */
 export interface StallEvent {
   readonly loc: number;
   readonly ev: number;

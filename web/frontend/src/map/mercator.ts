@@ -19,7 +19,7 @@ export function latOf(y: number): number {
   return (360 / Math.PI) * Math.atan(Math.exp(((180 - y * 360) * Math.PI) / 180)) - 90;
 }
 
-/** Metres that the whole width of the world stands for at a latitude. */
+/** Metres that the whole width of the world measures at a latitude. */
 export function metresPerWorld(lat: number): number {
   return EARTH_M * Math.cos((lat * Math.PI) / 180);
 }

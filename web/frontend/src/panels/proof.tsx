@@ -197,7 +197,7 @@ function Outcome({
   if (!isOver) return <span class="label">{age(store.now.value - steps[0]!.at)} so far</span>;
   const tookMs = steps.at(-1)!.at - steps[0]!.at;
   const { report } = store.outage.value;
-  // The report of the same outage counts what was missed; after a full state nobody can.
+  // The report of the same outage counts what was missed; after a full state that is not known.
   const counts = report && report.at === steps.at(-1)!.at && !report.fresh ? report : null;
   return (
     <span class="label">

@@ -34,7 +34,7 @@ describe("asking for a ride", () => {
     expect(failed).toMatchObject({ step: "choosing", pickup: here, problem: "outside the city" });
   });
 
-  it("keeps what one gateway told when the next one knows less", () => {
+  it("keeps what one gateway answered when the next one knows less", () => {
     const riding = run(...chosen, { type: "send" }, { type: "accepted", id: "web-1" });
     const why = { driver: 7 } as Explanation;
     const known = ask(riding, { type: "details", id: "web-1", why, fareCents: null });

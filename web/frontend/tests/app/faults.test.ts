@@ -42,7 +42,7 @@ describe("faults", () => {
     ["disk full (97 %)", "Disk full", "97 %"],
     ["", "", ""],
     ["a: b", "A: b", ""],
-  ])("are told in two parts: %s", (text, head, rest) => {
+  ])("are shown in two parts: %s", (text, head, rest) => {
     expect(headAndRest({ code: "x", text })).toEqual([head, rest]);
   });
 });

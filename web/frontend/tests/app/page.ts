@@ -87,7 +87,7 @@ export class FakeMap implements MapPort {
   }
 }
 
-/** A presenter, its store, and the stream before it. Time stands still unless a test moves it. */
+/** A presenter, its store, and the stream before it. Time does not pass unless a test moves it. */
 export class FakePage {
   readonly store = new Store();
   readonly map = new FakeMap();

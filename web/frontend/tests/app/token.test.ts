@@ -48,7 +48,7 @@ describe("a token", () => {
     expect(token()).toBe("new");
   });
 
-  it("is not there where nobody gave one", () => {
+  it("is not there if none was given", () => {
     const { addresses } = tab("#elsewhere");
     expect(token()).toBeNull();
     expect(addresses).toEqual([]);

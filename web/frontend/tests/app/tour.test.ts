@@ -15,7 +15,7 @@ describe("the tour", () => {
     expect(tourStep({ ...first, openForMs: 20_000, canKill: false })).toBe("ask");
   });
 
-  it("goes with whoever is ahead of it", () => {
+  it("goes with the page that is ahead of it", () => {
     expect(tourStep({ ...first, asking: true })).toBe("ask");
   });
 });

@@ -79,7 +79,7 @@ describe("an outage", () => {
     expect(state).toMatchObject({ killing: null, current: null });
   });
 
-  it("is not told before a cut was verified", () => {
+  it("is not known before a cut was verified", () => {
     expect(run(...started, lost, back).report).toBeNull();
   });
 
@@ -220,7 +220,7 @@ describe("the cause of an outage", () => {
     expect(cause({ ...report, connectionLost: false, reason: "epoch" })).toBe("The log was started again");
   });
 
-  it("is told of a reset on a line that is well, from the last cut before it", () => {
+  it("hears of a reset on a line that is well, from the last cut before it", () => {
     const tally = { missed: 0, repeated: 0 };
     const reset: OutageEvent = { type: "reset", reason: "overflow", lastUpdateAt: 1_000, tally };
     const on: OutageEvent = { type: "ready", gateway: "gateway-1", fresh: true };

@@ -11,7 +11,7 @@ const verified = (at: number): FailoverEvent => ({ type: "verified", at, cutMs: 
 const kinds = (steps: readonly { kind: string; at: number }[]) => steps.map(({ kind, at }) => [kind, at]);
 
 describe("a failover", () => {
-  it("is told from the last update of the lost gateway to the first verified one of the next", () => {
+  it("lasts from the last update of the lost gateway to the first verified one of the next", () => {
     const { steps, ongoing } = run(
       ...SERVED,
       { type: "lost", at: 100 },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Which trouble of the map is told, and that it ends. */
+/** Which trouble of the map is reported, and that it ends. */
 
 import { describe, expect, it } from "vitest";
 import { GONE_MS, MapHealth } from "../../src/map/health";

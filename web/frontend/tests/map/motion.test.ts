@@ -48,7 +48,7 @@ describe("a taxi on the map", () => {
     }
   });
 
-  it("rolls on when no fix comes, slows down, and stands after two seconds", () => {
+  it("rolls on when no fix comes, slows down, and stops after two seconds", () => {
     const motion = driving(5_000);
     expect(eastM(motion, 7, 5_500)).toBeGreaterThan(53);
     const stopped = eastM(motion, 7, 5_000 + 2 * COAST_MS);
@@ -184,7 +184,7 @@ describe("log time on display", () => {
     expect(clock.at(9_000)).toBeCloseTo(1_009_000, 0);
   });
 
-  it("is set anew after a long sleep", () => {
+  it("is set again after a long sleep", () => {
     const clock = new LogClock();
     clock.heard(1_000_000, 0);
     clock.at(10);

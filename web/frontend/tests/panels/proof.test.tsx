@@ -74,7 +74,7 @@ function panel(draws: (props: PanelProps) => VNode | null, store = served()) {
 const proof = (store = served()) => panel((props) => <ProofPanel {...props} />, store);
 
 describe("the proof", () => {
-  it("claims that the rows equal the gateway's, says by whom it is verified, and what is not checked", () => {
+  it("claims that the rows equal the gateway's, says what it is verified by, and what is not checked", () => {
     const { box } = proof();
     expect(box.find("h2")[0]?.text).toBe("These rows equal those of gateway-1");
     expect(box.find(".hash")[0]?.text).toBe("this page9f3c71ab e04d5512gateway-19f3c71ab e04d5512 =");

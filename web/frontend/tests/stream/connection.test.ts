@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What the fault scripts can't say: what the application is told, and what it may do at any time. */
+/** What the fault scripts can't say: which events the application gets, and what it may do at any time. */
 
 import { describe, expect, it, vi } from "vitest";
 import type { Link, Update } from "../../src/stream";
@@ -21,7 +21,7 @@ const IMAGE = () => encodeUpdate({ image: true, to: [10, 5], rows: [ROW] });
 const next = (from: [number, number], to: [number, number], hashOff = 0) =>
   encodeUpdate({ from, to, held: { rows: [ROW], rides: [] }, hashOff });
 
-/** A client in a world without sockets, and what it was told. */
+/** A client in a world without sockets, and the events that it got. */
 function client(token?: TokenSource) {
   const world = new FakeWorld();
   const calls: string[] = [];
@@ -46,7 +46,7 @@ function live() {
 }
 
 describe("the application", () => {
-  it("is told what happens, in the order in which it happens", () => {
+  it("gets events in the order in which it happens", () => {
     const it = live();
     it.newest().says(next([10, 5], [12, 5]));
     it.newest().says({ type: "reset", reason: "overflow" });
@@ -64,7 +64,7 @@ describe("the application", () => {
     ]);
   });
 
-  it("is told of a picture that is wrong, and not of the cuts that are passed over until it heals", () => {
+  it("gets an event for rows that are wrong, and not of the cuts that are passed over until it heals", () => {
     const it = live();
     it.newest().says(next([10, 5], [11, 5], 1));
     it.newest().says(next([11, 5], [12, 5]));
@@ -72,7 +72,7 @@ describe("the application", () => {
     expect(it.connection.trusted).toBe(false);
   });
 
-  it("is told nothing of a line that is left, and of nothing but states while a gateway drains", () => {
+  it("gets nothing of a line that is left, and of nothing but states while a gateway drains", () => {
     const it = live();
     const old = it.newest();
     it.calls.length = 0;

@@ -82,7 +82,7 @@ describe("decodeUpdate", () => {
   });
 });
 
-/** A small generator of its own (mulberry32), so that a failure can be told by its seed. */
+/** A small generator of its own (mulberry32), so that a failure can be named by its seed. */
 function chance(seed: number): () => number {
   let a = seed;
   return () => {
@@ -148,7 +148,7 @@ describe("bytes that are no cut", () => {
         const bytes = image.slice();
         bytes[bit >> 3]! ^= 1 << (bit & 7);
         const rows = rowsOf(bytes);
-        if (rows === "told wrong") wrong++;
+        if (rows === "mismatch") wrong++;
         else if (rows !== "refused") expect(rows, `bit ${bit}`).toEqual(right);
       }
     }
@@ -161,7 +161,7 @@ function rowsOf(bytes: Uint8Array): unknown {
   const replica = new Replica();
   try {
     const cut = decodeUpdate(bytes.slice().buffer as ArrayBuffer);
-    if (replica.apply({ ...cut, epochCheck: crc32("e") }, "e").kind === "mismatch") return "told wrong";
+    if (replica.apply({ ...cut, epochCheck: crc32("e") }, "e").kind === "mismatch") return "mismatch";
   } catch (error) {
     if (error instanceof DecodeError) return "refused";
     throw error;

@@ -12,7 +12,7 @@ const read = (path: string) => readFileSync(new URL(path, ROOT), "utf8");
 describe("the example", () => {
   afterEach(() => vi.unstubAllGlobals());
 
-  it("stands in the docs word for word", () => {
+  it("is in the docs word for word", () => {
     const shown = /```ts\n(.*?)```/s.exec(read("docs/client-typescript.md"))?.[1];
     const file = read("web/frontend/examples/board.ts");
     expect(shown).toBe(file.slice(file.indexOf("\n") + 1));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** The table by itself; what a client makes of it is told by the fault scripts. */
+/** The table by itself; what a client makes of it is checked by the fault scripts. */
 
 import { describe, expect, it } from "vitest";
 import { atRest, backoffMs, type Link, type LinkEvent, type LinkState, step } from "../../src/stream/link";
@@ -98,7 +98,7 @@ describe("the line to a gateway", () => {
       expect(deeds(at(state), { type: "stop" })).toEqual(["stopped", ["close", "close_next"]]);
   });
 
-  it("never opens a second line while one stands and nothing drains", () => {
+  it("never opens a second line while one is open and nothing drains", () => {
     for (const state of [
       "connecting",
       "greeting",

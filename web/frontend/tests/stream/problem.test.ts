@@ -13,7 +13,7 @@ const READY = { type: "ready", v: 1, gateway: "gateway-1", mode: "image", epoch:
 const IMAGE = () => encodeUpdate({ image: true, to: [10, 5] });
 const UNREACHABLE: Problem = { kind: "unreachable", text: "nothing answers at example.test:9" };
 
-/** A client, and every state of its line that it told of. */
+/** A client, and every state of its line that it reported. */
 function client(world = new FakeWorld(), options: Partial<Options> = {}) {
   const links: Link[] = [];
   const listener = { link: (link: Link) => links.push(link) };
@@ -45,7 +45,7 @@ describe("a line that can't be had", () => {
     expect(warned).toEqual(["no connection to a gateway: no connection to the gateway could be opened"]);
   });
 
-  it("is looked into once it lasts, and what was found out is told", async () => {
+  it("is looked into once it lasts, and what was found out is reported", async () => {
     const world = new FakeWorld();
     let asked = 0;
     world.diagnose = async () => {
@@ -65,7 +65,7 @@ describe("a line that can't be had", () => {
     expect(it.problem()).toBeNull();
   });
 
-  it("is told as silent where nothing answers, before and after it opened", () => {
+  it("is reported as silent where nothing answers, before and after it opened", () => {
     const it = client();
     it.world.pass(1_000);
     expect(it.problem()).toMatchObject({ kind: "silent", text: "nothing answers the attempt to connect" });
@@ -122,7 +122,7 @@ describe("a line that can't be had", () => {
     expect(patient.connection.state.state).not.toBe("unreachable");
   });
 
-  it("is told where the browser forbids the very attempt", () => {
+  it("is reported where the browser forbids the very attempt", () => {
     const world = new FakeWorld();
     vi.spyOn(world, "open").mockImplementation(() => {
       throw new DOMException("An insecure WebSocket connection may not be initiated", "SecurityError");

@@ -65,7 +65,7 @@ export class FakeWorld implements Platform {
     this.now = end;
   }
 
-  /** Time passes while nobody runs a timer: then those that are due run, late. */
+  /** Time passes while no timer runs: then those that are due run, late. */
   stall(ms: number): void {
     this.now += ms;
     const due = this.timers.filter(({ at }) => at <= this.now).sort((a, b) => a.at - b.at);
