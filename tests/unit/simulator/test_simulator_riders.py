@@ -84,7 +84,7 @@ def test_a_rider_from_a_browser_always_waits_and_comes(grid: Streets) -> None:
     for foreign in (
         "web-1",
         "9f3c2a",
-        "r-zzzzzzzz",
+        "r-zzzzzzgz",
     ):  # the last has our form, but this seed makes no such ride
         assert riders.cancels(foreign, START_MS) is None
         assert riders.comes(foreign)
