@@ -41,12 +41,14 @@ async def recover(env: Env[Settings], streets: Streets, behavior: CityBehavior) 
         behavior,
         seed=settings.seed,
         rate_per_s=settings.load * rate_per_driver_s * settings.drivers,
+        by_hour=settings.demand_by_hour,
     )
     homes = Fleet.home_spots(streets, settings.drivers, settings.seed)
     opening, now_ms = Opening(), env.now_ms()
     if is_due(state, now_ms, int(behavior.look_back_s * 1000)):
         city_ms = state.time.at(now_ms)
-        opening = opening_of(streets, riders, behavior, homes, seed=settings.seed, now_ms=city_ms)
+        now = riders.steady_at(city_ms)
+        opening = opening_of(streets, now, behavior, homes, seed=settings.seed, now_ms=city_ms)
     spots = spots_of(streets, opening.spots(homes), fixes)
     fleet = Fleet(streets, behavior, settings.seed, spots)
     fleet.stepped_ms[:] = state.time.at(now_ms)

@@ -8,6 +8,7 @@ count. So a simulator that restarts makes the same rides again, and skips those 
 import math
 from typing import Final
 
+from simulator.demand_by_hour import factor_at
 from simulator.draws import between, draw
 from simulator.scenario_effects import ScenarioEffects
 from simulator.settings import CityBehavior
@@ -36,13 +37,16 @@ class Riders:
         *,
         seed: int,
         rate_per_s: float,
+        by_hour: bool = False,
     ) -> None:
+        """`by_hour`: demand follows the hours of the week (`simulator.demand_by_hour`)."""
         self._roads = roads
         self._demand = demand
         self._behavior = behavior
         self._seed = seed
         self.rate_per_s = rate_per_s
         self._mean = rate_per_s * SLOT_MS / 1000
+        self._by_hour = by_hour
 
     def requests(self, after_ms: int, until_ms: int) -> list[RequestRide]:
         """Rides asked for at times in (after, until], in order of slot and count."""
@@ -71,7 +75,7 @@ class Riders:
             excess = effects.excess(EPOCH_MS + slot * SLOT_MS)
             if excess is None:
                 continue
-            for nth in range(self._quantile("extra slot", slot, self._mean * excess.rate)):
+            for nth in range(self._quantile("extra slot", slot, self.mean_in(slot) * excess.rate)):
                 ride = ride_id(slot, _EXTRA_FROM + nth)
                 if after_ms < self.asked_ms(ride) <= until_ms:
                     origin, destination = excess.sample(draw(self._seed, "trip", ride))
@@ -116,9 +120,17 @@ class Riders:
         return count
 
     def mean_in(self, slot: int) -> float:
-        """How many rides a slot has on average."""
-        del slot
-        return self._mean
+        """How many of the usual rides a slot has on average."""
+        return self._mean * self.factor_at(EPOCH_MS + slot * SLOT_MS)
+
+    def factor_at(self, city_ms: int) -> float:
+        """How high demand usually is at this hour of the week, of its mean; 1 if it is always the same."""
+        return factor_at(city_ms, self._roads.city.utc_offset_h) if self._by_hour else 1.0
+
+    def steady_at(self, city_ms: int) -> "Riders":
+        """The riders of a city in which it is always this hour."""
+        rate_per_s = self.rate_per_s * self.factor_at(city_ms)
+        return Riders(self._roads, self._demand, self._behavior, seed=self._seed, rate_per_s=rate_per_s)
 
     def asked_ms(self, ride: str) -> int:
         """When a ride of ours is asked for."""

@@ -27,6 +27,9 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
     """Seed of the simulated world."""
     load: Annotated[float, Meta(ge=0, le=10)] = 0.8
     """Demand: at 1.0 some 86 % of the fleet has a rider, with the best policy."""
+    demand_by_hour: bool = False
+    """Whether demand differs from hour to hour and from day to day (`simulator.demand_by_hour`); `load` is
+    then the mean of a week."""
     gps_noise: bool = False
     """Whether positions have the errors of real devices (`simulator.gps.GpsErrors`)."""
     scenarios_dir: str = ""

@@ -77,6 +77,14 @@ def demo(
             envvar="TAXI_SPEED", min=1, max=30, help="Time lapse: the city lives so many times as fast."
         ),
     ] = 1,
+    demand_by_hour: Annotated[
+        bool,
+        typer.Option(
+            "--demand-by-hour",
+            envvar="TAXI_DEMAND_BY_HOUR",
+            help="Demand follows the hours of the week: quiet before dawn, high in the evening.",
+        ),
+    ] = False,
     gps_noise: Annotated[
         bool,
         typer.Option(
@@ -134,6 +142,7 @@ def demo(
         seed=seed,
         load=load,
         speed=speed,
+        demand_by_hour=demand_by_hour,
         gps_noise=gps_noise,
         scenarios=tuple(scenario or ()),
         scenarios_asked_ms=time.time_ns() // 1_000_000,

@@ -53,6 +53,7 @@ class DemoOptions:
     seed: int
     load: float
     speed: int = 1
+    demand_by_hour: bool = False
     gps_noise: bool = False
     scenarios: tuple[str, ...] = ()
     """Names of scenarios to start."""
@@ -171,6 +172,7 @@ def world_variables(options: DemoOptions) -> dict[str, str]:
         "TAXI_DRIVERS": str(options.drivers or ""),
         "TAXI_SEED": str(options.seed),
         "TAXI_LOAD": str(options.load),
+        "TAXI_DEMAND_BY_HOUR": str(options.demand_by_hour).lower(),
         "TAXI_GPS_NOISE": str(options.gps_noise).lower(),
         "TAXI_SCENARIOS": ",".join(options.scenarios),
         "TAXI_SCENARIOS_ASKED_MS": str(options.scenarios_asked_ms),
