@@ -98,10 +98,19 @@ def _read_singly(records: Sequence[Record]) -> ReadFixes:
 
 
 def _columns(fixes: Sequence[Fix], records: Sequence[Record]) -> FixColumns:
-    return columns_of(fixes, [each.offset for each in records], [each.timestamp_ms for each in records])
+    return columns_of(fixes, _offsets(records), [each.timestamp_ms for each in records])
+
+
+def _offsets(records: Sequence[Record]) -> Sequence[int]:
+    """The offsets of records in offset order. As a rule none is left out between two of them."""
+    if records and records[-1].offset - records[0].offset == len(records) - 1:
+        return range(records[0].offset, records[-1].offset + 1)
+    return [each.offset for each in records]
 
 
 def _longs(values: Sequence[int]) -> Longs:
+    if isinstance(values, range):
+        return np.arange(values.start, values.stop, dtype=np.int64)
     return np.fromiter(values, np.int64, len(values))
 
 

@@ -180,7 +180,9 @@ def _append_timed(parsed: Any, batch: RecordBatch) -> list[Record]:
     if not 0 <= time_ms <= TIME_MS_MAX:
         return []
     return [
-        Record(offset, time_ms, each.key, each.value, tuple(headers) if (headers := each.headers) else ())
+        Record(offset, time_ms, each.key, each.value, tuple(headers))
+        if (headers := each.headers)
+        else Record(offset, time_ms, each.key, each.value)
         for offset, each in enumerate(parsed, batch.base_offset)
         if each.offset == offset
     ]
