@@ -11,7 +11,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from taxi.city_time import REAL_TIME, CityTime, Period
@@ -54,6 +54,19 @@ class Window:
         return min(max(column, 0), columns - 1), min(max(row, 0), rows - 1)
 
 
+@dataclass(frozen=True)
+class Context:
+    """What a client was sent beside the rows."""
+
+    city_time: CityTime = REAL_TIME
+    """How log time becomes city time."""
+    scenarios: tuple[tuple[str, int], ...] = ()
+    """Name and beginning of the scenarios under way, the oldest first."""
+
+
+NO_CONTEXT = Context()
+
+
 class Witness(Protocol):
     """Who writes down what clients see."""
 
@@ -62,7 +75,7 @@ class Witness(Protocol):
     def saw(self, what: str) -> None:
         """For the tally of things that must happen sometimes."""
 
-    def observe(self, client: str, cut: Update, state: Replica, window: Window, city_time: CityTime) -> None:
+    def observe(self, client: str, cut: Update, state: Replica, window: Window, context: Context) -> None:
         """A cut was applied."""
 
 
@@ -120,7 +133,7 @@ class Client:
     state: Replica = field(default_factory=Replica)
     window: Window = Window(None)
     """What the rows are of."""
-    city_time: CityTime = REAL_TIME
+    context: Context = NO_CONTEXT
     """As the gateway says."""
     _excused: str = ""
     """Why the next cut may be an image although the client has a cursor: the reset's reason."""
@@ -281,14 +294,19 @@ class Client:
             if message["mode"] == "image" and self.state.cursor is not None and not self._excused:
                 self.witness.fail("image without reset", self.name, message)
             self.state.ready(message["epoch"])
-            self.city_time = CityTime()
+            self.context = NO_CONTEXT
             grid = message["grid"]
             places = tuple(grid[name] for name in ("west_e5", "south_e5", "shift", "columns", "rows"))
             self.window = Window(self.window.box, places)
             self.witness.saw(f"ready {message['mode']}")
         elif kind == "city_time":
-            self.city_time = CityTime([Period(*period) for period in message["periods"]])
+            periods = [Period(*period) for period in message["periods"]]
+            self.context = replace(self.context, city_time=CityTime(periods))
             self.witness.saw("city time sent")
+        elif kind == "scenarios":
+            names = tuple((row["name"], row["since_ms"]) for row in message["under_way"])
+            self.context = replace(self.context, scenarios=names)
+            self.witness.saw("scenarios sent")
         elif kind in {"pending", "health"}:
             self.witness.saw(f"{kind} received")
         else:
@@ -326,7 +344,7 @@ class Client:
         if before is not None and cut.loc_before == before.loc and self._asked_for == "resume":
             self.witness.saw("resumed with a diff")
         self._asked_for = self._excused = ""
-        self.witness.observe(self.name, cut, self.state, self.window, self.city_time)
+        self.witness.observe(self.name, cut, self.state, self.window, self.context)
 
     def _complain(self, socket: Socket, cut: Update) -> None:
         """Send `mismatch`, because the hash shows that a row is missing. The rows stay until the image."""

@@ -3,13 +3,15 @@
 
 import asyncio
 import itertools
+import random
 
 from taxi import messages as m
 from taxi import topics
 from taxi.bus import Outgoing
 from taxi.messages import codec
+from taxi.scenarios import load_plans
 from testing.simulation.faults_of_processes import ProcessFaults
-from testing.simulation.scale import city
+from testing.simulation.scale import SCENARIOS_DIR, city
 from testing.simulation.world import DISPATCHERS, World
 
 MANY = (300, 450)
@@ -17,6 +19,10 @@ MANY = (300, 450)
 FLOODS_MAX = 3
 """In one world: a dispatcher here decides some 60 commands a second, and must catch up before the end."""
 RIDES_AMONG = 8
+SCENARIOS_SHARE = 0.5
+"""Of worlds in which there are scenarios."""
+SCENARIO_PAUSE_S = 5.0
+"""Mean time between two of them."""
 UNKNOWN_DRIVER = 2_000_001
 """The number of the first unknown driver."""
 
@@ -69,6 +75,22 @@ class CommandFaults(ProcessFaults):
         self._say(where, self._request(where, ride))
         await asyncio.sleep(self._brief(5.0))
         self._say(where, cancel)
+
+    async def hold_scenarios(self) -> None:
+        """In some worlds one scenario after the other begins; some are stopped before their time."""
+        world, chance = self.world, random.Random(f"scenarios {self.world.seed}")
+        if chance.random() >= self._share("hold_scenarios", SCENARIOS_SHARE):
+            return
+        plans = load_plans(SCENARIOS_DIR)
+        while True:
+            await asyncio.sleep(chance.expovariate(1 / SCENARIO_PAUSE_S))
+            where, name = chance.randrange(len(world.cities)), chance.choice(sorted(plans))
+            serial = self._new()
+            world.tell("nemesis", "starts a scenario", scenario=name, city=where)
+            self._say(where, plans[name].start(name, world.cities[where], f"scenario-{serial}"))
+            if chance.random() < 0.5:
+                await asyncio.sleep(chance.uniform(0.5, 6.0))
+                self._say(where, m.StopScenario(command_id=f"scenario-{serial}-stop", scenario=name))
 
     def _new(self) -> int:
         return next(self._serial)

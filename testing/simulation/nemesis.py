@@ -93,6 +93,7 @@ class Nemesis(CommandFaults, BrokerFaults, CityFaults):
         async with asyncio.TaskGroup() as going_on:
             beside: list[Fault] = [self.strangers] if search.allows("strangers") else []
             beside += [self.change_speed] if search.allows("change_speed") else []
+            beside += [self.hold_scenarios] if search.allows("hold_scenarios") else []
             beside += [self.another_city] if search.allows("another_city") else []
             beside += [self.lose_events] if search.allows("lose_events") else []
             tasks = [going_on.create_task(each()) for each in [*beside, self.close_the_lid]]

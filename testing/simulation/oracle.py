@@ -4,7 +4,7 @@
 import json
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -13,7 +13,6 @@ from typing import Any
 from dispatcher.core import DecisionConfig
 from taxi import topics
 from taxi.bus.memory.bus import MemoryBroker
-from taxi.city_time import REAL_TIME, CityTime
 from taxi.client.rows import DriverRow, RideRow, Update
 from taxi.roads.network import RoadNetwork
 from taxistream.tools.audit.findings import AuditFindings
@@ -22,8 +21,9 @@ from taxistream.tools.documented_time import CityClock
 from taxistream.tools.oracle.errors import BrokenLogError
 from taxistream.tools.oracle.rides import ENDED
 from taxistream.tools.oracle.runs import LogEvent
+from taxistream.tools.oracle.scenarios import ScenarioFact, scenarios_after
 from taxistream.tools.replay.shell import EVENTS_GAP, FIXES_GONE, INPUT_GONE, NO_SNAPSHOT, verify
-from testing.simulation.client import Window
+from testing.simulation.client import NO_CONTEXT, Context, Window
 from testing.simulation.oracle_held import Held
 from testing.simulation.oracle_limits import overtaken
 from testing.simulation.oracle_log import driver_rows, is_visible, not_of_the_city, read_log, ride_rows
@@ -53,8 +53,8 @@ class Sight:
     rides: dict[str, RideRow]
     window: Window
     """The part of the city that it looks at."""
-    city_time: CityTime = REAL_TIME
-    """How log time becomes city time, as it was sent."""
+    context: Context = NO_CONTEXT
+    """City time and scenarios, as they were sent."""
 
 
 @dataclass
@@ -92,6 +92,7 @@ class Oracle:
             self.every_cut_is_the_fold_of_the_log,
             self.every_feed_event_once_in_order,
             self.everyone_knows_the_city_time,
+            self.everyone_knows_the_scenarios,
             self.every_batch_is_decided_alike_again,
             self.dropped_positions_are_counted,
             self.what_a_simulator_sends_counts,
@@ -187,10 +188,23 @@ class Oracle:
                 clock.take(event.kind, event.body)
             clocks[batch[-1].offset + 1] = replace(clock)
         for sight in self.observations:
-            known, clock = sight.city_time, clocks[sight.cut.ev]
+            known, clock = sight.context.city_time, clocks[sight.cut.ev]
             times = [sight.cut.at_ms, *(from_ms for from_ms, *_ in (*clock.changes, *known.periods))]
             if any(known.at(at_ms) != clock.at(at_ms) for at_ms in times) or known.speed != clock.speed:
                 yield "another city time", sight.client, round(sight.at_s, 3), known, clock
+
+    def everyone_knows_the_scenarios(self) -> Iterator[Violation]:
+        """Those under way at the cut, not before and not after."""
+        facts: Mapping[str, ScenarioFact] = {}
+        known = {0: facts}
+        for batch in self.events.batches:
+            for event in batch:
+                facts = scenarios_after(facts, event.kind, event.body)
+            known[batch[-1].offset + 1] = facts
+        for sight in self.observations:
+            wanted = tuple((fact.name, fact.since_ms) for fact in known[sight.cut.ev].values())
+            if sight.context.scenarios != wanted:
+                yield "other scenarios", sight.client, round(sight.at_s, 3), sight.context.scenarios, wanted
 
     # --- what the dispatcher decided ----------------------------------------------------------------
 
@@ -485,6 +499,7 @@ class Oracle:
             tally["a producer id that changed"] += "previous_producer" in body
             if body.get("reason"):
                 tally[f"{event.kind}: {body['reason']}"] += 1
+            tally["a scenario over by itself"] += event.kind == "ScenarioEnded" and "reason" not in body
             if event.kind == "RideReassigned":
                 tally["a chain of several"] += body.get("moves", 1) > 1
                 tally["a waiting ride given by order"] += "from_driver" not in body

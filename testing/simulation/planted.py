@@ -20,6 +20,7 @@ from testing.simulation.planted_dispatcher import (
     a_gap_in_the_fixes_not_recorded,
     a_large_batch_blocks_the_heartbeat,
     a_recreated_topic_not_noticed,
+    a_scenario_lasts_by_the_clock,
     a_wrong_clock_is_believed,
     a_zombie_confirms_nothing,
     age_lost,
@@ -63,6 +64,7 @@ from testing.simulation.planted_gateway import (
     the_last_fix_wins,
     the_late_stay_in_sync,
     the_missed_leave_in_a_crowd,
+    the_scenarios_of_the_start,
     the_speed_of_the_start,
     tokens_read_once,
     what_falls_outside_stays,
@@ -150,5 +152,7 @@ BUGS: dict[str, Plant] = {
         everyone_leaves_at_once,
         the_missed_leave_in_a_crowd,
         the_speed_of_the_start,
+        the_scenarios_of_the_start,
+        a_scenario_lasts_by_the_clock,
     )
 }

@@ -403,6 +403,17 @@ def a_change_of_speed_counts_back() -> Iterator[None]:
         yield
 
 
+def a_scenario_lasts_by_the_clock() -> AbstractContextManager[object]:
+    """A scenario ends when its time has passed by the clock, however fast people live."""
+
+    def by_the_clock(batch: DecidedBatch) -> None:
+        for name, scenario in sorted(batch.city.scenarios.items()):
+            if scenario.since_ms + scenario.lasts_s * 1000 <= batch.now_ms:
+                batch.emit(m.ScenarioEnded, scenario=name)
+
+    return patch.object(dispatcher.timers, "_end_scenarios", by_the_clock)
+
+
 def another_citys_log_is_taken_over() -> AbstractContextManager[object]:
     """A dispatcher does not look whose log it is."""
     return patch.object(dispatcher.takeover, "is_another_city", lambda _log, _own: False)

@@ -231,6 +231,17 @@ def the_missed_leave_in_a_crowd() -> Iterator[None]:
 
 
 @contextmanager
+def the_scenarios_of_the_start() -> Iterator[None]:
+    """A gateway passes on which scenarios were under way when it began, whatever the log says since."""
+
+    def first(view: gateway.updates.city_view.CityView) -> object:
+        return view.__dict__.setdefault("first_scenarios", view._scenarios)
+
+    with patch.object(gateway.updates.city_view.CityView, "scenarios", property(first)):
+        yield
+
+
+@contextmanager
 def the_speed_of_the_start() -> Iterator[None]:
     """A gateway passes on how fast people lived when it began, whatever the log says since."""
 

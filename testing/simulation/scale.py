@@ -2,6 +2,7 @@
 """A city on a small scale: streets, people and limits so small that a minute shows everything."""
 
 from functools import cache
+from pathlib import Path
 
 from dispatcher.core import DecisionConfig
 from dispatcher.limits import DecisionLimits
@@ -65,6 +66,7 @@ PEOPLE = PeopleBehavior(
     look_back_s=8.0,
 )
 SECOND_CITY = "hill"
+SCENARIOS_DIR = Path(__file__).parent / "scenarios"
 CITIES = f"{CITY},{SECOND_CITY}={CITY}"
 
 

@@ -10,7 +10,14 @@ PAUSE_S = 1.8
 KINDS = ("whole", "city", "cities")
 """What a world is made of: the whole of one city; its dispatchers and its simulator alone; or the
 dispatchers and simulators of two cities."""
-DRAWN_ONCE = ("set_clocks", "close_the_lid", "change_speed", "another_city", "lose_events")
+DRAWN_ONCE = (
+    "set_clocks",
+    "close_the_lid",
+    "change_speed",
+    "another_city",
+    "lose_events",
+    "hold_scenarios",
+)
 """Faults that a world has or has not from its birth on."""
 ALL_THE_TIME = ("strangers", "strike_at_a_line")
 """Faults beside those that are drawn one after the other."""

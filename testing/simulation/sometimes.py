@@ -64,6 +64,10 @@ EVERYWHERE: Final = (
     "a command put off and accepted later",
     "a city that lives faster",
     "a change of speed",
+    "ScenarioStarted",
+    "ScenarioEnded: stopped",
+    "a scenario over by itself",
+    "CommandRejected: scenario_under_way",
 )
 
 
@@ -79,6 +83,7 @@ CLIENTS: Final = (
     "dispatcher_dropped_positions_total unreadable grid",
     "the deeper view has taken over",
     "city time sent",
+    "scenarios sent",
     "ready image",
     "ready resume",
     "resumed with a diff",

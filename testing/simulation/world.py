@@ -26,11 +26,10 @@ from taxi import topics
 from taxi.bus import BusError
 from taxi.bus.memory.bus import MemoryBroker, MemoryBus
 from taxi.bus.memory.log import Fate
-from taxi.city_time import CityTime
 from taxi.client.replica import Replica
 from taxi.client.rows import Update
 from taxi.runtime.env import Env
-from testing.simulation.client import Behavior, Client, Window
+from testing.simulation.client import Behavior, Client, Context, Window
 from testing.simulation.oracle import Oracle, Sight, Violation, of_the_group
 from testing.simulation.scale import (
     BUS_LIMITS,
@@ -41,6 +40,7 @@ from testing.simulation.scale import (
     DRAIN_PER_S,
     EXPIRY_MS,
     PEOPLE,
+    SCENARIOS_DIR,
     SECOND_CITY,
     city,
 )
@@ -233,10 +233,10 @@ class World:
     def saw(self, what: str) -> None:
         self.tally[what] += 1
 
-    def observe(self, client: str, cut: Update, state: Replica, window: Window, city_time: CityTime) -> None:
+    def observe(self, client: str, cut: Update, state: Replica, window: Window, context: Context) -> None:
         self.tally["cuts"] += 1
         self.observations.append(
-            Sight(self.loop.now, client, cut, dict(state.drivers), dict(state.rides), window, city_time)
+            Sight(self.loop.now, client, cut, dict(state.drivers), dict(state.rides), window, context)
         )
 
     def _watch(self, socket: Socket, message: bytes | str) -> None:
@@ -457,7 +457,13 @@ def _simulator(world: World, name: str, node: Node, rng: random.Random) -> Corou
     load = 0.0 if world.demand_stopped else world.plan.load
     own = SECOND_CITY if name.endswith("-2") else CITY
     settings = SimulatorSettings(
-        city=own, cities=CITIES, name=name, drivers=world.plan.drivers, seed=world.seed, load=load
+        city=own,
+        cities=CITIES,
+        name=name,
+        drivers=world.plan.drivers,
+        seed=world.seed,
+        load=load,
+        scenarios_dir=str(SCENARIOS_DIR),
     )
     roads, demand = city(own)
     env = world.env(name, node, rng, settings)

@@ -107,7 +107,8 @@ class Life:
         elif kind == "DriverRepositioned":
             self._must_be_idle(event)
         elif kind in KINDS:
-            self.scenarios.take(event, self.deadlines.time, knows_all=self.knows_all)
+            knows_speed = bool(self.deadlines.limits)  # both are in `PolicyActivated`
+            self.scenarios.take(event, self.deadlines.time, knows_all=self.knows_all, knows_speed=knows_speed)
         elif kind == "PolicyActivated":
             self.deadlines.limits = event["parameters"]
             self.deadlines.renew(self.rides)

@@ -476,3 +476,10 @@ def test_a_scenario_may_be_stopped_at_any_time() -> None:
 )
 def test_a_scenario_ends_once_and_in_time(log: HandMadeLog, rule: str) -> None:
     assert log.broken() == {rule}
+
+
+def test_how_long_a_scenario_lasted_is_not_judged_where_the_speed_is_not_known() -> None:
+    log = scenario_log(ENDED, lasts_s=60)
+    assert log.broken() == {"scenario_lasts"}
+    log.cut_events = next(i for i, one in enumerate(log.events) if one["type"] == "ScenarioStarted")
+    assert log.broken() == set()
