@@ -28,7 +28,7 @@ from taxi.runtime.entry import EntryRules, own_names
 from taxi.runtime.env import Env
 from taxi.runtime.origins import parse_origins
 from taxi.runtime.service import Process, Service, cannot_listen, run
-from taxi.topics import COMMANDS, EVENTS, LOCATIONS, SNAPSHOTS
+from taxi.topics import COMMANDS, EVENTS, LOCATIONS, SNAPSHOTS, VERDICTS
 from web import page
 
 _COLLECT_AFTER = (50_000, 20, 50)
@@ -122,7 +122,7 @@ SERVICE = Service(
     main=_REAL.main,
     settings=Settings,
     metrics=METRICS,
-    topics=(LOCATIONS, COMMANDS, EVENTS, SNAPSHOTS),
+    topics=(LOCATIONS, COMMANDS, EVENTS, SNAPSHOTS, VERDICTS),
     waits_for_topics=False,  # clients wait for a gateway that restarts
     prepare=_REAL.prepare,
 )

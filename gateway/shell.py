@@ -13,6 +13,7 @@ from gateway.follower.boot_state import SERVING
 from gateway.follower.follower import NO_BROKER, RUSH_S, Follower
 from gateway.follower.input_faults import InputFaults
 from gateway.follower.tail import Pace
+from gateway.follower.verdicts import follow_verdicts
 from gateway.http.guard import Guard
 from gateway.http.ride_service import RideService
 from gateway.http.route_service import RouteService
@@ -130,6 +131,8 @@ class Gateway:
                 tasks.create_task(self.follower.run())
                 tasks.create_task(self._close_cuts())
                 tasks.create_task(self._welcome(tasks))
+                partition = self._env.settings.own().partition
+                tasks.create_task(follow_verdicts(self._env, partition, self.hub.tell_verdict))
                 if self._env.settings.parts_dir:
                     tasks.create_task(self._read_demo_faults(Path(self._env.settings.parts_dir)))
         except* BusError as group:

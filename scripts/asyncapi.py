@@ -31,6 +31,7 @@ CHANNELS: dict[str, tuple[str, str, tuple[type[m.Message], ...]]] = {
     ),
     topics.SNAPSHOTS: ("city/slot/part", "A city's state as of a batch, one a minute.", (m.SnapshotPart,)),
     topics.DEAD_LETTERS: ("source", "Messages that could not be read, and why.", (m.DeadLetter,)),
+    topics.VERDICTS: ("verifier", "Whether what each gateway sends is what the log says.", (m.Verdict,)),
 }
 """Topic → (key, what it is for, its messages)."""
 

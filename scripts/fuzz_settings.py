@@ -31,6 +31,8 @@ import gateway.__main__
 import gateway.settings
 import simulator.__main__
 import simulator.settings
+import verifier.__main__
+import verifier.settings
 from taxi import topics
 from taxi.bus.kafka.security import security
 from taxi.bus.memory.bus import MemoryBus, plain_broker
@@ -42,6 +44,7 @@ SETTINGS: Final[dict[str, type[Settings]]] = {
     "dispatcher": dispatcher.settings.Settings,
     "simulator": simulator.settings.Settings,
     "gateway": gateway.settings.Settings,
+    "verifier": verifier.settings.Settings,
 }
 """Kind of service → its settings."""
 KINDS: Final = tuple(SETTINGS)
@@ -49,6 +52,7 @@ _SERVICES: Final[dict[str, service.Service[Any]]] = {
     "dispatcher": dispatcher.__main__.SERVICE,
     "simulator": simulator.__main__.SERVICE,
     "gateway": gateway.__main__.SERVICE,
+    "verifier": verifier.__main__.SERVICE,
 }
 _RUN_S: Final = 0.3
 _END_S: Final = 20.0

@@ -88,6 +88,23 @@ EXAMPLES: tuple[m.Message, ...] = (
         key="NDcxMQ==",
         value="eyJ0eXBlIjoiR29PbmxpbmUifQ==",
     ),
+    m.Verdict(
+        verifier="verifier",
+        at_ms=T0,
+        gateways=[
+            m.CheckedGateway(gateway="gateway-1", loc=81_204, ev=412, cut_ms=T0 - 900, checked=311),
+            m.CheckedGateway(
+                gateway="gateway-2",
+                loc=81_198,
+                ev=412,
+                cut_ms=T0 - 1_000,
+                checked=309,
+                wrong=1,
+                rule="wrong_hash",
+                text="5f1d03aa 77c0921b sent, 5f1d03ab 77c0921b is",
+            ),
+        ],
+    ),
 )
 
 

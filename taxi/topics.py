@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The five topics and their settings. A city is one partition, with the same number in each topic."""
+"""The six topics and their settings. A city is one partition, with the same number in each topic."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +9,7 @@ COMMANDS: Final = "taxi.commands"
 EVENTS: Final = "taxi.events"
 SNAPSHOTS: Final = "taxi.snapshots"
 DEAD_LETTERS: Final = "taxi.dead-letters"
+VERDICTS: Final = "taxi.verdicts"
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -51,7 +52,7 @@ class TopicSpec:
 
 
 def specs(*, bounded: bool = False) -> tuple[TopicSpec, ...]:
-    """The five topics. `bounded` limits their sizes, too, for a demo on a laptop's disk."""
+    """The six topics. `bounded` limits their sizes, too, for a demo on a laptop's disk."""
 
     def topic(name: str, retention_ms: int, bytes_max: int, **extra: str) -> TopicSpec:
         config = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
@@ -80,4 +81,5 @@ def specs(*, bounded: bool = False) -> tuple[TopicSpec, ...]:
             },
         ),
         topic(DEAD_LETTERS, week_ms, 16 * MIB),
+        topic(VERDICTS, HOUR_MS, 16 * MIB),
     )

@@ -69,7 +69,9 @@ class Spy:
 
 def is_notice(message: bytes | str | None) -> bool:
     """Whether a message changes nothing of a session."""
-    return isinstance(message, str) and message.startswith(('{"type":"pending"', '{"type":"health"'))
+    return isinstance(message, str) and message.startswith(
+        ('{"type":"pending"', '{"type":"health"', '{"type":"verdict"')
+    )
 
 
 class Browser:

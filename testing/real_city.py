@@ -24,7 +24,7 @@ from taxi.runtime.settings import Settings
 from taxi.topics import specs
 from taxistream.tools.audit.findings import AuditFindings
 from taxistream.tools.audit.shell import audit
-from taxistream.tools.replay.shell import Verdict, verify
+from taxistream.tools.replay.shell import ReplayOutcome, verify
 
 
 class RealPart:
@@ -157,16 +157,16 @@ class RealCity:
         findings: AuditFindings = self.on_bus(lambda bus: audit(bus, cities))
         return findings
 
-    def replayed(self, partition: int = 0) -> Verdict:
+    def replayed(self, partition: int = 0) -> ReplayOutcome:
         name, _, folder = self.cities.split(",")[partition].partition("=")
         roads = RoadNetwork.load(folder or name).named(name).prepare()
 
-        async def work(bus: KafkaBus) -> Verdict:
+        async def work(bus: KafkaBus) -> ReplayOutcome:
             return await verify(
                 bus, partition, roads, code_digest=code_digest(), data_digest=data_digest(folder or name)
             )
 
-        verdict: Verdict = self.on_bus(work)
+        verdict: ReplayOutcome = self.on_bus(work)
         return verdict
 
 

@@ -68,6 +68,10 @@ class Hub:
         """Set the faults to send: to all clients now if they have changed, and after each `ready`."""
         self.publisher.tell_health(faults, now_s, self.clients.values())
 
+    def tell_verdict(self, verifier: str, gateways: list[dict[str, Any]]) -> None:
+        """Send what a verifier says of the gateways: to all clients now, and after each `ready`."""
+        self.publisher.tell_verdict(verifier, gateways, self.clients.values())
+
     # --- one client -------------------------------------------------------------------------------
 
     async def serve(self, connection: Connection) -> None:

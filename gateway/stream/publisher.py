@@ -15,6 +15,8 @@ from taxi.runtime.env import Env
 from taxi.runtime.faults import Fault
 
 BEAT_MS: Final = 1_000
+VERIFIERS_MAX: Final = 4
+"""Verifiers whose verdicts are passed on."""
 CloseSession: TypeAlias = Callable[[Client, SessionRefusal], None]
 """Ends a client's session. It calls `Publisher.remove` before it returns."""
 
@@ -45,6 +47,8 @@ class Publisher:
         self._health = StreamHealth()
         self._context: tuple[Periods, tuple[ScenarioNotice, ...]] = (), ()
         """Periods and scenarios of the last cut that was published."""
+        self._verdicts: dict[str, str] = {}
+        """Verifier → its last `verdict` message."""
 
     @property
     def source(self) -> DeltaSource | None:
@@ -162,6 +166,18 @@ class Publisher:
         """How many clients have not been sent the last `health` message, because they read slowly."""
         return self._health.owed
 
+    def tell_verdict(self, verifier: str, gateways: list[dict[str, Any]], clients: Iterable[Client]) -> None:
+        """Send a verdict to all clients that keep up, and to others after `ready`.
+
+        Another one follows in a second, so those who read slowly are not sent this one later.
+        """
+        if verifier not in self._verdicts and len(self._verdicts) == VERIFIERS_MAX:
+            return
+        text = self._verdicts[verifier] = encode_message(type="verdict", verifier=verifier, gateways=gateways)
+        for client in clients:
+            if client.session.was_ready and not client.connection.backlog():
+                client.connection.send(text)
+
     # --- one client -------------------------------------------------------------------------------
 
     def add(self, client: Client) -> None:
@@ -235,6 +251,7 @@ class Publisher:
         client.periods, client.scenarios = (), ()
         if self._health.faults:
             words.append(self._health.message)
+        words += self._verdicts.values()
         size = self._send_from(client, updates, verdict, *words)
         metrics = self._env.metrics
         metrics.count("gateway_sessions_total", how=verdict.reset or mode)

@@ -16,7 +16,7 @@ service; `websockets` is the only dependency.
 """
 
 from taxi.client.link import Refusal
-from taxi.client.problem import Fault, Problem, ProblemKind
+from taxi.client.problem import Fault, GatewayVerdict, Problem, ProblemKind
 from taxi.client.protocol import LinkState
 from taxi.client.rows import DriverRow, RideRow, ScenarioUnderWay, StreamError, Update
 from taxi.client.stream import (
@@ -36,6 +36,7 @@ __all__ = [
     "Cursor",
     "DriverRow",
     "Fault",
+    "GatewayVerdict",
     "LinkState",
     "LinkStatus",
     "Problem",

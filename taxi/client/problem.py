@@ -24,6 +24,22 @@ class Fault(NamedTuple):
     """What is wrong and what to do."""
 
 
+class GatewayVerdict(NamedTuple):
+    """What a verifier says of one gateway: it compares what the gateway sends with the log."""
+
+    gateway: str
+    cut_ms: int
+    """The cut time of the newest update that was compared."""
+    checked: int
+    """Updates that were compared."""
+    wrong: int
+    """How many of them were not as the log says."""
+    rule: str
+    """What is wrong with the newest one; empty: nothing."""
+    text: str
+    """The same for people."""
+
+
 class ProblemKind(Enum):
     """Kinds of problem with a connection."""
 

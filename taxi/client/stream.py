@@ -20,7 +20,7 @@ from taxi.city_time import CityTime, Period
 from taxi.client import timed_socket
 from taxi.client.decode import decode_update
 from taxi.client.link import Effect, Link, LinkEvent, open_ms, step
-from taxi.client.problem import Fault, Problem, ProblemKind
+from taxi.client.problem import Fault, GatewayVerdict, Problem, ProblemKind
 from taxi.client.protocol import IMAGE_FLAG, SERVING, SILENCE_MS, VERSION, EffectType, EventType, LinkState
 from taxi.client.replica import GapError, HashMismatchError, Replica
 from taxi.client.rows import DriverRow, RideRow, ScenarioUnderWay, StreamError, Update
@@ -103,6 +103,8 @@ class CityStream:
         """How log time becomes city time, as of the last update."""
         self.scenarios: tuple[ScenarioUnderWay, ...] = ()
         """The scenarios under way as of the last update, the oldest first."""
+        self.verdicts: dict[str, tuple[GatewayVerdict, ...]] = {}
+        """Verifier → what it said last of each gateway. Empty: no verifier runs, or none has spoken yet."""
         self._where = where
         self._on_link = on_link
         self._on_health = on_health
@@ -328,6 +330,8 @@ class CityStream:
                 self.city_time = _city_time(message)
             elif kind == "scenarios":
                 self.scenarios = _scenarios(message)
+            elif kind == "verdict":
+                self.verdicts[str(message["verifier"])] = _checked(message)
             elif kind == "pending" and self._link.state not in SERVING:
                 problem = Problem(ProblemKind.PENDING, "the gateway has not caught up yet: waiting for it")
                 self._handle(LinkEvent(EventType.PENDING), problem)
@@ -520,6 +524,24 @@ def _faults(message: dict[str, Any]) -> tuple[Fault, ...]:
         and isinstance(fault.get("code"), str)
         and isinstance(fault.get("text"), str)
     )
+
+
+def _checked(message: dict[str, Any]) -> tuple[GatewayVerdict, ...]:
+    """The gateways of a `verdict` message. Raises StreamError."""
+    try:
+        return tuple(
+            GatewayVerdict(
+                str(one["gateway"]),
+                int(one["cut_ms"]),
+                int(one["checked"]),
+                int(one["wrong"]),
+                str(one["rule"]),
+                str(one["text"]),
+            )
+            for one in message["gateways"]
+        )
+    except (TypeError, ValueError) as error:
+        raise StreamError(f"no verdict: {error}") from None
 
 
 def _city_time(message: dict[str, Any]) -> CityTime:

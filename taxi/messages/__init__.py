@@ -464,6 +464,38 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     """Where reading went on, if that is not the offset after `offset`: a whole range could not be read."""
 
 
+# --- taxi.verdicts: key = verifier ------------------------------------------------------------------
+
+
+class CheckedGateway(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The newest update of one gateway that a verifier has compared with the log."""
+
+    gateway: str
+    loc: int
+    """With `ev`: the cursor of the update."""
+    ev: int
+    cut_ms: int
+    """Its cut time, in log time."""
+    checked: int
+    """Updates of this gateway that were compared since the verifier follows it."""
+    wrong: int = 0
+    """How many of them were not as the log says."""
+    rule: str = ""
+    """What is wrong with the newest: a rule of docs/load-test.md. Empty: nothing."""
+    text: str = ""
+    """The same for people."""
+
+
+class Verdict(Message, frozen=True, kw_only=True):
+    """What a verifier knows of each gateway. Once a second; each replaces the one before."""
+
+    verifier: str
+    at_ms: int
+    """By the verifier's clock."""
+    gateways: list[CheckedGateway]
+    """Ascending by name. A gateway that it can't reach, or has not compared yet, is missing."""
+
+
 def tag_of(message: Message) -> str:
     """The `type` of a message, as it is on the log."""
     return type(message).__name__

@@ -32,6 +32,7 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "taxi.events": msgspec.json.Decoder(m.AnyEvent),
     "taxi.snapshots": msgspec.json.Decoder(m.SnapshotPart),
     "taxi.dead-letters": msgspec.json.Decoder(m.DeadLetter),
+    "taxi.verdicts": msgspec.json.Decoder(m.Verdict),
 }
 
 

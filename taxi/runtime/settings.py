@@ -250,6 +250,8 @@ KNOWN: frozenset[str] = frozenset(
         # the simulator
         *("TAXI_DRIVERS", "TAXI_SEED", "TAXI_LOAD", "TAXI_GPS_NOISE", "TAXI_DEMAND_BY_HOUR"),
         *("TAXI_SCENARIOS_DIR", "TAXI_SCENARIOS", "TAXI_SCENARIOS_ASKED_MS"),
+        # the verifier
+        *("TAXI_GATEWAY_URL", "TAXI_GATEWAYS", "TAXI_CHECK_INTERVAL_MS", "TAXI_CLIENT_TOKEN"),
         # the dispatcher
         *("TAXI_POLICY", "TAXI_BATCH_INTERVAL_MS", "TAXI_OFFER_TIMEOUT_MS", "TAXI_PATIENCE_MS", "TAXI_SPEED"),
         *("TAXI_REFUSE_MS", "TAXI_NO_SHOW_MS", "TAXI_LOST_MS", "TAXI_LOST_ON_TRIP_MS"),

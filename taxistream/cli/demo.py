@@ -108,6 +108,12 @@ def demo(
             help="Keep a standby process with a gateway's modules loaded, so a killed gateway is back soon.",
         ),
     ] = True,
+    verifier: Annotated[
+        bool,
+        typer.Option(
+            "--verifier/--no-verifier", help="Compare what each gateway sends with the log, all the time."
+        ),
+    ] = True,
     bus: Annotated[
         BusKind, typer.Option(help="memory: one process without Kafka, if Java is not available.")
     ] = BusKind.KAFKA,
@@ -152,6 +158,7 @@ def demo(
         port=port,
         data_dir=data_dir,
         spare=spare,
+        verifier=verifier,
     )
     _check_settings(
         {

@@ -24,9 +24,16 @@ def _gateway() -> type[Settings]:
     return settings.Settings
 
 
+def _verifier() -> type[Settings]:
+    from verifier import settings  # noqa: PLC0415 - as above
+
+    return settings.Settings
+
+
 SETTINGS: dict[str, Callable[[], type[Settings]]] = {
     "dispatcher": _dispatcher,
     "simulator": _simulator,
     "gateway": _gateway,
+    "verifier": _verifier,
 }
 """Service → a function that imports its settings."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`taxi simulator|dispatcher|gateway`: one service alone, against any cluster."""
+"""`taxi simulator|dispatcher|gateway|verifier`: one service alone, against any cluster."""
 
 import runpy
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ SUMMARIES = {
     "simulator": "Run the simulator: drivers and riders that send positions and commands.",
     "dispatcher": "Run a dispatcher. Each city has one; a dispatcher without a city is a standby.",
     "gateway": "Run a gateway: page, API and the live stream for browsers.",
+    "verifier": "Run a verifier: compares what each gateway sends with the log, and writes its verdicts.",
 }
 
 

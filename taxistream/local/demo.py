@@ -9,6 +9,7 @@ import asyncio
 import importlib.resources
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -35,8 +36,11 @@ PATIENCE: Final = {
     "simulator": Patience(frozen_s=10.0, silent_s=15.0),
     # Its socket still takes its share of new connections, and they get nothing.
     "gateway": Patience(frozen_s=2.0, silent_s=2.5),
+    "verifier": Patience(frozen_s=10.0, silent_s=15.0),
 }
 """How long each kind of part may be without a sign of life."""
+_TOKEN_MS: Final = 366 * 24 * 3_600_000
+"""How long the token of a demo's own verifier is valid: longer than a demo runs."""
 _BATCH_INTERVAL_MS: Final = 2_000
 _BATCH_INTERVAL_MS_MIN: Final = 400
 """Batches that are decided more often than this cost more than they gain."""
@@ -68,6 +72,8 @@ class DemoOptions:
     """TAXI_CITIES of all parts; empty: TAXI_CITY of the environment alone."""
     spare: bool = True
     """Whether to keep a standby process that replaces a dead gateway."""
+    verifier: bool = True
+    """Whether verifiers compare what the gateways send with the log."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -152,11 +158,47 @@ def service_parts(
     )
 
 
+def verifier_parts(
+    options: DemoOptions, kafka: Mapping[str, str], *, is_log_here: bool = True
+) -> tuple[PartSpec, ...]:
+    """A verifier for each city, or none. Arguments as in `service_parts`."""
+    parts = (
+        _service("verifier", name, {**kafka, **verifier_variables(options, options.gateways, city)})
+        for name, city in verifiers(options).items()
+    )
+    return tuple(replace(part, on_full_disk="pause" if is_log_here else "run") for part in parts)
+
+
 def simulators(options: DemoOptions) -> dict[str, str]:
     """Name of a part → its city, empty for the only one."""
+    return _one_for_each_city("simulator", options)
+
+
+def verifiers(options: DemoOptions) -> dict[str, str]:
+    """Name of a part → its city, empty for the only one."""
+    return _one_for_each_city("verifier", options) if options.verifier else {}
+
+
+def _one_for_each_city(kind: str, options: DemoOptions) -> dict[str, str]:
     if len(options.names) < 2:
-        return {"simulator": ""}
-    return {f"simulator-{city}": city for city in options.names}
+        return {kind: ""}
+    return {f"{kind}-{city}": city for city in options.names}
+
+
+def verifier_variables(options: DemoOptions, gateways: int, city: str = "") -> dict[str, str]:
+    """The environment variables of a verifier; with a token, if the gateways require one."""
+    variables = {"TAXI_GATEWAY_URL": options.url, "TAXI_GATEWAYS": str(gateways)}
+    if os.environ.get("TAXI_TOKEN_SECRET") and not os.environ.get("TAXI_CLIENT_TOKEN"):
+        variables["TAXI_CLIENT_TOKEN"] = _viewer_token(os.environ["TAXI_TOKEN_SECRET"])
+    return {**city_variables(options, city), **variables}
+
+
+def _viewer_token(secret: str) -> str:
+    from gateway.access import tokens  # noqa: PLC0415 - few demos require tokens
+
+    now_ms = time.time_ns() // 1_000_000
+    expires_ms = now_ms // 1000 * 1000 + _TOKEN_MS
+    return tokens.Keys(secret).mint(tokens.Grant(tokens.Role.VIEWER, expires_ms, None), now_ms)
 
 
 def city_variables(options: DemoOptions, city: str = "") -> dict[str, str]:

@@ -33,6 +33,8 @@ from taxistream.local.demo import (
     decision_variables,
     page_variables,
     simulators,
+    verifier_variables,
+    verifiers,
     world_variables,
 )
 from taxistream.local.output import when_lost
@@ -46,6 +48,7 @@ _KEPT_S: Final = {
     topics.COMMANDS: 3600,
     topics.EVENTS: 3600,
     topics.DEAD_LETTERS: 3600,
+    topics.VERDICTS: 300,
 }
 """Of what is older nothing is kept: memory is dearer than disk. A restart inside reads back three minutes."""
 _TIDY_S: Final = 10.0
@@ -76,11 +79,13 @@ def _service(kind: str) -> Service[Any]:
     from dispatcher import __main__ as dispatcher  # noqa: PLC0415
     from gateway import __main__ as gateway  # noqa: PLC0415
     from simulator import __main__ as simulator  # noqa: PLC0415
+    from verifier import __main__ as verifier  # noqa: PLC0415
 
     services: dict[str, Service[Any]] = {
         "dispatcher": dispatcher.SERVICE,
         "simulator": simulator.SERVICE,
         "gateway": gateway.SERVICE,
+        "verifier": verifier.SERVICE,
     }
     return services[kind]
 
@@ -139,7 +144,8 @@ class InMemory:
     def _services(self) -> dict[str, tuple[str, str]]:
         """Name → (kind, city, or empty for the first)."""
         worlds = {name: ("simulator", city) for name, city in simulators(self.options).items()}
-        return {"dispatcher": ("dispatcher", ""), **worlds, "gateway": ("gateway", "")}
+        checks = {name: ("verifier", city) for name, city in verifiers(self.options).items()}
+        return {"dispatcher": ("dispatcher", ""), **worlds, "gateway": ("gateway", ""), **checks}
 
     def _variables(self, name: str, kind: str, city: str) -> Mapping[str, str]:
         """The environment of one service: no admin port, and no kill button, for there is nothing to kill."""
@@ -149,6 +155,7 @@ class InMemory:
             "dispatcher": decision_variables(self.options),
             "simulator": world_variables(self.options) | city_variables(self.options, city),
             "gateway": page_variables(self.options),
+            "verifier": verifier_variables(self.options, 1, city),
         }
         return inherited | by_kind[kind] | own
 

@@ -307,7 +307,7 @@ class Client:
             names = tuple((row["name"], row["since_ms"]) for row in message["under_way"])
             self.context = replace(self.context, scenarios=names)
             self.witness.saw("scenarios sent")
-        elif kind in {"pending", "health"}:
+        elif kind in {"pending", "health", "verdict"}:
             self.witness.saw(f"{kind} received")
         else:
             self.witness.fail("unknown control message", self.name, message)

@@ -14,7 +14,7 @@ from taxistream.local.broker import BrokerPlan
 from taxistream.local.broker_files import BrokerFiles
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
-USERS = ("simulator", "dispatcher", "gateway", "topics")
+USERS = ("simulator", "dispatcher", "gateway", "verifier", "topics")
 PASSWORD = "open-sesame"
 _ALLOW, _ANY_HOST = 3, "*"
 _KINDS = {"Topic": 2, "Group": 3, "TransactionalId": 5}
@@ -47,11 +47,11 @@ def documented_rights(prefix: str) -> list[Right]:
 
 
 def _rights(user: str, wish: str, prefix: str) -> list[Right]:
-    """`Read, Describe Group "x"`, `Write "events", "commands"`, `Create on all five`: what that means."""
+    """`Read, Describe Group "x"`, `Write "events", "commands"`, `Create on all six`: what that means."""
     names = re.findall(r"`([^`]+)`", wish)
     operations = [word for word in re.findall(r"\w+", wish.split("`", maxsplit=1)[0]) if word in _OPERATIONS]
     kind = next((kind for kind in ("Group", "TransactionalId") if kind in wish), "Topic")
-    if "all five" in wish:
+    if "all six" in wish:
         names = [spec.name for spec in specs()]
     elif kind == "Topic":
         names = [f"taxi.{name}" for name in names]

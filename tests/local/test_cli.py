@@ -20,7 +20,19 @@ from taxi.runtime.parts import Demo, DemoFault, Part, Parts, State
 from tests.local.conftest import Taxi
 from tests.local.test_java import fake_java
 
-COMMANDS = ("demo", "kafka", "simulator", "dispatcher", "gateway", "topics", "ps", "kill", "status", "doctor")
+COMMANDS = (
+    "demo",
+    "kafka",
+    "simulator",
+    "dispatcher",
+    "gateway",
+    "verifier",
+    "topics",
+    "ps",
+    "kill",
+    "status",
+    "doctor",
+)
 
 
 def test_the_help_lists_every_command(taxi: Taxi) -> None:

@@ -12,7 +12,7 @@ from taxistream.cli.settings_table import settings
 from taxistream.local import disk
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
-SERVICES = ("simulator", "dispatcher", "gateway")
+SERVICES = ("simulator", "dispatcher", "gateway", "verifier")
 NONE = "–"
 
 

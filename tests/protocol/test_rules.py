@@ -6,6 +6,7 @@ breaks this rule, which it must notice.
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ import gateway.updates.drivers
 import gateway.updates.feed
 from gateway.access.tokens import Grant, Keys, Role
 from gateway.stream.session import Serve, judge
+from taxi import messages as m
 from taxi.client.replica import GapError, HashMismatchError
 from taxi.cursor import Cursor
 from testing.gateway_harness import EPOCH, HERE, THERE, Browser
@@ -136,11 +138,15 @@ async def rule_06_when_input_stops_everyone_reaches_one_hash_within_two_seconds(
 async def rule_07_an_image_is_whole_nothing_after_it_is_lost_no_cut_halves_a_batch(stage: Stage) -> None:
     stage.harness.broker.harshness.cut_fetches = 1.0
     await stage.begun()
+    drivers = itertools.count(1_000)
     with stage.traffic(drivers=20):
         for _ in range(8):
             browser = await stage.harness.watch()
             assert browser.cuts[0].is_image
             for _ in range(5):
+                stage.harness.batch(
+                    *(partial(m.DriverCameOnline, driver=driver) for driver in itertools.islice(drivers, 8))
+                )
                 cut = await browser.cut()
                 assert (cut.loc_before, cut.ev_before) == (browser.cuts[-2].loc, browser.cuts[-2].ev)
                 assert cut.ev in stage.events().boundaries, "a cut inside a batch"

@@ -43,8 +43,8 @@ def test_the_file_has_no_version_key() -> None:
     assert "version" not in COMPOSE
 
 
-def test_there_are_a_broker_two_gateways_two_dispatchers_a_simulator_and_one_address() -> None:
-    kinds = ["dispatcher", "dispatcher", "gateway", "gateway", "simulator", "topics"]
+def test_there_are_a_broker_two_of_gateways_and_dispatchers_one_of_the_rest_and_one_address() -> None:
+    kinds = ["dispatcher", "dispatcher", "gateway", "gateway", "simulator", "topics", "verifier"]
     assert sorted(PARTS.values()) == kinds
     assert set(SERVICES) - set(PARTS) == {"kafka", "city"}
 

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.determinism import findings, findings_in
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("simulator", "dispatcher", "gateway")
+SERVICES = ("simulator", "dispatcher", "gateway", "verifier")
 # Each of these hands the world to a shell, so it may touch the real one. Nothing else may.
 TOUCHES_THE_WORLD: dict[str, str] = {
     "simulator/__main__.py": "builds the real env",

@@ -18,7 +18,7 @@ CODES = sorted(
 )
 PRODUCT = {
     path: path.read_text(encoding="utf-8")
-    for package in ("taxi", "taxistream", "simulator", "dispatcher", "gateway")
+    for package in ("taxi", "taxistream", "simulator", "dispatcher", "gateway", "verifier")
     for path in (ROOT / package).rglob("*.py")
 }
 TESTS = [

@@ -83,7 +83,7 @@ def test_a_metric_without_a_help_text_is_a_bug(metrics: PrometheusMetrics) -> No
         metrics.count("unheard_of")
 
 
-@pytest.mark.parametrize("service", ["simulator", "dispatcher", "gateway"])
+@pytest.mark.parametrize("service", ["simulator", "dispatcher", "gateway", "verifier"])
 @pytest.mark.parametrize("setting", ["TAXI_ADMIN_PORT=x", "TAXI_DRIVRES=1"])
 def test_a_service_with_a_bad_setting_ends_with_2_and_names_it(service: str, setting: str) -> None:
     key, value = setting.split("=")

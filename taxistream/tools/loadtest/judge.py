@@ -17,7 +17,7 @@ from taxistream.tools.oracle.grid import Area
 _SECOND_MS: Final = 1_000
 _NAMED_MAX: Final = 3
 
-Verdict = tuple[str, str]
+Violation = tuple[str, str]
 """(rule, details)."""
 
 
@@ -42,7 +42,7 @@ class Unready(Exception):  # noqa: N818 - a state
 class Judged:
     """The result of a check."""
 
-    verdicts: list[Verdict]
+    verdicts: list[Violation]
     driver_updates: int = 0
 
 
@@ -66,7 +66,7 @@ def _name(sight: ReceivedUpdate) -> str:
     return f"the update {sight.since} → {sight.to} of {sight.area or 'the city'}"
 
 
-def _verdicts(city: OracleCity, sight: ReceivedUpdate, update: DecodedUpdate) -> Iterator[Verdict]:
+def _verdicts(city: OracleCity, sight: ReceivedUpdate, update: DecodedUpdate) -> Iterator[Violation]:
     now = city.rows(sight.to)
     before = None if sight.since is None else city.rows(sight.since)
     mask, lanes = now.within(sight.area)
@@ -95,7 +95,7 @@ def _drivers(
     before: Rows | None,
     wanted: Columns,
     mask: Mask,
-) -> Iterator[Verdict]:
+) -> Iterator[Violation]:
     if before is None:
         old = wanted.copy(np.zeros(len(mask), bool))
     else:
@@ -127,7 +127,7 @@ def _shown(city: OracleCity, rows: Columns, wanted: Columns, found: Mask) -> str
     )
 
 
-def _applied(city: OracleCity, blocks: list[Block], rows: Columns) -> Iterator[Verdict]:
+def _applied(city: OracleCity, blocks: list[Block], rows: Columns) -> Iterator[Violation]:
     """Apply an update's blocks to the rows: all removals first, as docs/protocol.md says."""
     for block in blocks:
         slots = city.index.find(block.gone)
@@ -145,7 +145,7 @@ def _values(block: Block) -> tuple[npt.NDArray[Any], ...]:
     return block.x, block.y, block.at, block.heading, block.speed, block.status
 
 
-def _changed(city: OracleCity, block: Block, rows: Columns) -> Iterator[Verdict]:
+def _changed(city: OracleCity, block: Block, rows: Columns) -> Iterator[Violation]:
     """Apply the changes of rows that the client has."""
     slots, known = yield from _slots(city, block.status_changed, "status")
     if not rows.held[slots].all():
@@ -174,7 +174,7 @@ def _slots(city: OracleCity, numbers: npt.NDArray[np.uint32], kind: str) -> Any:
 # --- rides and feed ---------------------------------------------------------------------------------
 
 
-def _rides(update: DecodedUpdate, before: Rows | None, now: Rows) -> Iterator[Verdict]:
+def _rides(update: DecodedUpdate, before: Rows | None, now: Rows) -> Iterator[Violation]:
     rides = {} if before is None else dict(before.ride_records)
     for name in update.rides_gone:
         rides.pop(name, None)
@@ -184,7 +184,7 @@ def _rides(update: DecodedUpdate, before: Rows | None, now: Rows) -> Iterator[Ve
         yield "wrong_ride", f"{len(names)} of them, as {', '.join(names[:_NAMED_MAX])}"
 
 
-def _feed(city: OracleCity, sight: ReceivedUpdate, update: DecodedUpdate) -> Iterator[Verdict]:
+def _feed(city: OracleCity, sight: ReceivedUpdate, update: DecodedUpdate) -> Iterator[Violation]:
     wanted = [] if sight.since is None else city.events.feed_between(sight.since[1], sight.to[1])
     have, want = ([entry[0] for entry in feed] for feed in (update.feed, wanted))
     if have != want:

@@ -24,10 +24,18 @@ class Reading:
         self._partition = partition
         self._locations = locations
         self._events = events
+        self._pause_s = 0.0
 
     @classmethod
-    async def begin(cls, bus: Bus, partition: int) -> "Reading":
+    async def begin(
+        cls, bus: Bus, partition: int, oracle: Callable[[int], OracleCity] = OracleCity
+    ) -> "Reading":
         """Open the readers.
+
+        Args:
+            bus: Where the log is.
+            partition: Of the city.
+            oracle: Makes the fold, from the offset of the first position.
 
         Raises BrokenLogError if the beginning of the events is deleted, as they can't be folded.
         """
@@ -40,7 +48,7 @@ class Reading:
             message = "the beginning of the events is gone by retention: the oracle has nothing to fold from"
             raise BrokenLogError(message)
         return cls(
-            OracleCity(first),
+            oracle(first),
             partition,
             await bus.reader(LOCATIONS, partition, first),
             await bus.reader(EVENTS, partition, 0),
@@ -57,8 +65,13 @@ class Reading:
             self.city.feed_positions(records, self._locations.position)
         self.city.feed_positions((), self._locations.position)
 
-    async def follow(self) -> None:
-        """Read until cancelled. Raises BrokenLogError."""
+    async def follow(self, pause_s: float = 0.01) -> None:
+        """Read until cancelled. Raises BrokenLogError.
+
+        Args:
+            pause_s: Between two looks. Longer ones cost less.
+        """
+        self._pause_s = pause_s
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._for_ever(self._more_locations))
@@ -75,7 +88,7 @@ class Reading:
                     continue
             except Unavailable:
                 pass  # the broker does not answer; updates are checked when it does
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(self._pause_s)
 
     async def _more_locations(self) -> bool:
         records = await self._locations.fetch()

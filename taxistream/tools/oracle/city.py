@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from taxi.bus import Record
 from taxistream.tools.oracle.driver_index import DriverIndex, widened
-from taxistream.tools.oracle.events import Boundary, Events
+from taxistream.tools.oracle.events import KEPT_MS, Boundary, Events
 from taxistream.tools.oracle.grid import Area, OracleGrid, within
 from taxistream.tools.oracle.hashing import WORD, Lanes, driver_lanes, total
 from taxistream.tools.oracle.positions import EXPIRY_MS, FIX, Positions
@@ -110,7 +110,15 @@ class Rows:
 class OracleCity:
     """The city folded from the records of both topics: what clients must have."""
 
-    def __init__(self, loc: int, expiry_ms: int = EXPIRY_MS, *, is_whole: bool = False) -> None:
+    def __init__(
+        self,
+        loc: int,
+        expiry_ms: int = EXPIRY_MS,
+        *,
+        is_whole: bool = False,
+        kept_ms: int = KEPT_MS,
+        kept_per_driver: int | None = None,
+    ) -> None:
         """Begin to read.
 
         Args:
@@ -118,12 +126,14 @@ class OracleCity:
             expiry_ms: How long a row lives without a position.
             is_whole: Both topics are read from their beginning. Then nothing is forgotten, and set-backs of
                 the broker's clock are computed from the positions instead of believed from the events.
+            kept_ms: How long cities are remembered, in log time. More than `expiry_ms`.
+            kept_per_driver: See `Positions`. Twice as many as are sent while a city is remembered.
         """
         self._expiry_ms = expiry_ms
         self._is_whole = is_whole
         self.index = DriverIndex()
-        self.positions = Positions(self.index, loc)
-        self.events = Events(self.index, keeps_all=is_whole)
+        self.positions = Positions(self.index, loc, kept_per_driver)
+        self.events = Events(self.index, keeps_all=is_whole, kept_ms=kept_ms)
         self.grid: OracleGrid | None = None
         self._rows: OrderedDict[Cursor, Rows] = OrderedDict()
 

@@ -14,9 +14,10 @@ from taxistream.tools.oracle.facts import CityFacts, DriverFact
 from taxistream.tools.oracle.rides import RideFact
 from taxistream.tools.oracle.runs import CityBatches, LogEvent
 
-_KEPT_MS: Final = 300_000
 _FEED: Final = ("ride", "driver", "attempt", "eta_s", "reason", "scenario", "title")
 _DEFAULTS: Final = {"EpochStarted": {"reason": "birth"}, "ScenarioEnded": {"reason": "over"}}
+KEPT_MS: Final = 300_000
+"""How long the city after a batch is kept, in log time."""
 
 
 class Boundary(NamedTuple):
@@ -36,8 +37,9 @@ class Boundary(NamedTuple):
 class Events:
     """The city at every `ev` of the last minutes, folded from committed records in offset order."""
 
-    def __init__(self, index: DriverIndex, *, keeps_all: bool = False) -> None:
-        """With `keeps_all`, nothing is forgotten, and boundaries have all drivers."""
+    def __init__(self, index: DriverIndex, *, keeps_all: bool = False, kept_ms: int = KEPT_MS) -> None:
+        """With `keeps_all`, nothing is forgotten, and boundaries have all drivers; else see KEPT_MS."""
+        self._kept_ms = kept_ms
         self.end = 0
         """How far was read: the reader's position."""
         self.last = Boundary(0, 0, 0, "", np.zeros(0, np.uint8), {}, {})
@@ -66,7 +68,7 @@ class Events:
         return self._facts.set_backs
 
     def at(self, ev: int) -> Boundary | None:
-        """The city at `ev`; None if no batch ends there or it is more than five minutes ago."""
+        """The city at `ev`; None if no batch ends there or it is forgotten."""
         return self.boundaries.get(ev)
 
     def between(self, first: int, end: int) -> list[LogEvent]:
@@ -105,7 +107,7 @@ class Events:
 
     def _prune(self) -> None:
         """Remove what is older than any cursor that a client may resume from."""
-        old_ms = self.last.now_ms - _KEPT_MS
+        old_ms = self.last.now_ms - self._kept_ms
         old = [ev for ev, boundary in self.boundaries.items() if boundary.now_ms < old_ms]
         for ev in old:
             del self.boundaries[ev]

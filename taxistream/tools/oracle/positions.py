@@ -23,8 +23,9 @@ _BACK_MS: Final = 5_000
 EXPIRY_MS: Final = 60_000
 _MARK_EACH: Final = 4_000
 """Positions between two marks. The state at an offset is computed from the last mark before it."""
-_KEPT_MAX: Final = 4_000_000
+KEPT_MAX: Final = 4_000_000
 """The most positions to keep; more than five minutes of 10,000 drivers."""
+KEPT_MIN: Final = 100_000
 
 I64 = npt.NDArray[np.int64]
 
@@ -104,7 +105,16 @@ class Growing:
 class Positions:
     """The newest positions at any offset in [`start`, `end`], from records in offset order."""
 
-    def __init__(self, index: DriverIndex, start: int) -> None:
+    def __init__(self, index: DriverIndex, start: int, kept_per_driver: int | None = None) -> None:
+        """Begin to read.
+
+        Args:
+            index: Of the drivers.
+            start: The offset of the first record.
+            kept_per_driver: How many positions of each driver to keep, on average, at least KEPT_MIN in all;
+                up to a half may be forgotten. None: KEPT_MAX in all.
+        """
+        self._kept_per_driver = kept_per_driver
         self.start = self.end = start
         """The range of offsets that can be asked for."""
         self._position = start
@@ -162,7 +172,7 @@ class Positions:
             self._take(self._columns([one for one in read if one.fix is not None]))
         self._position = max(self._position, position)
         self.end = self.held[0].offset if self.held else self._position
-        if self.fixes.end - self.fixes.base > _KEPT_MAX:
+        if self.fixes.end - self.fixes.base > self._kept_max:
             self._prune()
 
     def _time(self, record: Record, announced: Mapping[int, int] | None) -> _Read | None:
@@ -227,8 +237,14 @@ class Positions:
         if self.fixes.end - self._marks[-1][0] >= _MARK_EACH:
             self._marks.append((self.fixes.end, self._newest.copy()))
 
+    @property
+    def _kept_max(self) -> int:
+        if self._kept_per_driver is None:
+            return KEPT_MAX
+        return max(KEPT_MIN, self._kept_per_driver * len(self._index))
+
     def _prune(self) -> None:
-        half = self.fixes.base + _KEPT_MAX // 2
+        half = self.fixes.base + self._kept_max // 2
         kept = next(at for at, _ in self._marks if at >= half)
         offset = int(self.fixes.column[kept - self.fixes.base - 1]["offset"]) + 1
         self._marks = [(at, newest) for at, newest in self._marks if at >= kept]

@@ -42,7 +42,7 @@ OTHER_DATA: Final = "it was decided on another street network"
 
 
 @dataclass
-class Verdict:
+class ReplayOutcome:
     """The result of a verification."""
 
     verified: int = 0
@@ -86,7 +86,7 @@ class Verdict:
 
 async def verify(
     bus: Bus, partition: int, roads: RoadNetwork, *, code_digest: str, data_digest: str
-) -> Verdict:
+) -> ReplayOutcome:
     """Decide every verifiable batch again, up to the first difference.
 
     Args:
@@ -136,7 +136,7 @@ class _Replay:
         data_digest: str,
         at_birth: bool,
     ) -> None:
-        self.verdict = Verdict()
+        self.verdict = ReplayOutcome()
         self._bus = bus
         self._partition = partition
         self._roads = roads
@@ -262,7 +262,7 @@ class _Replay:
         return taken if taken.is_whole else None
 
 
-def report(verdict: Verdict, partition: int) -> Mapping[str, Any]:
+def report(verdict: ReplayOutcome, partition: int) -> Mapping[str, Any]:
     """The verdict as `taxi replay --json` prints it."""
     return {
         "partition": partition,

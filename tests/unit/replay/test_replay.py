@@ -22,7 +22,7 @@ from taxistream.tools.replay.shell import (
     NO_SNAPSHOT,
     OTHER_CODE,
     OTHER_DATA,
-    Verdict,
+    ReplayOutcome,
     report,
     verify,
 )
@@ -73,7 +73,7 @@ def forget_the_living(harness: DispatcherHarness) -> None:
         partition._waiting.clear()
 
 
-def verified(broker: MemoryBroker, *, everything: bool = False, **digests: str) -> Verdict:
+def verified(broker: MemoryBroker, *, everything: bool = False, **digests: str) -> ReplayOutcome:
     wanted = {
         "code_digest": DECISION_CONFIG.code_digest,
         "data_digest": DECISION_CONFIG.data_digest,

@@ -7,6 +7,8 @@ import type { Fault } from "../stream";
 export interface Seen {
   /** Of the gateway that serves. */
   readonly gateway: readonly Fault[];
+  /** What verifiers found: a gateway whose rows are not those of the log. */
+  readonly verifiers: readonly Fault[];
   readonly map: MapTrouble | null;
   /** An error of this page's own code. */
   readonly error: string | null;
@@ -24,8 +26,8 @@ export const MAP_WORDS: Record<MapTrouble, string> = {
   unloaded: "Streets or names could not be loaded: trying again; the taxis are right",
 };
 
-/** The gravest first: what is not drawn right, then what the gateway reports, then what follows from it. */
-export function faults({ gateway, map, error, taxis }: Seen): readonly Fault[] {
+/** The gravest first: what is not drawn right, what differs from the log, then what the gateway reports, then what follows from it. */
+export function faults({ gateway, verifiers, map, error, taxis }: Seen): readonly Fault[] {
   const all: Fault[] = [];
   if (error !== null) {
     all.push({
@@ -34,7 +36,7 @@ export function faults({ gateway, map, error, taxis }: Seen): readonly Fault[] {
     });
   }
   if (map !== null) all.push({ code: `map_${map}`, text: MAP_WORDS[map] });
-  all.push(...gateway);
+  all.push(...verifiers, ...gateway);
   if (taxis === 0 && gateway.length === 0) {
     all.push({ code: "no_taxis", text: "There are no taxis: no position of the last minute counts" });
   }

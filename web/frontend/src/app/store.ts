@@ -23,6 +23,7 @@ import {
 } from "../city/recovery";
 import { addKill, addRecovery, readScore, type Score } from "../city/score";
 import type { StallState } from "../city/stalls";
+import { NO_VERDICTS, verifierFaults } from "../city/verdicts";
 import { NO_WINDOWS } from "../city/windows";
 import { awayWords, cause, type Group } from "../city/words";
 import type { MapTrouble } from "../map/health";
@@ -152,6 +153,8 @@ export class Store {
   readonly gazetteer = signal<Gazetteer | null>(null);
   readonly neighbourhoods = signal<Neighbourhoods | null>(null);
   readonly mapTrouble = signal<MapTrouble | null>(null);
+  /** What verifiers say of the gateways. */
+  readonly verdicts = signal(NO_VERDICTS);
   /** What the gateway says is wrong. */
   readonly gatewayFaults = signal<readonly Fault[]>([]);
   /** An error of this page's own code, in words. */
@@ -178,10 +181,13 @@ export class Store {
     return this.now.value - mismatch.healedAt < HEALED_SHOWN_MS ? mismatch : null;
   });
 
+  private readonly verifierFaults = computed(() => verifierFaults(this.verdicts.value, this.now.value));
+
   /** What is wrong although updates arrive. While there is something, the headline does not say that all is well. */
   readonly faults = computed<readonly Fault[]>(() =>
     faults({
       gateway: this.gatewayFaults.value,
+      verifiers: this.verifierFaults.value,
       map: this.mapTrouble.value,
       error: this.pageError.value,
       taxis: this.view.value === null ? (this.held.value?.drivers ?? null) : null,

@@ -11,6 +11,7 @@ import { Pulse } from "../city/pulse";
 import { Rates } from "../city/rates";
 import { DRIVER } from "../city/rides";
 import { reduceStalls } from "../city/stalls";
+import { heard } from "../city/verdicts";
 import { type Line, lines, stallWords } from "../city/words";
 import {
   type Fault,
@@ -23,6 +24,7 @@ import {
   type StreamListener,
   sameView,
   type Update,
+  type Verdict,
   type View,
 } from "../stream";
 import type { MapPort } from "./map_port";
@@ -113,6 +115,11 @@ export class StreamPresenter implements StreamListener {
   health(faults: readonly Fault[]): void {
     this.noteRunning();
     this.store.gatewayFaults.value = faults;
+  }
+
+  verdict(verdict: Verdict): void {
+    this.noteRunning();
+    this.store.verdicts.value = heard(this.store.verdicts.value, verdict, this.now());
   }
 
   ready(ready: Ready): void {

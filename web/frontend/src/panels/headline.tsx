@@ -236,6 +236,8 @@ function notYet(store: Store): BannerProps | null {
   return { tone: "warn", icon: "noLine", title: "Nothing to show yet", note, whole: problem.text };
 }
 
+const GRAVE: ReadonlySet<string> = new Set(["page_error", "differs_from_log"]);
+
 /** Updates arrive and match their hash, and yet something is wrong. */
 function troubled(store: Store): BannerProps {
   const [first, ...others] = store.faults.value;
@@ -249,7 +251,7 @@ function troubled(store: Store): BannerProps {
   const also = [...named, ...(more > 0 ? [`${more} more`] : [])];
   const note = [rest, shown, also.length > 0 ? `also: ${also.join(", ")}` : ""].filter(Boolean).join(" · ");
   const whole = store.faults.value.map(({ text }) => text).join("\n");
-  const grave = first!.code.startsWith("map_") || first!.code === "page_error";
+  const grave = first!.code.startsWith("map_") || GRAVE.has(first!.code);
   return { tone: grave ? "bad" : "warn", icon: "warning", title, note, whole };
 }
 

@@ -10,6 +10,7 @@ import { Icon, IconButton, Tick } from "./glyphs";
 import { KillButton } from "./headline";
 import type { PanelProps } from "./page";
 import { CheckStrip } from "./strip";
+import { VerifierSection } from "./verified";
 
 export function ProofPanel({ store, actions }: PanelProps) {
   const hasMore = store.canKill.value && !store.roomy.value;
@@ -26,6 +27,7 @@ export function ProofPanel({ store, actions }: PanelProps) {
         </div>
       )}
       <Strip store={store} />
+      <VerifierSection store={store} />
       <Failover store={store} />
       <Windows store={store} onOpen={actions.openSecondWindow} />
       <Figures store={store} />
@@ -130,8 +132,8 @@ function Strip({ store }: { store: Store }) {
       <Compared {...store.checks.value} />
       <p class="note below">
         Verified by this page: after each update it computes a hash over the rows that it holds, and compares
-        it with the hash that the gateway computed over its own rows. The log itself is not checked here: an
-        error that all gateways make alike would not show. <code>taxi audit</code> checks the log.
+        it with the hash that the gateway computed over its own rows. An error that all gateways make alike
+        would not show here: below, a verifier compares them with the log.
       </p>
     </div>
   );

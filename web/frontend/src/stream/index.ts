@@ -21,7 +21,7 @@ export type { Lanes } from "./hash.ts";
 export { hashText } from "./hash.ts";
 export type { Link, LinkState, Refusal } from "./link.ts";
 export { atRest, isServing } from "./link.ts";
-export type { Fault, Ready } from "./messages.ts";
+export type { CheckedGateway, Fault, Ready, Verdict } from "./messages.ts";
 export type { Problem, ProblemKind } from "./problem.ts";
 export type { DriverRows, HeldRide } from "./replica.ts";
 export { fullMs, Replica } from "./replica.ts";

@@ -46,6 +46,25 @@ export interface Fault {
   readonly text: string;
 }
 
+/** What a verifier says of one gateway: it compares what the gateway sends with the log. */
+export interface CheckedGateway {
+  readonly gateway: string;
+  /** The cut time of the newest update that was compared, in log time. */
+  readonly cut_ms: number;
+  /** Updates that were compared, and how many of them were not as the log says. */
+  readonly checked: number;
+  readonly wrong: number;
+  /** What is wrong with the newest one, as a rule and for people. Empty: nothing. */
+  readonly rule: string;
+  readonly text: string;
+}
+
+/** The last verdict of a verifier. */
+export interface Verdict {
+  readonly verifier: string;
+  readonly gateways: readonly CheckedGateway[];
+}
+
 /** Calls to the application. */
 export interface Listener {
   /** An update was applied, and its hash is that of the rows. */
@@ -56,6 +75,8 @@ export interface Listener {
   reset(reason: string): void;
   /** A gateway serves this client from now on. */
   ready(ready: Ready): void;
+  /** A verifier has compared what the gateways send with the log. */
+  verdict(verdict: Verdict): void;
   /** The gateway's list of faults changed; empty: it says that all is well. */
   health(faults: readonly Fault[]): void;
 }
@@ -145,6 +166,9 @@ export class MessageHandler {
       case "scenarios":
         this.replica.scenarios = scenariosOf(message);
         return SIGN_OF_LIFE;
+      case "verdict":
+        this.listener.verdict?.(verdictOf(message));
+        return SIGN_OF_LIFE;
       case "reset":
         this.awaitsImage = true;
         this.listener.reset?.(String(message.reason));
@@ -218,8 +242,23 @@ function isFault(fault: unknown): fault is Fault {
   return typeof code === "string" && typeof text === "string";
 }
 
+/** Entries that are no gateway are left out. */
+function verdictOf({ verifier, gateways }: Control): Verdict {
+  const found = Array.isArray(gateways) ? gateways.filter(isCheckedGateway) : [];
+  return { verifier: String(verifier), gateways: found };
+}
+
+function isCheckedGateway(one: unknown): one is CheckedGateway {
+  if (typeof one !== "object" || one === null) return false;
+  const { gateway, cut_ms, checked, wrong, rule, text } = one as Partial<CheckedGateway>;
+  const areTexts = [gateway, rule, text].every((each) => typeof each === "string");
+  return areTexts && [cut_ms, checked, wrong].every((each) => typeof each === "number");
+}
+
 interface Control {
   readonly type?: unknown;
+  readonly verifier?: unknown;
+  readonly gateways?: unknown;
   readonly reason?: unknown;
   readonly faults?: unknown;
   readonly periods?: unknown;

@@ -6,7 +6,7 @@ import { faults, headAndRest, type Seen } from "../../src/app/faults";
 import { Store } from "../../src/app/store";
 import { atRest } from "../../src/stream";
 
-const WELL: Seen = { gateway: [], map: null, error: null, taxis: 2000 };
+const WELL: Seen = { gateway: [], verifiers: [], map: null, error: null, taxis: 2000 };
 const SILENT = { code: "no_positions", text: "no positions arrive: check the simulator" };
 
 /** A page on which everything is in order. */
@@ -24,8 +24,19 @@ describe("faults", () => {
   });
 
   it("come with the gravest first: this page, its map, the gateway", () => {
-    const all = faults({ gateway: [SILENT], map: "lost", error: "TypeError: x", taxis: 2000 });
-    expect(all.map(({ code }) => code)).toEqual(["page_error", "map_lost", "no_positions"]);
+    const all = faults({
+      gateway: [SILENT],
+      verifiers: [{ code: "differs_from_log", text: "gateway-1 …" }],
+      map: "lost",
+      error: "TypeError: x",
+      taxis: 2000,
+    });
+    expect(all.map(({ code }) => code)).toEqual([
+      "page_error",
+      "map_lost",
+      "differs_from_log",
+      "no_positions",
+    ]);
   });
 
   it("name an empty city, unless the gateway says why it is empty", () => {

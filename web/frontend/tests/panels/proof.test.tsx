@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { Actions } from "../../src/app/actions";
 import { Store } from "../../src/app/store";
 import { NO_SCORE } from "../../src/city/score";
+import { heard, NO_VERDICTS } from "../../src/city/verdicts";
 import { NO_WINDOWS, reduceWindows } from "../../src/city/windows";
 import { ChaosPanel, scoreWords } from "../../src/panels/chaos";
 import { Detail, Page, type PanelProps } from "../../src/panels/page";
@@ -73,12 +74,40 @@ function panel(draws: (props: PanelProps) => VNode | null, store = served()) {
 
 const proof = (store = served()) => panel((props) => <ProofPanel {...props} />, store);
 
+const CHECKED = { gateway: "gateway-1", cut_ms: CUT_MS - 900, checked: 311, wrong: 0, rule: "", text: "" };
+
+describe("what a verifier compares with the log", () => {
+  it("is in the proof, with who compared it and when", () => {
+    const store = served();
+    store.verdicts.value = heard(NO_VERDICTS, { verifier: "verifier", gateways: [CHECKED] }, store.now.value);
+    const [section] = proof(store).box.find(".verifiers");
+    expect(section!.text).toContain("gateway-1 equals the log");
+    expect(section!.text).toContain("311 · 0.9 s ago");
+    expect(section!.text).toContain("Checked by verifier");
+  });
+
+  it("is named by its rule if it is wrong", () => {
+    const store = served();
+    const wrong = { ...CHECKED, wrong: 3, rule: "wrong_hash", text: "a for b" };
+    store.verdicts.value = heard(NO_VERDICTS, { verifier: "verifier", gateways: [wrong] }, store.now.value);
+    const [section] = proof(store).box.find(".verifiers");
+    expect(section!.text).toContain("gateway-1 wrong_hash");
+    expect(section!.text).toContain("3 wrong of 311");
+  });
+
+  it("is not claimed without a verifier", () => {
+    const [section] = proof().box.find(".verifiers");
+    expect(section!.text).toContain("No verifier runs");
+    expect(section!.find("li")).toHaveLength(0);
+  });
+});
+
 describe("the proof", () => {
   it("claims that the rows equal the gateway's, says what it is verified by, and what is not checked", () => {
     const { box } = proof();
     expect(box.find("h2")[0]?.text).toBe("These rows equal those of gateway-1");
     expect(box.find(".hash")[0]?.text).toBe("this page9f3c71ab e04d5512gateway-19f3c71ab e04d5512 =");
-    expect(box.text).toContain("The log itself is not checked here");
+    expect(box.text).toContain("An error that all gateways make alike would not show here");
     expect(box.text).not.toMatch(/equals? the log|verified against the log/);
     expect(box.find(".tick")[0]?.attributes.get("aria-label")).toBe("hash matches");
   });
