@@ -47,9 +47,7 @@ def in_log_time(
 
     Args:
         commands: As they were read, in order.
-        shifts_ms: What was added to append times, the newest last. A command that would lie more than
-            AHEAD_MS_MAX in the future by one of them was appended before the clock was set back, so the one
-            before applies.
+        shifts_ms: What was added to append times, the newest last (`_shift_of`).
         now_ms: The time of the batch.
     """
     if not any(shifts_ms) and all(read.append_ms <= now_ms for read in commands):
@@ -58,9 +56,22 @@ def in_log_time(
 
 
 def _in_log_time(read: ReadCommand, shifts_ms: tuple[int, ...], now_ms: int) -> ReadCommand:
-    latest_ms = now_ms + AHEAD_MS_MAX - read.append_ms
-    shift_ms = next((shift_ms for shift_ms in reversed(shifts_ms) if shift_ms <= latest_ms), shifts_ms[0])
+    shift_ms = _shift_of(read.append_ms, shifts_ms, now_ms)
     command, append_ms = read.command, min(read.append_ms + shift_ms, now_ms)
     if shift_ms and command.asked_ms is not None:
         command = structs.replace(command, asked_ms=command.asked_ms + shift_ms)
     return replace(read, command=command, append_ms=append_ms)
+
+
+def _shift_of(append_ms: int, shifts_ms: tuple[int, ...], now_ms: int) -> int:
+    """The shift that applies to a command.
+
+    One that would lie in the future by a shift was appended before the clock was set back, so the shift
+    before applies; unless it lies no more than AHEAD_MS_MAX in the future, and would be older than that by
+    the shift before: then positions have stopped.
+    """
+    for earlier_ms, shift_ms in zip(reversed((0, *shifts_ms[:-1])), reversed(shifts_ms), strict=True):
+        ahead_ms = append_ms + shift_ms - now_ms
+        if ahead_ms <= 0 or (ahead_ms <= AHEAD_MS_MAX and shift_ms - earlier_ms - ahead_ms > AHEAD_MS_MAX):
+            return shift_ms
+    return shifts_ms[0]

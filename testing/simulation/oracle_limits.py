@@ -11,6 +11,8 @@ from taxistream.tools.documented_time import CityClock
 from taxistream.tools.oracle.runs import LogEvent
 from testing.simulation.oracle_log import is_visible
 
+_AHEAD_MS = 10_000
+
 
 def overtaken(
     batches: list[list[LogEvent]], commands: list[LogEntry], junk: bytes
@@ -48,15 +50,25 @@ def _said(
 ) -> list[tuple[int, str]]:
     """When each command was appended (log time, never after the batch that read it), and its ride.
 
-    One that would be later than that was appended before the clock was set back: an older shift applies.
+    One that would be later than that was appended before the clock was set back: an older shift applies. But
+    not if it would be up to 10 s later, and more than 10 s earlier by the shift before.
     """
     said = []
     for entry in records:
         value, at_ms = entry.record.value, entry.record.timestamp_ms
         if is_visible(entry) and value is not None and not value.startswith(junk):
-            possible_ms = [at_ms + shift_ms for shift_ms in shifts_ms if at_ms + shift_ms <= closed_ms]
-            said.append((possible_ms[-1] if possible_ms else closed_ms, json.loads(value).get("ride", "")))
+            said.append((_in_log_time(at_ms, shifts_ms, closed_ms), json.loads(value).get("ride", "")))
     return said
+
+
+def _in_log_time(at_ms: int, shifts_ms: list[int], closed_ms: int) -> int:
+    times_ms = [at_ms + shift_ms for shift_ms in shifts_ms]
+    for index in reversed(range(len(times_ms))):
+        before_ms = times_ms[index - 1] if index else at_ms
+        is_near = times_ms[index] <= closed_ms + _AHEAD_MS and before_ms < closed_ms - _AHEAD_MS
+        if times_ms[index] <= closed_ms or is_near:
+            return min(times_ms[index], closed_ms)
+    return min(times_ms[0], closed_ms)
 
 
 class _Stages:
