@@ -247,17 +247,18 @@ def test_a_restarted_simulator_asks_for_the_same_rides(grid: Streets) -> None:
 
 
 def test_drives_take_longer(manhattan: Streets) -> None:
-    def driven_m(of: ScenarioPlan | None) -> float:
-        world = world_of(manhattan, 60, rate_per_s=0)
-        dispatcher = Obliging()
-        if of is not None:
-            world.scenarios = ScenarioEffects({"s": of}, manhattan, 7)
-            world.hear(dispatcher.decide([of.start("s", "manhattan", "c")], START_MS), START_MS)
-        for tick in range(1200):
-            world.tick(tick, START_MS + tick * 100)
-        return float(world.fleet.driven_m.sum())
+    def driven_m(percent: int) -> float:
+        of = plan(drive_percent=percent, demand=(DemandStep(0, 1.0),))
+        scenario = ScenarioWorld(manhattan, of, n=60, rate_per_s=0.0)
+        scenario.start()
+        scenario.live(10)
+        before_m = scenario.world.fleet.driven_m.sum()
+        scenario.live(120)
+        return float(scenario.world.fleet.driven_m.sum() - before_m)
 
-    assert driven_m(plan(drive_percent=200)) == pytest.approx(driven_m(None) / 2, rel=0.1)
+    usual_m = driven_m(100)
+    assert usual_m > 60 * 120
+    assert driven_m(200) == pytest.approx(usual_m / 2, rel=0.2)
 
 
 def test_traffic_is_as_before_when_its_time_is_over(grid: Streets) -> None:
