@@ -69,9 +69,12 @@ class EventLog:
 
     def _tell(self) -> None:
         batches = self._batches
-        for error in batches.unreadable:
-            self._metrics.count("simulator_undecodable_total", topic=topics.EVENTS)
-            self._log.warning("an event could not be read", offset=error.record.offset, reason=error.reason)
+        if batches.unreadable:
+            first, count = batches.unreadable[0], len(batches.unreadable)
+            self._metrics.count("simulator_undecodable_total", count, topic=topics.EVENTS)
+            self._log.warning(
+                "events could not be read", count=count, first=first.record.offset, reason=first.reason
+            )
         foreign = sum(error.reason == ANOTHER_PRODUCER for error in batches.passed_over)
         if foreign:
             self._metrics.count("simulator_passed_over_total", foreign)

@@ -461,7 +461,8 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     value: str
     """Base64 of the raw bytes, at most 16 KiB of them."""
     next: int = 0
-    """Where reading went on, if that is not the offset after `offset`: a whole range could not be read."""
+    """Where reading went on, if that is not the offset after `offset`: no record of the range could be read,
+    or counts. `key` and `value` are then those of its first record."""
 
 
 # --- taxi.verdicts: key = verifier ------------------------------------------------------------------

@@ -70,6 +70,8 @@ class DeadLetterTopic:
         self._bus = bus
         self._partition = partition
         self._offsets: set[int] = set()
+        self._ranges: list[range] = []
+        """Of letters that several neighbours share."""
         self._next = 0
         self.may_be_more = True
 
@@ -78,7 +80,7 @@ class DeadLetterTopic:
         if self.may_be_more:
             self.may_be_more = False
             await self._read_on()
-        return offset in self._offsets
+        return offset in self._offsets or any(offset in each for each in self._ranges)
 
     async def _read_on(self) -> None:
         bounds = await self._bus.offsets(DEAD_LETTERS, self._partition)
@@ -94,8 +96,14 @@ class DeadLetterTopic:
                 for record in records:
                     letter = _json(record.value)
                     if letter.get("topic") == COMMANDS:
-                        self._offsets.add(letter["offset"])
+                        self._note(letter.get("offset"), letter.get("next"))
             self._next = chunks.position
+
+    def _note(self, offset: object, end: object) -> None:
+        if isinstance(offset, int):
+            self._offsets.add(offset)
+            if isinstance(end, int):
+                self._ranges.append(range(offset, end))
 
 
 class LogInputs:

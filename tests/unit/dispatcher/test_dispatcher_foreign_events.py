@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from dispatcher.dead_letters import ALONE_MAX
 from dispatcher.recovery import recover
 from taxi import messages as m
 from taxi import topics
@@ -15,6 +16,13 @@ from taxi.state.batches import ANOTHER_PRODUCER
 from testing.core_harness import GRID, online, request
 from testing.foreign import FOREIGN_EVENTS, commit, foreign_events
 from tests.unit.dispatcher.harness import DispatcherHarness
+
+FLOOD = 4_000
+
+
+def covered(letters: list[m.DeadLetter]) -> set[int]:
+    """The offsets that the letters are about."""
+    return {at for each in letters for at in range(each.offset, each.next or each.offset + 1)}
 
 
 async def restart(harness: DispatcherHarness) -> None:
@@ -293,5 +301,42 @@ def test_who_begins_the_log_a_moment_earlier_is_followed_and_replaced(
         harness.say(request("r2"))
         await harness.until(lambda: bool(harness.answers("r2:request")))
         assert numbers(harness) == list(range(1, len(numbers(harness)) + 1))
+
+    harness.run(scenario)
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+def test_a_flood_of_foreign_events_makes_few_letters(harness: DispatcherHarness, restarted: bool) -> None:
+    """Each event has one, alone or with its neighbours."""
+
+    async def scenario(harness: DispatcherHarness) -> None:
+        await harness.start_live()
+        if restarted:
+            harness.loop.kill(harness.dispatchers[-1][0])
+        first = harness.broker.partition(topics.EVENTS, 0).end
+        event = foreign_events("events without a close", 1, harness.now_ms())[0]
+        commit(harness.broker, *([event] * FLOOD))
+        if restarted:
+            harness.start()
+        await harness.until(lambda: first + FLOOD - 1 in covered(harness.letters()))
+        letters = harness.letters()
+        assert set(range(first, first + FLOOD)) <= covered(letters)
+        assert len(letters) <= 5 * (ALONE_MAX + 1)
+        assert harness.dispatchers[-1][1].counts["dispatcher_dead_letters_total taxi.events"] >= FLOOD
+
+    harness.run(scenario)
+
+
+@pytest.mark.parametrize("topic", [topics.COMMANDS, topics.LOCATIONS])
+def test_a_flood_of_unreadable_records_makes_few_letters(harness: DispatcherHarness, topic: str) -> None:
+    async def scenario(harness: DispatcherHarness) -> None:
+        await harness.start_live()
+        first = harness.broker.partition(topic, 0).end
+        harness.write_bytes(topic, *([b"rubbish", b"{}"] * (FLOOD // 2)))
+        await harness.until(lambda: first + FLOOD - 1 in covered(harness.letters()))
+        letters = harness.letters()
+        assert set(range(first, first + FLOOD)) <= covered(letters)
+        assert len(letters) <= 5 * (ALONE_MAX + 1)
+        assert any("other reasons" in letter.reason for letter in letters)
 
     harness.run(scenario)
