@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each row of the table of dependencies in docs/operations.md names faults, metrics and log lines that exist."""
+"""The dependencies in docs/operations.md: each row names faults, metrics and log lines that exist."""
 
 import re
 
