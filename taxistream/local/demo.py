@@ -6,7 +6,6 @@ dispatcher of your own, or the stand-ins of tests/local.
 """
 
 import asyncio
-import importlib.resources
 import os
 import sys
 import time
@@ -223,10 +222,13 @@ def world_variables(options: DemoOptions) -> dict[str, str]:
 
 
 def scenarios_dir() -> str:
-    """The folder of scenarios that the environment names, or the simulator's own, as an absolute path."""
+    """The folder of scenarios that the environment names, or the simulator's own, as an absolute path.
+
+    It is that of this installation: a user's own simulator on PYTHONPATH may have none.
+    """
     named = os.environ.get("TAXI_SCENARIOS_DIR")
-    own = importlib.resources.files("simulator").joinpath("scenarios")
-    return str(Path(named or str(own)).absolute())
+    own = Path(__file__).parents[2] / "simulator" / "scenarios"
+    return str(Path(named or own).absolute())
 
 
 def decision_variables(options: DemoOptions) -> dict[str, str]:

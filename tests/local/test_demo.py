@@ -21,7 +21,7 @@ pytestmark = [*NEEDS_KAFKA, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 WITH_STAND_INS = {"PYTHONPATH": f"{STAND_INS}{os.pathsep}{ROOT}"}
-NAMES = ["kafka", "dispatcher-1", "simulator", "gateway-1", "gateway-2"]
+NAMES = ["kafka", "dispatcher-1", "simulator", "gateway-1", "gateway-2", "verifier"]
 
 
 class Demo:
@@ -129,7 +129,7 @@ def test_a_demo_starts_heals_and_stops_and_goes_on(tmp_path: Path, taxi: Taxi, p
             "gateway-1",
         ]
         assert cluster_id(tmp_path) != before
-        assert "5 made" in fresh.said()
+        assert "6 made" in fresh.said()
 
 
 def test_after_everything_was_killed_the_next_start_recovers(
@@ -167,7 +167,7 @@ def test_a_killed_broker_comes_back_in_the_same_place(tmp_path: Path, taxi: Taxi
         taxi("kill", "kafka")
         assert running.until_ready(name="kafka", restarts=1)["kafka"]["port"] == port
         report = json.loads(taxi("topics", "--json", "--bounded").stdout)
-        assert len(report["existing"]) == 5
+        assert len(report["existing"]) == 6
         assert report["differences"] == []
 
 

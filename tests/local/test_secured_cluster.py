@@ -72,6 +72,7 @@ async def test_a_city_lives_on_a_cluster_with_tls_passwords_and_the_documented_r
             "TAXI_PREFIX": PREFIX,
             "TAXI_DRIVERS": str(DRIVERS),
             "TAXI_PORT": str(page_port),
+            "TAXI_GATEWAY_URL": f"http://127.0.0.1:{page_port}",
         }
 
     try:
@@ -84,14 +85,16 @@ async def test_a_city_lives_on_a_cluster_with_tls_passwords_and_the_documented_r
         assert unentitled.returncode == 1
         made = taxi("topics", "--replication-factor", "1", "--json", **as_user("topics"))
         assert made.returncode == 0, made.stderr
-        assert len(json.loads(made.stdout)["created"]) == 5
+        assert len(json.loads(made.stdout)["created"]) == 6
 
         with ExitStack() as stack:
-            for kind in ("dispatcher", "simulator", "gateway"):
+            for kind in ("dispatcher", "simulator", "gateway", "verifier"):
                 stack.enter_context(service(kind, as_user(kind), tmp_path / f"{kind}.log"))
             url = f"http://127.0.0.1:{page_port}"
             until(lambda: (s := status(url)) and on_shift(s) >= DRIVERS - 10, 90, "drivers on shift")
-            for kind in ("dispatcher", "simulator", "gateway"):
+            compared = tmp_path / "verifier.log"
+            until(lambda: "ready" in compared.read_text(), 60, "a gateway that is compared with the log")
+            for kind in ("dispatcher", "simulator", "gateway", "verifier"):
                 said = (tmp_path / f"{kind}.log").read_text()
                 assert "AuthorizationFailed" not in said, said
                 assert "Traceback" not in said, said
