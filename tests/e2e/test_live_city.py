@@ -159,7 +159,7 @@ def test_a_frozen_part_is_woken_and_measured_and_a_second_window_has_the_same_ha
     chaos.get_by_role("button", name="Freeze simulator").click()
     chaos.get_by_role("button", name="Wake simulator").click()
     row = chaos.get_by_role("listitem").filter(has_text="simulator")
-    expect(row).to_have_text(re.compile(r"Freeze(\d+\.\d+ s|\d+:\d\d)$"), timeout=60_000)
+    expect(row).to_have_text(re.compile(r"Freezelast recovery (\d+\.\d+ s|\d+:\d\d)$"), timeout=60_000)
     proof = page.get_by_role("region", name="Proof")
     with page.expect_popup() as opened:
         proof.get_by_role("button", name="Open a second window").click()

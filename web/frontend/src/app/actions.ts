@@ -12,6 +12,8 @@ export interface Actions {
   act(part: string, action: PartAction): void;
   /** Kill or freeze any part. */
   surprise(): void;
+  /** Go to the next step of the presenter's story. */
+  nextScene(): void;
   /** Show what is verified and how, or no longer. */
   showProof(on: boolean): void;
   /** Show what can be broken in the proof's place, where there is no room for both. */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Keys: K kills, P shows the proof, A asks, / finds, space pauses the events, Esc leaves what is open. */
+/**
+ * Keys: K kills, P shows the proof, A asks, / finds, Esc leaves what is open. Space pauses the events, or drives the
+ * presentation.
+ */
 
 import { FIND_ID } from "../panels/find";
 import type { Actions } from "./actions";
@@ -17,7 +20,8 @@ export function listenToKeys(store: Store, actions: Actions, end?: AbortSignal):
       actions.find("");
     },
     " ": () => {
-      store.feedPaused.value = !store.feedPaused.value;
+      if (store.scene.value !== null) actions.nextScene();
+      else store.feedPaused.value = !store.feedPaused.value;
     },
   };
   window.addEventListener(

@@ -15,6 +15,7 @@ import { PartBreaker } from "./kill";
 import type { MapPort, Place } from "./map_port";
 import { MapViewport } from "./map_viewport";
 import { Opening, openingZoom } from "./opening";
+import { nextScene } from "./present";
 import { GATEWAY, RideController } from "./ride_controller";
 import { openSecondWindow, WindowComparison } from "./second_window";
 import type { Store } from "./store";
@@ -194,6 +195,7 @@ export class Session {
   readonly actions: Actions = {
     kill: () => void this.breaker.killOwn(),
     act: (part, action) => void this.breaker.act(part, action),
+    nextScene: () => nextScene(this.store, this.actions),
     surprise: () => void this.breaker.surprise(),
     showCharts: (on) => {
       this.store.charts.value = on;

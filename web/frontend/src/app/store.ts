@@ -32,7 +32,8 @@ import type { DriverDetails } from "./api";
 import type { Ask } from "./ask";
 import { faults } from "./faults";
 import type { OwnRide } from "./own_ride";
-import { keep, kept } from "./safely";
+import { isPresenting, type Scene } from "./present";
+import { attempt, keep, kept } from "./safely";
 import { isOver } from "./tour";
 import type { Quote, TaxiShown, Way } from "./ways";
 
@@ -119,6 +120,8 @@ export class Store {
   readonly marks = signal<readonly Mark[]>([]);
   /** Other windows of this browser with the same city. */
   readonly windows = signal(NO_WINDOWS);
+  /** The step of the presenter's story; null where nothing is presented. */
+  readonly scene = signal<Scene | null>(isPresenting(attempt(() => location.search, "")) ? "watch" : null);
   /** Whether the proof is open; with room for it, what can be broken is beside it. */
   readonly proof = signal(false);
   /** Whether what can be broken has the proof's place, where there is no room for both. */

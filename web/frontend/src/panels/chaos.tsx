@@ -109,9 +109,13 @@ function whatPauses({ name }: PartNow, parts: readonly PartNow[], isOwn: boolean
 function LastRecovery({ store, name, deed }: { store: Store; name: string; deed: Deed }) {
   const { going, last } = store.recovery.value;
   const now = going.find((one) => one.part === name && one.deed === deed);
-  if (now) return <p class="rec warn">{age(store.now.value - now.startedAt)}…</p>;
   const ms = last[keyOf(name, deed)];
-  return <p class="rec">{ms === undefined ? "–" : brief(ms)}</p>;
+  return (
+    <p class={now ? "rec warn" : "rec"}>
+      <span class="unseen">{now ? "recovering for " : "last recovery "}</span>
+      {now ? `${age(store.now.value - now.startedAt)}…` : ms === undefined ? "–" : brief(ms)}
+    </p>
+  );
 }
 
 const KIND_WORDS: Record<PartKind, string> = {

@@ -14,6 +14,7 @@ import { Headline } from "./headline";
 import { ProofPanel } from "./proof";
 import { PulsePanel } from "./pulse";
 import { RidePanel } from "./ride";
+import { SceneLine } from "./scene";
 import { Sheet } from "./sheet";
 import { TaxiPanel } from "./taxi";
 import { Tour } from "./tour";
@@ -54,10 +55,16 @@ export function Page({ store, actions, attribution, cities }: PageProps) {
 function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: boolean }) {
   const { store } = panel;
   const open = isOpen(store);
+  const classes = {
+    layout: true,
+    open,
+    proving: store.proof.value || store.charts.value,
+    presenting: store.scene.value !== null,
+  };
   return (
     <div
-      class={["layout", open && "open", (store.proof.value || store.charts.value) && "proving"]
-        .filter(Boolean)
+      class={Object.entries(classes)
+        .flatMap(([name, on]) => (on ? [name] : []))
         .join(" ")}
     >
       <div class="top">
@@ -77,7 +84,7 @@ function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: b
       {hasMap && (
         <div class="centre">
           <Zoom actions={panel.actions} />
-          <Tour {...panel} />
+          {store.scene.value === null ? <Tour {...panel} /> : <SceneLine {...panel} />}
         </div>
       )}
       <InTheMiddle {...panel} />

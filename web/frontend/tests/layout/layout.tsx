@@ -324,6 +324,11 @@ const STATES: Record<string, () => Store> = {
     };
     return store;
   },
+  presenting: () => {
+    const store = proving(calm());
+    store.scene.value = "kill";
+    return store;
+  },
   "what can be broken": () => proving(killed(1_000), true),
 };
 

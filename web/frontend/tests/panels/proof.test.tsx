@@ -283,16 +283,16 @@ describe("the chaos panel", () => {
     const store = demo(part("kafka"));
     const { box } = chaos(store);
     const times = () => box.find(".rec").map(({ text }) => text);
-    expect(times()).toEqual(["–", "–"]);
+    expect(times()).toEqual(["last recovery –", "last recovery –"]);
     const begun = { part: "kafka", deed: "kill", pid: 1, at: store.now.value - 4_000, isOwn: false } as const;
     store.noteRecovery({ type: "begun", ...begun });
     await settled();
-    expect(times()).toEqual(["4 s…", "–"]);
+    expect(times()).toEqual(["recovering for 4 s…", "last recovery –"]);
     const at = store.now.value + 300;
     store.noteRecovery({ type: "parts", parts: [{ ...part("kafka"), pid: 2 }], at: at - 10, loc: 1, ev: 1 });
     store.noteRecovery({ type: "verified", at, loc: 2, ev: 2 });
     await settled();
-    expect(times()).toEqual(["4.3 s", "–"]);
+    expect(times()).toEqual(["last recovery 4.3 s", "last recovery –"]);
     expect(box.find(".records")[0]?.text).toBe("Kafka killed4.3 s");
   });
 
