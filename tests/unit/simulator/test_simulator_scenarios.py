@@ -23,7 +23,16 @@ from testing.simulator_worlds import QUICK, START_MS, world_of
 from tests.unit.simulator.harness import SimulatorHarness
 
 PLANS = load_plans(OWN_SCENARIOS)
-NAMES = ["no-network", "rain", "rush-hour", "stadium", "strike"]
+NAMES = [
+    "demand-double",
+    "demand-half",
+    "demand-triple",
+    "no-network",
+    "rain",
+    "rush-hour",
+    "stadium",
+    "strike",
+]
 MINUTE_MS = 60_000
 
 
@@ -157,7 +166,7 @@ def test_a_file_with_an_impossible_name_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"TAXI_SCENARIOS": "rain,snow"}, "no scenario 'snow'; there are: no-network, rain"),
+        ({"TAXI_SCENARIOS": "rain,snow"}, "no scenario 'snow'; there are: demand-double, demand-half"),
         ({"TAXI_SCENARIOS_DIR": "/nowhere"}, "it can't be read"),
     ],
 )

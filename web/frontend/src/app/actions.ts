@@ -12,7 +12,11 @@ export interface Actions {
   act(part: string, action: PartAction): void;
   /** Kill or freeze any part. */
   surprise(): void;
-  /** Go to the next step of the presenter's story. */
+  /** Start or stop a scenario. */
+  actOnScenario(name: string, action: "start" | "stop"): void;
+  /** Set how much demand there is; null: the usual one. */
+  setDemand(step: string | null): void;
+  /** Go to the next step of the presentation. */
   nextScene(): void;
   /** Show what is verified and how, or no longer. */
   showProof(on: boolean): void;

@@ -5,6 +5,7 @@ import type { RideDetails } from "../city/explanation";
 import type { FeatureList } from "../city/gazetteer";
 import type { PartNow } from "../city/recovery";
 import type { Route } from "../city/route";
+import type { ScenarioPlan } from "../city/scenario_plans";
 import { at } from "../config";
 import type { Place } from "./map_port";
 import { attempt } from "./safely";
@@ -43,6 +44,21 @@ export async function canKill(): Promise<boolean> {
 
 /** What may be done to a part of a local demo. */
 export type PartAction = "kill" | "freeze" | "wake";
+
+/** The scenarios that can be started here; null where none can, or no gateway says so now. */
+export async function scenarioPlans(): Promise<readonly ScenarioPlan[] | null> {
+  try {
+    const answer = await fetch(api("api/scenarios"), { headers: headers() });
+    return answer.ok ? ((await answer.json()) as { scenarios: readonly ScenarioPlan[] }).scenarios : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Ask to start or stop a scenario; the stream says when it is under way. */
+export async function changeScenario(name: string, action: "start" | "stop"): Promise<string | null> {
+  return post(`api/scenarios/${encodeURIComponent(name)}/${action}`, {});
+}
 
 /** A limit of time, where the browser knows them. */
 function soon(): { signal?: AbortSignal } {

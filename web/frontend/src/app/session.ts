@@ -10,13 +10,14 @@ import { busiest, CORNER_E5 } from "../map/busiest";
 import { type CityStream, connect, cursorText, hashText } from "../stream";
 import type { Actions } from "./actions";
 import { notePlace, noteSelection, readAddress, type Selection, sameSelection } from "./address";
-import { canKill, mapData, rideDetails } from "./api";
+import { canKill, mapData, rideDetails, scenarioPlans } from "./api";
 import { PartBreaker } from "./kill";
 import type { MapPort, Place } from "./map_port";
 import { MapViewport } from "./map_viewport";
 import { Opening, openingZoom } from "./opening";
 import { nextScene } from "./present";
 import { GATEWAY, RideController } from "./ride_controller";
+import { actOnScenario, setDemand } from "./scenarios";
 import { openSecondWindow, WindowComparison } from "./second_window";
 import type { Store } from "./store";
 import { StreamPresenter, TICK_MS } from "./stream_presenter";
@@ -134,6 +135,9 @@ export class Session {
     void canKill().then((yes) => {
       this.store.canKill.value = yes;
     });
+    void scenarioPlans().then((plans) => {
+      this.store.scenarioPlans.value = plans;
+    });
   }
 
   /** What is opened takes the place of the proof and the charts. Returns what ends this. */
@@ -196,6 +200,8 @@ export class Session {
     kill: () => void this.breaker.killOwn(),
     act: (part, action) => void this.breaker.act(part, action),
     nextScene: () => nextScene(this.store, this.actions),
+    actOnScenario: (name, action) => void actOnScenario(this.store, name, action),
+    setDemand: (step) => void setDemand(this.store, step),
     surprise: () => void this.breaker.surprise(),
     showCharts: (on) => {
       this.store.charts.value = on;

@@ -21,13 +21,14 @@ import {
   type RecoveryEvent,
   reduceRecovery,
 } from "../city/recovery";
+import type { ScenarioPlan } from "../city/scenario_plans";
 import { addKill, addRecovery, readScore, type Score } from "../city/score";
 import type { StallState } from "../city/stalls";
 import { NO_VERDICTS, verifierFaults } from "../city/verdicts";
 import { NO_WINDOWS } from "../city/windows";
 import { awayWords, cause, type Group } from "../city/words";
 import type { MapTrouble } from "../map/health";
-import { atRest, type Fault, type Link, REAL_TIME, type View } from "../stream";
+import { atRest, type Fault, type Link, REAL_TIME, type Scenario, type View } from "../stream";
 import type { DriverDetails } from "./api";
 import type { Ask } from "./ask";
 import { faults } from "./faults";
@@ -117,10 +118,14 @@ export class Store {
   readonly recovery = signal(NO_RECOVERY);
   /** What was broken from this browser, and what came of it. */
   readonly score = signal(readScore(kept("local", SCORE_KEY)));
+  /** The scenarios that can be started from here; null where none can. */
+  readonly scenarioPlans = signal<readonly ScenarioPlan[] | null>(null);
+  /** Those under way. */
+  readonly scenarios = signal<readonly Scenario[]>([]);
   readonly marks = signal<readonly Mark[]>([]);
   /** Other windows of this browser with the same city. */
   readonly windows = signal(NO_WINDOWS);
-  /** The step of the presenter's story; null where nothing is presented. */
+  /** The step of the presentation; null where nothing is presented. */
   readonly scene = signal<Scene | null>(isPresenting(attempt(() => location.search, "")) ? "watch" : null);
   /** Whether the proof is open; with room for it, what can be broken is beside it. */
   readonly proof = signal(false);
@@ -172,6 +177,9 @@ export class Store {
 
   /** Each change of health with the time it came, for `window.taxistream`. */
   readonly healths: { readonly health: Health; readonly at: number }[] = [];
+
+  /** Whether anything can be changed from here: parts, or what takes place in the city. */
+  readonly canBreak = computed(() => this.canKill.value || this.scenarioPlans.value !== null);
 
   readonly ageMs = computed(() =>
     this.verifiedAt.value === null ? null : this.now.value - this.verifiedAt.value,

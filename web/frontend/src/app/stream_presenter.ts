@@ -307,6 +307,7 @@ export class StreamPresenter implements StreamListener {
     const { cutMs, stale } = update;
     store.held.value = { drivers: replica.drivers.n, byStatus, cutMs, stale };
     store.cityTime.value = replica.cityTime;
+    store.scenarios.value = replica.scenarios;
     const figures = this.pulse.count(replica);
     store.figures.value = figures;
     this.showArea(replica);

@@ -8,10 +8,10 @@ import { type Deed, keyOf, kindOf, type PartNow } from "../city/recovery";
 import type { PartKind, Score } from "../city/score";
 import { Icon, IconButton } from "./glyphs";
 import type { PanelProps } from "./page";
+import { Scenarios } from "./scenarios";
 
 /** `place`: the left column beside the proof, or the proof's own place. */
 export function ChaosPanel({ store, actions, place }: PanelProps & { place: "left" | "detail" }) {
-  const parts = store.parts.value;
   return (
     <section class={`panel ${place} chaos`} aria-label="Break something">
       <div class="sect">
@@ -25,28 +25,42 @@ export function ChaosPanel({ store, actions, place }: PanelProps & { place: "lef
             <IconButton icon="close" label="Back to the proof" onClick={() => actions.showChaos(false)} />
           )}
         </div>
-        <p class="note">
-          What cannot break: an event that was decided stays on the log, and this page skips none. What pauses
-          is said below.
-        </p>
-        {parts === null ? (
-          <p class="label below">Asking which parts there are…</p>
+        {store.canKill.value ? (
+          <PartList store={store} actions={actions} />
         ) : (
-          <ul class="parts">
-            {ordered(parts, store.outage.value.gateway).map((part) => (
-              <li key={part.name}>
-                <PartRow store={store} actions={actions} part={part} parts={parts} />
-              </li>
-            ))}
-          </ul>
+          <p class="note">This city is one process, so none of its parts can be killed alone.</p>
         )}
-        <button type="button" class="btn s wide" disabled={!parts?.length} onClick={actions.surprise}>
-          <Icon name="bolt" />
-          Surprise me
-        </button>
       </div>
+      <Scenarios store={store} actions={actions} />
       <ScoreLine score={store.score.value} />
     </section>
+  );
+}
+
+function PartList({ store, actions }: PanelProps) {
+  const parts = store.parts.value;
+  return (
+    <>
+      <p class="note">
+        What cannot break: an event that was decided stays on the log, and this page skips none. What pauses
+        is said below.
+      </p>
+      {parts === null ? (
+        <p class="label below">Asking which parts there are…</p>
+      ) : (
+        <ul class="parts">
+          {ordered(parts, store.outage.value.gateway).map((part) => (
+            <li key={part.name}>
+              <PartRow store={store} actions={actions} part={part} parts={parts} />
+            </li>
+          ))}
+        </ul>
+      )}
+      <button type="button" class="btn s wide" disabled={!parts?.length} onClick={actions.surprise}>
+        <Icon name="bolt" />
+        Surprise me
+      </button>
+    </>
   );
 }
 

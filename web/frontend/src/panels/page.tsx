@@ -72,7 +72,7 @@ function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: b
         <CitySwitch cities={cities} />
         <Tools {...panel} />
       </div>
-      {store.proof.value && store.canKill.value && store.roomy.value ? (
+      {store.proof.value && store.canBreak.value && store.roomy.value ? (
         <ChaosPanel {...panel} place="left" />
       ) : (
         <PulsePanel {...panel} />
@@ -103,7 +103,7 @@ export function isOpen({ ask, taxi, areaName, proof, charts }: Store): boolean {
 export function Detail({ store, actions }: PanelProps) {
   if (store.charts.value) return <ChartsPanel store={store} actions={actions} />;
   if (store.proof.value) {
-    const isChaos = store.chaos.value && store.canKill.value && !store.roomy.value;
+    const isChaos = store.chaos.value && store.canBreak.value && !store.roomy.value;
     return isChaos ? (
       <ChaosPanel store={store} actions={actions} place="detail" />
     ) : (

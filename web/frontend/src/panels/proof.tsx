@@ -13,7 +13,7 @@ import { CheckStrip } from "./strip";
 import { VerifierSection } from "./verified";
 
 export function ProofPanel({ store, actions }: PanelProps) {
-  const hasMore = store.canKill.value && !store.roomy.value;
+  const hasMore = store.canBreak.value && !store.roomy.value;
   return (
     <section class="panel detail proof" aria-label="Proof">
       <Statement store={store} onClose={() => actions.showProof(false)} />

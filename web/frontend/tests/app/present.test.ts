@@ -4,7 +4,7 @@ import type { Actions } from "../../src/app/actions";
 import { isPresenting, nextScene } from "../../src/app/present";
 import { Store } from "../../src/app/store";
 
-function story(canKill: boolean) {
+function presentation(canKill: boolean) {
   const store = new Store();
   store.canKill.value = canKill;
   const done: unknown[][] = [];
@@ -27,7 +27,7 @@ describe("the presenter's mode", () => {
   });
 
   it("goes from the moving city to the proof to the kill, and begins again", () => {
-    const { store, done, next } = story(true);
+    const { store, done, next } = presentation(true);
     store.scene.value = "watch";
     for (let i = 0; i < 3; i++) next();
     expect(done).toEqual([["showProof", true], ["kill"], ["showProof", false], ["watch"]]);
@@ -35,7 +35,7 @@ describe("the presenter's mode", () => {
   });
 
   it("kills nothing where nothing can be killed, and nothing outside the mode", () => {
-    const { store, done, next } = story(false);
+    const { store, done, next } = presentation(false);
     next();
     expect([done, store.scene.value]).toEqual([[], null]);
     store.scene.value = "watch";

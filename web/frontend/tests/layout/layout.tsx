@@ -9,6 +9,7 @@ import type { Actions } from "../../src/app/actions";
 import { Store } from "../../src/app/store";
 import { followWindowSize } from "../../src/app/window_size";
 import { RIDE } from "../../src/city/rides";
+import { DEMAND_STEPS } from "../../src/city/scenario_plans";
 import { NO_WINDOWS, reduceWindows } from "../../src/city/windows";
 import { lines } from "../../src/city/words";
 import { Page } from "../../src/panels/page";
@@ -277,6 +278,20 @@ function proving(store = killed(1_000), chaos = false): Store {
   ] as const;
   store.windows.value = windows.reduce(reduceWindows, NO_WINDOWS);
   store.resumes.value = store.resets.value = 1_204;
+  const plan = { about: "", lasts_s: 3_600 };
+  store.scenarioPlans.value = [
+    ...DEMAND_STEPS.flatMap(({ name }) => (name === null ? [] : [{ ...plan, name, title: name, place: "" }])),
+    { ...plan, name: "rain", title: "Rain", place: "" },
+    {
+      ...plan,
+      name: "no-network",
+      title: "A district without network",
+      place: "Stuyvesant Town and Peter Cooper Village",
+    },
+  ];
+  store.scenarios.value = ["rain", "demand-triple"].map((name) => {
+    return { name, title: name, sinceMs: CUT_MS - 60_000, lastsS: 3_600, area: null };
+  });
   const names = ["gateway-12", "gateway-11", "dispatcher-1", "dispatcher-2", "simulator-manhattan", "kafka"];
   const states = ["ready", "restarting", "frozen", "ready", "not answering", "ready"];
   store.parts.value = names.map((name, i) => ({ name, pid: i + 1, state: states[i]!, restarts: i }));

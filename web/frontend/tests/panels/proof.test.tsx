@@ -66,7 +66,7 @@ function panel(draws: (props: PanelProps) => VNode | null, store = served()) {
     get:
       (_, name: string) =>
       (...given: unknown[]) =>
-        done.push([name, ...given.filter((one) => typeof one !== "object")]),
+        done.push([name, ...given.filter((one) => one === null || typeof one !== "object")]),
   });
   const Panel = () => draws({ store, actions });
   return { store, done, box: draw(<Panel />) };
@@ -294,6 +294,55 @@ describe("the chaos panel", () => {
     await settled();
     expect(times()).toEqual(["last recovery 4.3 s", "last recovery –"]);
     expect(box.find(".records")[0]?.text).toBe("Kafka killed4.3 s");
+  });
+
+  it("starts and stops scenarios, sets the demand, and shows neither where none can be started", async () => {
+    const store = demo(part("kafka"));
+    const { done, box } = chaos(store);
+    expect(box.text).not.toContain("Scenarios");
+    store.canKill.value = false;
+    expect(store.canBreak.value).toBe(false);
+    const plan = (name: string, title: string, place = "") => ({
+      name,
+      title,
+      about: "x",
+      lasts_s: 900,
+      place,
+    });
+    store.scenarioPlans.value = [
+      plan("demand-double", "Demand × 2"),
+      plan("rain", "Rain"),
+      plan("stadium", "A stadium empties", "Madison Square Garden"),
+    ];
+    await settled();
+    expect(store.canBreak.value).toBe(true);
+    expect(box.text).toContain("none of its parts can be killed alone");
+    expect(
+      box
+        .find(".scenarios")[0]!
+        .find("li")
+        .map(({ text }) => text),
+    ).toEqual(["Rain15 minStart", "A stadium emptiesMadison Square Garden · 15 minStart"]);
+    const demands = () => box.find(".steps-of")[0]!.find("button");
+    const pressed = () => demands().map(({ attributes }) => attributes.get("aria-pressed"));
+    expect(demands().map(({ text }) => text)).toEqual(["× 1", "× 2"]);
+    expect(pressed()).toEqual(["true", "false"]);
+    const under = { lastsS: 900, sinceMs: CUT_MS - 60_000, area: null };
+    store.scenarios.value = [
+      { name: "rain", title: "Rain", ...under },
+      { name: "demand-double", title: "Demand × 2", ...under },
+    ];
+    await settled();
+    expect(pressed()).toEqual(["false", "true"]);
+    expect(box.text).toContain("under way, 14:00 left");
+    box.button("Stop: Rain").click();
+    box.button("Start: A stadium empties").click();
+    box.button("Demand × 1").click();
+    expect(done).toEqual([
+      ["actOnScenario", "rain", "stop"],
+      ["actOnScenario", "stadium", "start"],
+      ["setDemand", null],
+    ]);
   });
 
   it("keeps a score", () => {
