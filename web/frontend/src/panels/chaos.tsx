@@ -42,8 +42,8 @@ function PartList({ store, actions }: PanelProps) {
   return (
     <>
       <p class="note">
-        What cannot break: an event that was decided stays on the log, and this page skips none. What pauses
-        is said below.
+        What cannot break: an event that was decided stays on the log, and if this page skips one, it says so.
+        What pauses is said below.
       </p>
       {parts === null ? (
         <p class="label below">Asking which parts there are…</p>
