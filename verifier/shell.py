@@ -79,8 +79,10 @@ class Verifier:
         self._tried_s = 0.0
         self._checked_s: dict[str, float] = {}
         """Gateway → when it was compared last."""
+        self._is_complete = False
+        """Whether every gateway is compared."""
         self._complete_s = 0.0
-        """When every gateway was compared last."""
+        """When that was so last."""
 
     async def run(self) -> None:
         """Until cancelled.
@@ -173,10 +175,13 @@ class Verifier:
         newest_s = max(self._checked_s.values(), default=now_s)
         env.metrics.gauge("verifier_age_seconds", round(now_s - newest_s, 3))
         if len(results) == wanted:
-            self._complete_s = now_s
+            if not self._is_complete:
+                env.log.info("every gateway is compared", gateways=[one.gateway for one in results])
+            self._is_complete, self._complete_s = True, now_s
             env.faults.clear(UNCHECKED)
             env.health.ready()
             return
+        self._is_complete = False
         if results:
             env.health.ready()
         else:

@@ -117,7 +117,7 @@ def test_a_demo_starts_heals_and_stops_and_goes_on(tmp_path: Path, taxi: Taxi, p
     with demo(tmp_path, taxi, ports) as next_run:
         next_run.until_ready()
         assert cluster_id(tmp_path) == before
-        assert "5 there already" in next_run.said()
+        assert "6 there already" in next_run.said()
         assert next_run.stop(signal.SIGTERM) == 0
 
     with demo(tmp_path, taxi, ports, "--fresh", "--gateways", "1", "--dispatchers", "2") as fresh:
@@ -146,7 +146,7 @@ def test_after_everything_was_killed_the_next_start_recovers(
     with demo(tmp_path, taxi, ports) as recovered:
         recovered.until_ready()
         assert cluster_id(tmp_path) == before
-        assert "5 there already" in recovered.said()
+        assert "6 there already" in recovered.said()
 
 
 def test_a_supervisor_that_was_killed_takes_its_parts_with_it_or_the_next_one_clears_them(

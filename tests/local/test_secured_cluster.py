@@ -93,7 +93,11 @@ async def test_a_city_lives_on_a_cluster_with_tls_passwords_and_the_documented_r
             url = f"http://127.0.0.1:{page_port}"
             until(lambda: (s := status(url)) and on_shift(s) >= DRIVERS - 10, 90, "drivers on shift")
             compared = tmp_path / "verifier.log"
-            until(lambda: "ready" in compared.read_text(), 60, "a gateway that is compared with the log")
+            until(
+                lambda: "every gateway is compared" in compared.read_text(),
+                60,
+                "a gateway that is compared with the log",
+            )
             for kind in ("dispatcher", "simulator", "gateway", "verifier"):
                 said = (tmp_path / f"{kind}.log").read_text()
                 assert "AuthorizationFailed" not in said, said

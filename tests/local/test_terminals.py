@@ -39,7 +39,7 @@ def parts(taxi: Taxi) -> list[dict[str, object]]:
 
 def all_ready(taxi: Taxi) -> list[dict[str, object]]:
     found = parts(taxi)
-    return found if len(found) == 5 and all(part["state"] == "ready" for part in found) else []
+    return found if len(found) == 6 and all(part["state"] == "ready" for part in found) else []
 
 
 def check_orderly_end(folder: Path, was: list[dict[str, object]]) -> None:
