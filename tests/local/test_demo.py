@@ -127,6 +127,7 @@ def test_a_demo_starts_heals_and_stops_and_goes_on(tmp_path: Path, taxi: Taxi, p
             "dispatcher-2",
             "simulator",
             "gateway-1",
+            "verifier",
         ]
         assert cluster_id(tmp_path) != before
         assert "6 made" in fresh.said()
