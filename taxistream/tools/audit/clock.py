@@ -31,13 +31,18 @@ class LocationsClock:
         """Whether reading began in the middle."""
 
     def take(self, offset: int, append_ms: int) -> bool:
-        """The next position. Whether its append time can be believed."""
+        """The next position. Whether its append time can be believed.
+
+        As long as the clock is not known, nothing follows from it: the first position could be the wrong one.
+        """
         self._appended = [*self._appended[-4:], append_ms]
         median_ms = sorted(self._appended)[(len(self._appended) - 1) // 2]
+        off_ms = append_ms - median_ms
+        if not self.is_known:
+            return abs(off_ms) <= _APART_MS
         if median_ms + self.shift_ms < self._greatest_ms - _BACK_MS:
             self.shift_ms = self._greatest_ms - median_ms
             self._set_back.append(ShiftStart(offset, self.shift_ms))
-        off_ms = append_ms - median_ms
         self._greatest_ms = max(self._greatest_ms, median_ms + self.shift_ms)
         time_ms = append_ms if off_ms <= _ALONE_MS else median_ms
         self.heard_ms = max(self.heard_ms, time_ms + self.shift_ms)

@@ -14,6 +14,8 @@ from taxistream.tools.oracle.positions import AHEAD_MS, EXPIRY_MS, OLD_MS
 
 _BACK_MS: Final = EXPIRY_MS + OLD_MS + AHEAD_MS + 10_000
 """How far back to read positions. Earlier ones have expired and do not affect later ones."""
+_PRIMED: Final = 16
+"""How many offsets before the first are read for the time."""
 
 
 class Reading:
@@ -44,15 +46,17 @@ class Reading:
         last_ms = await _last_append_ms(bus, partition, bounds)
         if last_ms:
             first = max(first, await bus.offset_at(LOCATIONS, partition, last_ms - _BACK_MS))
+        if first == bounds.start > 0 and bounds.stable - first > _PRIMED:
+            first += _PRIMED  # without what retention deleted, the first could have a wrong time
         if (await bus.offsets(EVENTS, partition)).start:
             message = "the beginning of the events is gone by retention: the oracle has nothing to fold from"
             raise BrokenLogError(message)
-        return cls(
-            oracle(first),
-            partition,
-            await bus.reader(LOCATIONS, partition, first),
-            await bus.reader(EVENTS, partition, 0),
-        )
+        city = oracle(first)
+        locations = await bus.reader(LOCATIONS, partition, max(bounds.start, first - _PRIMED))
+        async for records in RangeReader(locations, first):
+            city.positions.prime(records)
+        locations.seek(first)
+        return cls(city, partition, locations, await bus.reader(EVENTS, partition, 0))
 
     async def catch_up(self, bus: Bus) -> None:
         """Read to the current last stable offsets. Raises BrokenLogError."""

@@ -2,6 +2,7 @@
 """The newest position of every driver before any offset of `taxi.locations`."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -45,6 +46,7 @@ FIX: Final = np.dtype(
 """A position that was its driver's newest from its offset on."""
 
 
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 COUNTS, UNREADABLE, LATE, AHEAD, UNBELIEVED = range(5)
 """What becomes of a record: it counts, or why it does not."""
 _WHY: Final = ("", "unreadable", "late", "ahead", "unbelieved")
@@ -140,6 +142,13 @@ class Positions:
         """Of every record: log time after it."""
         self._marks: list[tuple[int, I64]] = [(0, self._newest.copy())]
 
+    def prime(self, records: Sequence[Record]) -> None:
+        """Records that come before the first: they only tell what time it was."""
+        for record in records:
+            with suppress(*_UNREADABLE):
+                decode_fix(record.value or b"")
+                self._appended = [*self._appended[-3:], record.timestamp_ms]
+
     def feed(
         self, records: Sequence[Record], position: int, announced: Sequence[tuple[int, int]] | None
     ) -> None:
@@ -179,7 +188,7 @@ class Positions:
         """The record in log time; None if it must wait for an event."""
         try:
             fix = decode_fix(record.value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _UNREADABLE:
             return _Read(record, None, UNREADABLE, record.timestamp_ms + self._shift_ms, self._now_ms)
         appended = [*self._appended[-4:], record.timestamp_ms]
         median_ms = sorted(appended)[(len(appended) - 1) // 2]
