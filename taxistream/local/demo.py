@@ -157,15 +157,17 @@ def service_parts(
     )
 
 
-def verifier_parts(
-    options: DemoOptions, kafka: Mapping[str, str], *, is_log_here: bool = True
-) -> tuple[PartSpec, ...]:
-    """A verifier for each city, or none. Arguments as in `service_parts`."""
-    parts = (
+def verifier_parts(options: DemoOptions, kafka: Mapping[str, str]) -> tuple[PartSpec, ...]:
+    """A verifier for each city, or none. It runs on when the disk is full: gateways do, and it writes little.
+
+    Args:
+        options: What the person chose.
+        kafka: The KAFKA_* variables that lead to the cluster.
+    """
+    return tuple(
         _service("verifier", name, {**kafka, **verifier_variables(options, options.gateways, city)})
         for name, city in verifiers(options).items()
     )
-    return tuple(replace(part, on_full_disk="pause" if is_log_here else "run") for part in parts)
 
 
 def simulators(options: DemoOptions) -> dict[str, str]:

@@ -104,7 +104,7 @@ def _run_city(
 
     services = city.service_parts(options, kafka, is_log_here=plan is not None)
     first, last = city.stages(plan, services, topics)
-    checks = city.verifier_parts(options, kafka, is_log_here=plan is not None)
+    checks = city.verifier_parts(options, kafka)
     stages = (first, StartStage(last.parts, then=page_is_up), StartStage(checks))
     _supervise(stages, home, this_demo(options, kafka["KAFKA_BOOTSTRAP_SERVERS"]), watcher)
 

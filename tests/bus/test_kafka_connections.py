@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from gateway.http.ride_service import RideRequest, RideService
 from gateway.settings import Settings as GatewaySettings
+from gateway.updates.city_view import CityView
 from taxi import topics
 from taxi.bus import Bus, Claim, Unavailable, Unknown, Write
 from taxi.bus.kafka.admin import KafkaAdmin
@@ -109,7 +110,8 @@ async def test_a_ride_request_is_accepted_over_a_stranded_connection(kafka_serve
             metrics=spy,
             health=spy,
         )
-        ride_service = RideService(env, ROADS, lambda: None)
+        city_view = cast("CityView", object())  # that there is one suffices
+        ride_service = RideService(env, ROADS, lambda: city_view)
 
         async def ask(ride: str) -> None:
             body = RideRequest(ride, HERE, THERE)

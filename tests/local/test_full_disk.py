@@ -79,11 +79,13 @@ def test_a_disk_that_fills_pauses_the_city_and_it_goes_on_when_there_is_room(
         epoch = until(partial(events, city), 60, "events") and city.get("/api/status")["cursor"]["epoch"]
 
         disk.fill(leave_mb=40)
-        until(lambda: states(city)["simulator"] == "paused", 30, "the simulator is paused")
-        assert states(city) | {"gateway-1": ""} == {
+        for writer in ("dispatcher-1", "simulator"):
+            until(lambda: states(city)[writer] == "paused", 30, f"{writer} is paused")  # noqa: B023
+        assert states(city) | {"gateway-1": "", "verifier": ""} == {
             "kafka": "ready",
             "dispatcher-1": "paused",
             "simulator": "paused",
+            "verifier": "",
             "gateway-1": "",
         }
         assert "MB are free" in faults(city)["disk_full"]
@@ -99,7 +101,8 @@ def test_a_disk_that_fills_pauses_the_city_and_it_goes_on_when_there_is_room(
         disk.fill(leave_mb=0)
         taxi("kill", "kafka", "--data-dir", str(city.data_dir))  # it must write to start
         until(lambda: states(city)["kafka"] == "paused", 30, "the broker waits, and `taxi ps` says so")
-        assert {states(city)[name] for name in ("dispatcher-1", "simulator")} == {"paused"}
+        writers = ("dispatcher-1", "simulator")
+        until(lambda: {states(city)[name] for name in writers} == {"paused"}, 30, "both writers are paused")
         assert "disk_full" in faults(city)
         assert city.process.poll() is None, city.printed()
         disk.empty()

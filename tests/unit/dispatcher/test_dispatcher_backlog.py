@@ -89,7 +89,8 @@ def test_unreadable_commands_count_too(harness: DispatcherHarness) -> None:
         await harness.until(lambda: bool(harness.answers("1:online")))
         closed = [event for event in harness.events() if isinstance(event, m.BatchClosed)]
         assert [event.commands_offset for event in closed] == [20, 40, 51]
-        assert len(harness.letters()) == 50
+        covered = [max(letter.next, letter.offset + 1) - letter.offset for letter in harness.letters()]
+        assert sum(covered) == 50
 
     harness.run(scenario)
 
