@@ -11,7 +11,8 @@ from testing.simulation.search import BEHAVIORS, KINDS, Search
 from testing.simulation.world import World
 
 ELSEWHERE = {"hops_are_lost"}
-"""Too rare for any search: the replay of a recorded log finds it (tests/property/test_gateway_replay.py)."""
+"""Too rare for any search. With it planted, the unit test of a driver that visits another tile within a fold
+fails (tests/unit/gateway); no test plants it there yet."""
 
 
 def rate(found: int, seeds: int) -> Detection:
