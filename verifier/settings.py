@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from taxi.runtime import settings
-from taxistream.tools.loadtest.shell import socket_url
+from taxistream.tools.loadtest.address import socket_url
 
 
 class Settings(settings.Settings, frozen=True, kw_only=True):

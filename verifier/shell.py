@@ -12,8 +12,8 @@ from taxi import topics
 from taxi.bus import BusError, Outgoing, Producer
 from taxi.messages import codec
 from taxi.runtime.env import Env
+from taxistream.tools.loadtest.address import socket_url
 from taxistream.tools.loadtest.reading import Reading
-from taxistream.tools.loadtest.shell import socket_url
 from taxistream.tools.oracle.city import OracleCity
 from taxistream.tools.oracle.errors import BrokenLogError
 from verifier.gateway_check import GatewayCheck

@@ -12,9 +12,10 @@ import uvloop
 from taxi.bus.kafka.bus import KafkaBus
 from taxi.runtime.settings import Settings
 from taxistream.local.ports import first_free
+from taxistream.tools.loadtest.address import socket_url
 from taxistream.tools.loadtest.clients.load_clients import LoadClients
 from taxistream.tools.loadtest.kills import Killer
-from taxistream.tools.loadtest.shell import Plan, run, socket_url
+from taxistream.tools.loadtest.shell import Plan, run
 from testing.live_demo import LiveDemo, live_demo
 
 Act = Callable[[LoadClients, Killer], Awaitable[None]]

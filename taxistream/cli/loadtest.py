@@ -11,6 +11,7 @@ import typer
 from taxi.runtime.machine_errors import WRONG_USE, LocalError
 from taxistream.cli.connect import connected
 from taxistream.cli.output import DATA_DIR, DataDirOption, JsonOption, console, print_json
+from taxistream.tools.loadtest.address import socket_url
 from taxistream.tools.loadtest.view_kind import ViewKind
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)?")
@@ -92,14 +93,11 @@ def _address(url: str | None, data_dir: Path) -> str:
         url = known.demo.url if known is not None else ""
         if not url:
             raise LocalError(f"No demo runs in {data_dir}.", do="Start one, or give --url.", code=WRONG_USE)
-    from taxistream.tools.loadtest import shell  # noqa: PLC0415 - `taxi --help` does without
-
     try:
-        address: str = shell.socket_url(url)
+        return socket_url(url)
     except ValueError:
         do = "Write it as http://127.0.0.1:8000."
         raise LocalError(f"--url {url}: not an address.", do=do, code=WRONG_USE) from None
-    return address
 
 
 def _run(plan: dict[str, Any], data_dir: Path) -> Any:

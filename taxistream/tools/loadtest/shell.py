@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -53,14 +52,6 @@ class Plan:
     """Runs instead of kills at fixed times; the test ends when it returns."""
     tell: Callable[[str], None] = field(default=lambda _: None)
     """Called with a line of progress about once a second."""
-
-
-def socket_url(url: str) -> str:
-    """The WebSocket URL of a gateway, from `http://host:port` or `ws://host:port/ws`. Raises ValueError."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "ws"} or parts.hostname is None:
-        raise ValueError(url)
-    return f"ws://{parts.hostname}:{parts.port or 80}{parts.path.rstrip('/') or '/ws'}"
 
 
 async def run(plan: Plan, bus: Bus) -> LoadReport:
