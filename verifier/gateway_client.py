@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from taxi.client.protocol import LinkState
 from taxistream.tools.loadtest.clients.client import LoadClient
-from taxistream.tools.loadtest.clients.line import Line, open_line
+from taxistream.tools.loadtest.clients.line import Line, LineOpener
 from taxistream.tools.loadtest.clients.observations import Key
 from taxistream.tools.loadtest.judge import ReceivedUpdate
 from verifier.gateway_check import GatewayCheck
@@ -20,12 +20,10 @@ class GatewayClient:
     """Follows the whole city at whichever gateway it reaches. A `ClientEnvironment` of its one client."""
 
     def __init__(self, url: str, check: GatewayCheck, *, number: int, city: str, token: str | None) -> None:
-        host, _, port = url.split("/")[2].rpartition(":")
         self.check = check
         self.is_refused = ""
         """Why a gateway closed the connection for good; empty if none did."""
-        self._url, self._host, self._port = url, host, int(port)
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opener = LineOpener(url)
         self._client = LoadClient(f"verifier's client {number}", self, city, random.Random(number), token)
 
     @property
@@ -52,11 +50,7 @@ class GatewayClient:
     # --- what the client asks -------------------------------------------------------------------------
 
     def open(self, client: LoadClient) -> Line:
-        line = Line(self._url, client)
-        task = asyncio.create_task(open_line(line, self._host, self._port))
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
-        return line
+        return self._opener.open(client)
 
     def blame(self, rule: str, *details: object) -> None:
         self.check.broke(rule, " ".join(map(str, details)))

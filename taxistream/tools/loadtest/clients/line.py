@@ -169,9 +169,28 @@ class Line(asyncio.Protocol):
         self._transport.write(b"".join(self._core.data_to_send()))
 
 
-async def open_line(line: Line, host: str, port: int) -> None:
-    """Connect. A failure is reported as a lost connection."""
-    try:
-        await asyncio.get_running_loop().create_connection(lambda: line, host, port)
-    except OSError:
-        line.failed()
+class LineOpener:
+    """Opens connections to one gateway address in the background.
+
+    Args:
+        url: The address, as `ws://HOST:PORT/ws`.
+    """
+
+    def __init__(self, url: str) -> None:
+        host, _, port = url.split("/")[2].rpartition(":")
+        self._url, self._host, self._port = url, host, int(port)
+        self._opening: set[asyncio.Task[None]] = set()
+
+    def open(self, hearer: Hearer) -> Line:
+        """Begin to open a connection. A failure is reported as a lost connection."""
+        line = Line(self._url, hearer)
+        task = asyncio.create_task(self._connect(line))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        return line
+
+    async def _connect(self, line: Line) -> None:
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: line, self._host, self._port)
+        except OSError:
+            line.failed()

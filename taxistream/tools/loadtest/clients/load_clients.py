@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from taxistream.tools.loadtest.clients.behavior import ClientBehavior
 from taxistream.tools.loadtest.clients.client import LoadClient
-from taxistream.tools.loadtest.clients.line import Line, open_line
+from taxistream.tools.loadtest.clients.line import Line, LineOpener
 from taxistream.tools.loadtest.clients.observations import Key, Observations
 from taxistream.tools.loadtest.rules import RuleFindings
 from taxistream.tools.loadtest.view_kind import ViewKind
@@ -55,9 +55,7 @@ class LoadClients:
         self.lags_ms: deque[float] = deque(maxlen=_LAGS_KEPT)
         dice = random.Random(seed)
         self.behavior = ClientBehavior(oracle, grid, view, dice)
-        host, _, port = url.split("/")[2].rpartition(":")
-        self._url, self._host, self._port = url, host, int(port)
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opener = LineOpener(url)
         self.clients = [
             LoadClient(
                 f"client-{number + 1}",
@@ -76,11 +74,7 @@ class LoadClients:
 
     def open(self, client: LoadClient) -> Line:
         """Open a connection in the background."""
-        line = Line(self._url, client)
-        task = asyncio.create_task(open_line(line, self._host, self._port))
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
-        return line
+        return self._opener.open(client)
 
     def blame(self, rule: str, *details: object) -> None:
         self.findings.blame(rule, *details)
