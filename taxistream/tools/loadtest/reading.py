@@ -26,7 +26,6 @@ class Reading:
         self._partition = partition
         self._locations = locations
         self._events = events
-        self._pause_s = 0.0
 
     @classmethod
     async def begin(
@@ -75,24 +74,23 @@ class Reading:
         Args:
             pause_s: Between two looks. Longer ones cost less.
         """
-        self._pause_s = pause_s
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._for_ever(self._more_locations))
-                tasks.create_task(self._for_ever(self._more_events))
+                tasks.create_task(self._for_ever(self._more_locations, pause_s))
+                tasks.create_task(self._for_ever(self._more_events, pause_s))
         except* OffsetOutOfRange as group:
             raise BrokenLogError(str(group.exceptions[0])) from None
         except* BrokenLogError as group:
             raise group.exceptions[0] from None
 
-    async def _for_ever(self, more: Callable[[], Awaitable[bool]]) -> None:
+    async def _for_ever(self, more: Callable[[], Awaitable[bool]], pause_s: float) -> None:
         while True:
             try:
                 if await more():
                     continue
             except Unavailable:
                 pass  # the broker does not answer; updates are checked when it does
-            await asyncio.sleep(self._pause_s)
+            await asyncio.sleep(pause_s)
 
     async def _more_locations(self) -> bool:
         records = await self._locations.fetch()
