@@ -18,7 +18,6 @@ _SUBJECT_MAX: Final = 40
 """Characters of a ride or driver id: the limit of what a sender can write to the log in its own words."""
 SCENARIOS_MAX: Final = 8
 """So many may be under way at once: clients are sent all of them."""
-_SCENARIO: Final = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 _RIDE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 
 
@@ -200,7 +199,7 @@ def _why_not(batch: BatchInProgress, command: m.AnswerOffer | m.ReportProgress, 
 
 
 def _start_scenario(batch: BatchInProgress, command: m.StartScenario) -> None:
-    if not _SCENARIO.fullmatch(command.scenario):
+    if not m.SCENARIO_NAME.fullmatch(command.scenario):
         batch.reject("bad_scenario", _subject(command))
     elif command.scenario in batch.city.scenarios:
         batch.reject("scenario_under_way", command.scenario)

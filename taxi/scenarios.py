@@ -5,7 +5,6 @@ The simulator reads a file for its effects, a gateway of a local demo for what i
 scenario is started. What a scenario does is the simulator's alone (`simulator/scenario_effects.py`).
 """
 
-import re
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +13,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from taxi.messages import Disc, StartScenario
+from taxi.messages import SCENARIO_NAME, Disc, StartScenario
 
-NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 _STEPS_MAX: Final = 100
 
 
@@ -109,7 +107,7 @@ def plan_of(plans: Mapping[str, ScenarioPlan], name: str) -> ScenarioPlan:
 
 
 def _load(path: Path) -> ScenarioPlan:
-    if not NAME.fullmatch(path.stem):
+    if not SCENARIO_NAME.fullmatch(path.stem):
         raise ScenarioError(f"{path}: a scenario's name is a letter, then up to 39 of a-z 0-9 -")
     try:
         plan = msgspec.toml.decode(path.read_bytes(), type=ScenarioPlan)

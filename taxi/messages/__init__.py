@@ -7,6 +7,7 @@ renamed or removed (docs/messages.md). Unknown fields are ignored, unknown types
 Units: `*_ms` epoch milliseconds, `*_s` seconds, places are (longitude, latitude) in degrees.
 """
 
+import re
 from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct
@@ -16,7 +17,8 @@ Place: TypeAlias = tuple[float, float]
 SPEED_MAX: Final = 30
 """A city lives at most this many times as fast as the clock."""
 ScenarioName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
-"""Of [a-z0-9-], beginning with a letter: the name of a file of `simulator/scenarios`."""
+"""As SCENARIO_NAME says: the name of a file of `simulator/scenarios`."""
+SCENARIO_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 ScenarioTitle: TypeAlias = Annotated[str, Meta(max_length=80)]
 ScenarioSeconds: TypeAlias = Annotated[int, Meta(ge=1, le=86_400)]
 
