@@ -85,11 +85,8 @@ def test_a_dispatcher_of_another_city_decides_nothing(harness: DispatcherHarness
 
 def test_the_right_dispatcher_goes_on_after_one_of_another_city(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        harness.on_air[1] = 0
-        node, spy, _ = harness.start()
-        harness.say(online(1))
-        await harness.until(lambda: spy.is_ready)
-        harness.loop.kill(node)
+        await harness.start_live()
+        harness.loop.kill(harness.dispatchers[-1][0])
         node, _ = start_dispatcher(harness, "elsewhere")
         await harness.until(lambda: bool(harness.faults[-1].current))
         harness.loop.kill(node)
@@ -105,11 +102,8 @@ def test_a_dispatcher_takes_the_city_over_when_its_topic_was_created_again(
     harness: DispatcherHarness,
 ) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
-        harness.on_air[1] = 0
-        node, spy, _ = harness.start()
-        harness.say(online(1))
-        await harness.until(lambda: spy.is_ready)
-        harness.loop.kill(node)
+        await harness.start_live()
+        harness.loop.kill(harness.dispatchers[-1][0])
         _, spy = start_dispatcher(harness, "elsewhere")
         await harness.until(lambda: bool(harness.faults[-1].current))
         for spec in topics.specs():
