@@ -4,7 +4,7 @@
     python bench/verifier.py [--drivers 2000] [--gateways 3] [--seconds 30] [--plants 5] [--json]
 
 The error is planted into all gateways at once: each taxi is two metres off, and the hash is computed over
-that, so no page can see it. Measured: from then until a client is told.
+that, so no page can see it. Measured: from then until a client hears of it.
 """
 
 import argparse
@@ -26,28 +26,10 @@ sys.path.insert(0, str(ROOT))
 from taxi.client import CityStream, connect  # noqa: E402 - after the path
 from taxistream.local.ports import first_free  # noqa: E402
 from testing.live_demo import LiveDemo, live_demo  # noqa: E402
+from testing.wrong_gateways import PlantedError  # noqa: E402
 
 SETTLE_S: Final = 40.0
 CHECKS_MIN: Final = 3
-PLANT: Final = """
-import os, sys, threading, time
-
-def plant():
-    flag = os.environ["PLANT"]
-    while "gateway.updates.drivers" not in sys.modules:
-        time.sleep(0.05)
-    drivers = sys.modules["gateway.updates.drivers"]
-    right = drivers.quantised
-
-    def wrong(lng, lat, heading, speed):
-        return right(lng + 0.00002 * os.path.exists(flag), lat, heading, speed)
-
-    while True:
-        time.sleep(0.02)
-        drivers.quantised = wrong if os.path.exists(flag) else right
-
-threading.Thread(target=plant, daemon=True).start()
-"""
 
 
 def main() -> int:
@@ -60,14 +42,12 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "sitecustomize.py").write_text(PLANT, encoding="utf-8")
-        flag = Path(folder) / "planted"
-        environ = {"PYTHONPATH": folder, "PLANT": str(flag)}
+        error = PlantedError(Path(folder))
         chosen = ("--drivers", str(options.drivers), "--gateways", str(options.gateways))
-        with live_demo(Path(folder) / "city", first_free(8300), *chosen, **environ) as demo:
+        with live_demo(Path(folder) / "city", first_free(8300), *chosen, **error.environ) as demo:
             time.sleep(SETTLE_S)
             cpu, rss_mb = cost(demo, options.seconds)
-            found_s = asyncio.run(detections(demo.url, flag, options.plants))
+            found_s = asyncio.run(detections(demo.url, error, options.plants))
     result = {
         "drivers": options.drivers,
         "gateways": options.gateways,
@@ -90,17 +70,17 @@ def cost(demo: LiveDemo, seconds: float) -> tuple[float, float]:
     return (sum(process.cpu_times()[:2]) - before) / seconds, process.memory_info().rss / 1e6
 
 
-async def detections(url: str, flag: Path, plants: int) -> list[float]:
-    """For each plant, how long it took until a client was told."""
+async def detections(url: str, error: PlantedError, plants: int) -> list[float]:
+    """For each plant, how long it took until a client heard of it."""
     found_s = []
     async with connect(f"{url.replace('http', 'ws')}/ws") as stream:
         for _ in range(plants):
             await heard(stream, lambda rules: len(rules) > 0 and not any(rules))
-            flag.touch()  # noqa: ASYNC240 - a file in memory, once
+            error.plant()
             began_s = time.monotonic()
             await heard(stream, any)
             found_s.append(time.monotonic() - began_s)
-            flag.unlink()  # noqa: ASYNC240 - the same
+            error.take_out()
     return found_s
 
 
