@@ -46,9 +46,8 @@ async def drain(hub: Hub, env: Env[Any]) -> None:
                 heapq.heappush(due, (free_s, number, False, client))
                 continue
             limiter.went(loop.time())
-        if (
-            was_notified or not client.session.was_ready
-        ):  # without `ready` it has no state to resume elsewhere
+        # Without `ready` it has no state to resume elsewhere.
+        if was_notified or not client.session.was_ready:
             hub.refuse(client, SessionRefusal(Close.AWAY, "draining"))
         else:
             client.connection.send(encode_message(type="drain", within_ms=GRACE_MS))

@@ -13,7 +13,7 @@ SOURCES = "\n".join(PRODUCT.values())
 
 
 def quoted(cell: str) -> list[str]:
-    """What stands between back-ticks, without an ellipsis and labels."""
+    """What is between back-ticks, without an ellipsis and labels."""
     return [re.sub(r"\{.*\}|…", "", text).strip(" :") for text in re.findall(r"`([^`]+)`", cell)]
 
 
