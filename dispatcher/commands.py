@@ -58,13 +58,7 @@ def _is_too_old(read: ReadCommand, now_ms: int) -> bool:
 
 def _subject(command: m.AnyCommand) -> str:
     """The ride, driver or scenario that a command is about: the key of its rejection."""
-    match command:
-        case m.GoOnline() | m.GoOffline():
-            return str(command.driver)[:_SUBJECT_MAX]
-        case m.StartScenario() | m.StopScenario():
-            return command.scenario
-        case _:
-            return command.ride[:_SUBJECT_MAX]
+    return m.subject_of(command)[:_SUBJECT_MAX]
 
 
 def _request(batch: BatchInProgress, command: m.RequestRide) -> None:

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from simulator.fleet import FleetPositions, Rows
 from taxi.bus import Outgoing
-from taxi.messages import AnyCommand, Fix, GoOffline, GoOnline, StartScenario, StopScenario
+from taxi.messages import AnyCommand, Fix, subject_of
 from taxi.messages.codec import encode
 from taxi.positions.fixes import Longs
 from taxi.runtime import tracing
@@ -30,17 +30,6 @@ def fix_records(rows: Rows, sight: FleetPositions, device_ms: int | Longs) -> li
     return [Outgoing(b"%d" % fix.driver, encode(fix)) for fix in fixes]
 
 
-def subject(command: AnyCommand) -> str:
-    """The driver, ride or scenario that a command is about: its key on the log."""
-    match command:
-        case GoOnline() | GoOffline():
-            return str(command.driver)
-        case StartScenario() | StopScenario():
-            return command.scenario
-        case _:
-            return command.ride
-
-
 def asked_at(commands: Iterable[AnyCommand], device_ms: int) -> list[AnyCommand]:
     """The same, saying when they were asked for: once, however often they are sent."""
     return [structs.replace(command, asked_ms=device_ms) for command in commands]
@@ -49,4 +38,4 @@ def asked_at(commands: Iterable[AnyCommand], device_ms: int) -> list[AnyCommand]
 def command_record(command: AnyCommand, cause: tracing.Trace | None) -> Outgoing:
     """A command in the trace of what it answers, else in one of its own."""
     trace = cause.child(command.command_id) if cause else tracing.root(command.command_id)
-    return Outgoing(subject(command).encode(), encode(command), trace.headers())
+    return Outgoing(subject_of(command).encode(), encode(command), trace.headers())

@@ -17,7 +17,7 @@ from simulator.gps import GpsDevices
 from simulator.health import SimulatorReadiness
 from simulator.outbox import Outbox
 from simulator.positions_rate import PositionsRate
-from simulator.records import asked_at, command_record, fix_records, subject
+from simulator.records import asked_at, command_record, fix_records
 from simulator.recovery import recover
 from simulator.sender_clock import SenderClock
 from simulator.settings import CityBehavior, Settings
@@ -34,6 +34,7 @@ from taxi.messages import (
     RideNoShow,
     RideOffered,
     TripCompleted,
+    subject_of,
     tag_of,
 )
 from taxi.roads.network import RoadNetwork, TripDemand
@@ -249,7 +250,7 @@ class Shell:
         """Send what is due. After an unknown outcome the same goes again: repeats are harmless."""
         while True:
             commands = self._outbox.due(self._clock.now_ms(), _COMMANDS_AT_ONCE)
-            records = [command_record(command, self._traces.get(subject(command))) for command in commands]
+            records = [command_record(command, self._traces.get(subject_of(command))) for command in commands]
             try:
                 if records:
                     await producer.send(topics.COMMANDS, self._partition, records)

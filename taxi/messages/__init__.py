@@ -502,3 +502,14 @@ class Verdict(Message, frozen=True, kw_only=True):
 def tag_of(message: Message) -> str:
     """The `type` of a message, as it is on the log."""
     return type(message).__name__
+
+
+def subject_of(command: AnyCommand) -> str:
+    """The driver, ride or scenario that a command is about: its key on the log."""
+    match command:
+        case GoOnline() | GoOffline():
+            return str(command.driver)
+        case StartScenario() | StopScenario():
+            return command.scenario
+        case _:
+            return command.ride
