@@ -61,8 +61,10 @@ async function open() {
   const done: unknown[][] = [];
   const actions = { closePanel: () => done.push(["closePanel"]) } as unknown as Actions;
   const box = draw(<ChartsPanel store={store} actions={actions} />);
-  for (let i = 0; i < 10 && plots.length < CHARTS.length; i++) await settled();
-  await settled();
+  await vi.waitFor(
+    () => expect(plots.filter(({ shown }) => shown.length > 0)).toHaveLength(CHARTS.length),
+    10_000,
+  );
   return { store, box, done };
 }
 
