@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `taxi` program, also `python -m taxistream`. No heavy import before Ctrl-C is taken care of."""
 
-import signal
+import signal  # and as little else as possible: until `main` runs, Ctrl-C is a traceback
 import sys
-from typing import Final
 
 INTERRUPTED = 130
 """The exit code of a program that Ctrl-C ended: 128 + SIGINT."""
 
-
-_OWN: Final = {"taxi", "taxistream", "simulator", "dispatcher", "gateway", "web"}
+_OWN = frozenset({"taxi", "taxistream", "simulator", "dispatcher", "gateway", "verifier", "web"})
 
 
 def main() -> None:
