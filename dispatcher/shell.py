@@ -17,11 +17,10 @@ from dispatcher.settings import Settings
 from dispatcher.takeover import take_over
 from taxi.bus import Assignment, BusError, Claim, ClaimLost, Fenced, Membership, Unavailable
 from taxi.runtime.env import Env
-from taxi.topics import COMMANDS
+from taxi.topics import COMMANDS, DISPATCHER_GROUP
 
 __all__ = ["METRICS", "main"]
 
-GROUP: Final = "taxi.dispatchers"
 _ANY_PARTITION: Final = 0
 _FIRST_PAUSE_S: Final = 0.25
 _PAUSE_S_MAX: Final = 5.0
@@ -61,7 +60,7 @@ async def main(env: Env[Settings], *, own: Sequence[CityContext] | None = None) 
 
 async def _serve(env: Env[Settings], cities: tuple[CityContext, ...]) -> None:
     """One place in the group, until something goes wrong."""
-    member = await env.bus.join(GROUP, COMMANDS)
+    member = await env.bus.join(DISPATCHER_GROUP, COMMANDS)
     try:
         await _follow(env, member, cities)
     finally:
@@ -149,7 +148,7 @@ async def _first(member: Membership) -> Assignment:
         async with asyncio.timeout(_ASSIGNED_WITHIN_S):
             return await member.next()
     except TimeoutError:
-        raise Unavailable(f"{GROUP}: no assignment within {_ASSIGNED_WITHIN_S:.0f} s") from None
+        raise Unavailable(f"{DISPATCHER_GROUP}: no assignment within {_ASSIGNED_WITHIN_S:.0f} s") from None
 
 
 async def _stand_by(env: Env[Settings]) -> None:

@@ -10,6 +10,8 @@ EVENTS: Final = "taxi.events"
 SNAPSHOTS: Final = "taxi.snapshots"
 DEAD_LETTERS: Final = "taxi.dead-letters"
 VERDICTS: Final = "taxi.verdicts"
+DISPATCHER_GROUP: Final = "taxi.dispatchers"
+"""The consumer group that gives each city to one dispatcher."""
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS

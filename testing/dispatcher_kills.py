@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kills the deciding dispatcher repeatedly under load (SIGKILL), and measures how soon decisions resume."""
+"""Kills the deciding dispatcher repeatedly under load (SIGKILL), and measures how soon decisions resume.
+
+As in a demo, the group is told of the end of each (`taxistream.local.group_members`).
+"""
 
 import asyncio
 import random
@@ -11,6 +14,7 @@ import msgspec
 from taxi.bus import Reader
 from taxi.bus.kafka.bus import KafkaBus
 from taxi.topics import EVENTS
+from taxistream.local.group_members import remove_dispatcher
 from testing.real_city import RealCity, RealPart
 
 PATIENCE_S = 60.0
@@ -44,6 +48,8 @@ async def kill_again_and_again(city: RealCity, count: int, *, seed: int, standby
             await asyncio.sleep(rng.uniform(1.0, 3.0))
             killed_ms, began_s = time.time_ns() // 1_000_000, time.monotonic()
             owner.kill()
+            problem = await remove_dispatcher(city.kafka_variables, owner.name)
+            assert problem is None, problem
             owner.restart()
             await _decided_after(reader, killed_ms)
             kills.resumed_s.append(time.monotonic() - began_s)

@@ -117,8 +117,7 @@ class RealCity:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("KAFKA_", "TAXI_"))}
         environ = {
             **clean,
-            "KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka_bootstrap_servers,
-            "TAXI_PREFIX": self.settings.prefix,
+            **self.kafka_variables,
             "TAXI_CITIES": self.cities,
             "TAXI_NAME": name,
             "TAXI_LOG_FORMAT": "json",
@@ -127,6 +126,14 @@ class RealCity:
         }
         self.parts[name] = RealPart(name, module, environ, self._folder)
         return self.parts[name]
+
+    @property
+    def kafka_variables(self) -> dict[str, str]:
+        """The environment variables that lead to its topics."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka_bootstrap_servers,
+            "TAXI_PREFIX": self.settings.prefix,
+        }
 
     def take_port(self) -> int:
         """A free port for a part."""

@@ -21,6 +21,7 @@ from taxi.cities import parse
 from taxi.runtime.parts import DemoFault
 from taxistream.local.broker import START_S_MAX, STOP_S_MAX, BrokerPlan, responds, serves
 from taxistream.local.care import STARTING
+from taxistream.local.group_members import remove_dispatcher
 from taxistream.local.java_errors import explain, without_stack_traces
 from taxistream.local.pulse import Patience
 from taxistream.local.running import PartSpec, ReadinessAnswer, Running
@@ -138,7 +139,7 @@ def service_parts(
     }
     writers = (
         *(
-            _service("dispatcher", f"dispatcher-{n + 1}", {**kafka, **decision_variables(options)})
+            _dispatcher(f"dispatcher-{n + 1}", {**kafka, **decision_variables(options)})
             for n in range(options.dispatchers)
         ),
         *(
@@ -282,6 +283,13 @@ def service_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Our own environment without its KAFKA_ variables, and `variables`."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(ALSO_KAFKA)}
     return inherited | dict(variables)
+
+
+def _dispatcher(name: str, variables: Mapping[str, str]) -> PartSpec:
+    async def after_end() -> str | None:
+        return await remove_dispatcher(service_environment(variables), name)
+
+    return replace(_service("dispatcher", name, variables), after_end=after_end)
 
 
 def _service(

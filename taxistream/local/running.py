@@ -54,6 +54,9 @@ class PartSpec:
     """`wait`: it is not started without room on the disk. `pause`: it is also stopped when that ends."""
     explain: Callable[[str], Cause | None] | None = None
     """The known cause that the end of its log names, if any."""
+    after_end: Callable[[], Awaitable[str | None]] | None = None
+    """Called when its process has ended and before it is started again: lets others know that it is gone.
+    It returns what went wrong, if anything."""
     shown_log: Callable[[str], str] = str
     """The lines of its log that a person wants to see when it has failed."""
 

@@ -217,6 +217,9 @@ class PartMessages:
     def paused(self, part: Part) -> None:
         self._line("·", "yellow", part.name, "is paused")
 
+    def warns(self, part: Part, text: str) -> None:
+        self._line("·", "yellow", part.name, text)
+
     def fault(self, fault: DemoFault) -> None:
         self._console.print(fault.text, style="bold red")
 

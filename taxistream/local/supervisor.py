@@ -67,6 +67,8 @@ class Watcher(Protocol):
 
     def cleared(self, fault: DemoFault) -> None: ...
 
+    def warns(self, part: Part, text: str) -> None: ...
+
     def stopping(self) -> None: ...
 
 
@@ -174,7 +176,14 @@ class Supervisor:
             self._change(running, State.RESTARTING, how)
             self._watcher.died(running.shown(), how, pause_s)
             self._show_failing()
-            await asyncio.sleep(pause_s)
+            await asyncio.gather(asyncio.sleep(pause_s), self._let_others_know(running))
+
+    async def _let_others_know(self, running: Running) -> None:
+        """Tell those who would wait for the process that has ended."""
+        if running.spec.after_end is not None:
+            problem = await running.spec.after_end()
+            if problem is not None:
+                self._watcher.warns(running.shown(), problem)
 
     async def _live(self, running: Running) -> str | None:
         """One life of a part. Returns why it ended; None: it was stopped because the disk is full."""

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import random
 
+from taxi.topics import DISPATCHER_GROUP
 from testing.simulation.faults import Faults
 from testing.simulation.scale import BUS_LIMITS
 from testing.simulation.world import DISPATCHERS
@@ -13,6 +14,10 @@ from testing.virtual_time import Node, State
 FROZEN_S_MAX = 9.0
 LID_SHARE = 0.15
 """Of worlds in which the machine sleeps once."""
+REMOVALS_SHARE = 0.15
+"""Of worlds in which members are removed from their group."""
+REMOVED_AFTER_S = (1.0, 8.0)
+"""The shortest and the longest time between two removals."""
 ASSIGNED_STRUCK = 0.1
 """Share of assignments after which the dispatcher is frozen, until another has its cities."""
 LINE_STRUCK = 0.01
@@ -52,6 +57,19 @@ class ProcessFaults(Faults):
         world.tell("nemesis", "speed changed", speed=world.plan.speed)
         for name in DISPATCHERS:
             await self._kill_now(name)
+
+    async def remove_members(self) -> None:
+        """In some worlds dispatchers, dead or not, are removed from their group, as by a supervisor."""
+        world, own = self.world, random.Random(f"removals {self.world.seed}")
+        if own.random() >= self._share("remove_members", REMOVALS_SHARE):
+            return
+        while True:
+            await asyncio.sleep(own.uniform(*REMOVED_AFTER_S))
+            groups = world.broker.groups
+            members = groups.members(DISPATCHER_GROUP)
+            if members and not world.broker.harshness.down:
+                groups.leave(DISPATCHER_GROUP, own.choice(members))
+                world.saw("a member removed from its group")
 
     # --- processes ----------------------------------------------------------------------------------
 

@@ -95,6 +95,7 @@ class Nemesis(CommandFaults, BrokerFaults, CityFaults):
             beside += [self.change_speed] if search.allows("change_speed") else []
             beside += [self.hold_scenarios] if search.allows("hold_scenarios") else []
             beside += [self.another_city] if search.allows("another_city") else []
+            beside += [self.remove_members] if search.allows("remove_members") else []
             beside += [self.lose_events] if search.allows("lose_events") else []
             tasks = [going_on.create_task(each()) for each in [*beside, self.close_the_lid]]
             while world.loop.now - self._slept_s < search.faults_s:

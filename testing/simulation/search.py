@@ -14,6 +14,7 @@ DRAWN_ONCE = (
     "set_clocks",
     "close_the_lid",
     "change_speed",
+    "remove_members",
     "another_city",
     "lose_events",
     "hold_scenarios",

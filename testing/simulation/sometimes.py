@@ -16,6 +16,7 @@ EVERYWHERE: Final = (
     "fenced",
     "a late EndTxn",
     "session expired",
+    "a member removed from its group",
     "connections stranded",
     "damaged taxi.commands",
     "damaged taxi.locations",

@@ -4,18 +4,20 @@
 import asyncio
 import time
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from taxi import topics
-from taxi.bus import BusError, Unavailable, Unknown
+from taxi.bus import BusError, ClaimLost, Unavailable, Unknown
 from taxi.bus.kafka.admin import KafkaAdmin
 from taxi.bus.kafka.bus import KafkaBus
 from taxi.bus.kafka.limits import KafkaLimits
 from taxi.runtime.settings import Settings
 from testing.kafka_server import KafkaServer
 from tests.bus.harness import outgoing, read_until, values
-from tests.bus.harness_kafka import KafkaHarness
+from tests.bus.harness_kafka import IMPATIENT, KafkaHarness
+from tests.bus.test_group import settled
 
 pytestmark = pytest.mark.kafka
 
@@ -143,3 +145,29 @@ async def test_a_refused_record_is_an_error_not_a_retry(harness: KafkaHarness) -
     with pytest.raises(BusError) as refused:
         await producer.send(topic, 0, outgoing(b"x" * (2 << 20)))
     assert not isinstance(refused.value, Unavailable)
+
+
+async def test_a_removed_member_loses_its_claim_at_once_and_the_others_share_its_partitions(
+    harness: KafkaHarness,
+) -> None:
+    topic = await harness.topic()
+    group, limits = f"g-{topic}", replace(IMPATIENT, session_ms=30_000, heartbeat_ms=100)
+    gone, heir = [
+        await KafkaBus.connect(harness.settings, client_id=name, limits=limits) for name in ("gone", "heir")
+    ]
+    try:
+        owner = await gone.join(group, topic)
+        claim = owner.claim(await owner.next())
+        await claim.confirm()
+        async with KafkaAdmin.connect(harness.settings) as admin:
+            assert await admin.remove_members(group, "somebody else") == 0
+            assert await admin.remove_members(group, "gone") == 1
+        with pytest.raises(ClaimLost):
+            await claim.confirm()
+        standby = await heir.join(group, topic)
+        await owner.leave()
+        [inherited] = await settled(standby, partitions=1)
+        assert inherited.partitions == (0,)
+    finally:
+        for bus in (gone, heir):
+            await bus.close()

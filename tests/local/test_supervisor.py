@@ -7,7 +7,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -49,6 +50,9 @@ class Diary:
 
     def cleared(self, fault: DemoFault) -> None:
         self.lines.append((fault.code, "cleared"))
+
+    def warns(self, part: Part, text: str) -> None:
+        self.lines.append((part.name, f"warns: {text}"))
 
     def stopping(self) -> None:
         self.lines.append(("", "stopping"))
@@ -121,6 +125,23 @@ async def at_work(folder: Path, *stages: StartStage) -> AsyncIterator[Scene]:
         yield scene
     finally:
         await scene.end()
+
+
+async def test_others_learn_of_the_end_of_a_process_before_it_starts_again(tmp_path: Path) -> None:
+    happened: list[str] = []
+
+    async def after_end() -> str | None:
+        await asyncio.sleep(0)
+        happened.append(scene.part("worker").state)
+        return "no answer" if len(happened) > 1 else None
+
+    worker = replace(spec("worker", tmp_path), after_end=after_end)
+    async with at_work(tmp_path, StartStage((worker,))) as scene:
+        for times in (1, 2):
+            os.kill(scene.part("worker").pid, signal.SIGKILL)
+            await until(partial(scene.is_ready, "worker", restarts=times), "started again")
+    assert ("worker", "warns: no answer") in scene.diary.lines
+    assert happened == [State.RESTARTING] * 2, "before each new start, and not after an orderly stop"
 
 
 async def test_stages_start_one_after_the_other_with_what_lies_between(tmp_path: Path) -> None:

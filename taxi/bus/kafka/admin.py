@@ -9,7 +9,8 @@ from typing import Final, Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, UnknownMemberIdError, for_code
+from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import TopicPartition
 
@@ -171,6 +172,42 @@ class KafkaAdmin:
         """Delete all records before `offset` (DeleteRecords)."""
         place = TopicPartition(self._prefix + topic, partition)
         await self._client.delete_records({place: RecordsToDelete(before_offset=offset)})
+
+    async def remove_members(self, group: str, client_id: str) -> int:
+        """Remove members from a consumer group, so that their partitions are reassigned at once.
+
+        Without it the group waits for the session of a process that has ended to expire. A member that lives
+        joins again: it loses its partitions, but nothing that it has written.
+
+        Args:
+            group: The group, without the prefix.
+            client_id: The client id of the members to remove.
+
+        Returns:
+            How many members were removed.
+
+        Raises:
+            BusError: The group's coordinator refused.
+        """
+        name = self._prefix + group
+        coordinator = await self._client.find_coordinator(name)
+        removed = 0
+        for answer in await self._client.describe_consumer_groups([name], coordinator):
+            for code, _group, _state, _type, _protocol, members, *_ in answer.groups:
+                if for_code(code) is not NoError:
+                    raise BusError(f"group {name}: {for_code(code).__name__}")
+                for member_id, its_client_id, *_ in members:
+                    if its_client_id == client_id:
+                        removed += await self._remove_member(name, member_id, coordinator)
+        return removed
+
+    async def _remove_member(self, group: str, member_id: str, coordinator: int) -> bool:
+        """Send LeaveGroup for it. Returns False if it had left already."""
+        answer = await self._client._send_request(LeaveGroupRequest(group, member_id), coordinator)  # noqa: SLF001
+        error = for_code(answer.error_code)
+        if error not in {NoError, UnknownMemberIdError}:
+            raise BusError(f"group {group}: {error.__name__}")
+        return error is NoError
 
     async def _configs(self, topics: list[str]) -> dict[str, dict[str, tuple[str, bool]]]:
         """Topic → setting → (value, whether it is set on the topic itself).

@@ -34,5 +34,6 @@ class KafkaLimits:
     heartbeat."""
     session_ms_min: int = 6_000
     """Used if the cluster refuses `session_ms`. It is Kafka's default for group.min.session.timeout.ms."""
-    heartbeat_ms: int = 1_000
-    """The interval of heartbeats to the group's coordinator."""
+    heartbeat_ms: int = 300
+    """The interval of heartbeats to the group's coordinator. A member learns of a rebalance only from the
+    answer to one, so a standby takes over at most so long after the group has lost a member."""

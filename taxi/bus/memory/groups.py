@@ -81,7 +81,13 @@ class Groups:
         group = self._groups[stamp.group]
         return stamp.generation < group.generation and group.since_s <= stamp.said_s
 
+    def members(self, name: str) -> list[str]:
+        """The ids of a group's members, sorted; none if there is no such group."""
+        group = self._groups.get(name)
+        return sorted(group.seen_s) if group is not None else []
+
     def leave(self, name: str, member: str) -> None:
+        """LeaveGroup, sent by the member or by who removes it."""
         group = self._groups[name]
         if group.seen_s.pop(member, None) is None:
             return
