@@ -100,7 +100,7 @@ TARGETS = (
 
 def digest() -> str:
     """A digest of everything that affects a run: the code that decides, simulates and measures; the city."""
-    sum_ = blake2b(f"{code_digest()} {data_digest(CITY)}".encode(), digest_size=8)
+    sum_ = blake2b(f"{code_digest('batched')} {data_digest(CITY)}".encode(), digest_size=8)
     sum_.update((city_dir(CITY) / "trips.npz").read_bytes())
     for package in ("evaluate", "simulator"):
         found = [file for file in resources.files(package).iterdir() if file.name.endswith(".py")]

@@ -10,6 +10,7 @@ import msgspec
 
 from dispatcher.core import DecisionConfig
 from dispatcher.limits import DecisionLimits
+from dispatcher.policies import plugins
 from dispatcher.policies.tuning import Tuning
 from dispatcher.settings import Settings
 from taxi.messages import PolicyActivated
@@ -71,11 +72,12 @@ what was decided. A test holds the list against the imports."""
 
 def decision_config_of(settings: Settings, folder: str | Path) -> DecisionConfig:
     """Make the configuration that the settings name. Reads the sources and the graph of `folder` once."""
+    policy = plugins.load(settings.policy).name
     return DecisionConfig(
-        policy=settings.policy,
+        policy=policy,
         limits=settings.limits(),
         data_digest=data_digest(folder),
-        code_digest=code_digest(),
+        code_digest=code_digest(policy),
         speed=settings.speed,
     )
 
@@ -102,12 +104,17 @@ def data_digest(city: str | Path) -> str:
     return sum_.hexdigest()
 
 
-def code_digest() -> str:
-    """Compute the digest of the deciding code: the source of every module in `DECIDING`, with its name."""
+def code_digest(policy: str) -> str:
+    """Compute the digest of the deciding code: the source of every module in `DECIDING`, with its name.
+
+    Args:
+        policy: The name of the policy that decides. If it is a plug-in, its module is deciding code, too.
+    """
     sum_ = blake2b(digest_size=8)
     for module in DECIDING:
         package, _, name = module.partition(".")
         root, path = resources.files(package), name.replace(".", "/")
         source = root / path / "__init__.py" if (root / path).is_dir() else root / f"{path}.py"
         sum_.update(module.encode() + b"\0" + source.read_bytes())
+    sum_.update(plugins.source_of(policy))
     return sum_.hexdigest()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings of a dispatcher."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -16,8 +17,9 @@ _LIMITS = DecisionLimits()
 class Settings(settings.Settings, frozen=True, kw_only=True):
     """The dispatcher's settings. Time limits and the speed go on the log."""
 
-    policy: Literal["batched", "greedy", "fifo"] = "batched"
-    """How rides and drivers are matched."""
+    policy: str = "batched"
+    """How rides and drivers are matched: `batched`, `greedy`, `fifo`, `FILE.py:CLASS`, or the policy of an
+    installed package."""
     speed: Annotated[int, Meta(ge=1, le=SPEED_MAX)] = 1
     """How many times as fast as the clock people live: driving, waiting, demand. Positions, batches, sessions
     and lost signals keep to the clock."""
@@ -35,6 +37,16 @@ class Settings(settings.Settings, frozen=True, kw_only=True):
     """A driver without a position for this long is lost."""
     lost_on_trip_ms: Milliseconds = _LIMITS.lost_on_trip_ms
     """A trip whose driver is lost for this long is cancelled."""
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Those of every service, and a policy that cannot be loaded."""
+        from dispatcher.policies import plugins  # noqa: PLC0415 - `taxi --help` does without
+
+        yield from super().problems()
+        try:
+            plugins.load(self.policy)
+        except plugins.PolicyError as error:
+            yield "policy", str(error)
 
     def partitions(self) -> int:
         """All of the log's: it may decide for any of its cities."""

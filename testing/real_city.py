@@ -170,7 +170,7 @@ class RealCity:
 
         async def work(bus: KafkaBus) -> ReplayOutcome:
             return await verify(
-                bus, partition, roads, code_digest=code_digest(), data_digest=data_digest(folder or name)
+                bus, partition, roads, code_digest=code_digest, data_digest=data_digest(folder or name)
             )
 
         verdict: ReplayOutcome = self.on_bus(work)

@@ -71,6 +71,14 @@ def demo(
             envvar="TAXI_LOAD", min=0, max=10, help="Demand; at 1.0 some 86 % of taxis have a rider."
         ),
     ] = 0.8,
+    policy: Annotated[
+        str,
+        typer.Option(
+            envvar="TAXI_POLICY",
+            help="How rides and drivers are matched: batched, greedy, fifo, or FILE.py:CLASS.",
+            show_default="batched",
+        ),
+    ] = "",
     speed: Annotated[
         int,
         typer.Option(
@@ -147,6 +155,7 @@ def demo(
         cities=cities,
         seed=seed,
         load=load,
+        policy=policy,
         speed=speed,
         demand_by_hour=demand_by_hour,
         gps_noise=gps_noise,
@@ -166,6 +175,7 @@ def demo(
             **({"TAXI_CITIES": cities, "TAXI_CITY": ""} if cities else {}),
             "TAXI_HOST": options.host,
             "TAXI_PORT": str(port),
+            "TAXI_POLICY": policy,
             "TAXI_ADMIN_PORT": "",
             **({"TAXI_SCENARIOS": ",".join(scenario)} if scenario else {}),
         }

@@ -8,6 +8,7 @@ import typer
 
 from taxi.runtime.machine_errors import WRONG_USE, LocalError
 from taxistream.cli.output import JsonOption, console, print_json
+from taxistream.cli.own_policies import load_policies
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +17,10 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    policy: Annotated[list[str], typer.Option(help="Repeat it to compare.")] = ["greedy", "batched"],  # noqa: B006
+    policy: Annotated[
+        list[str],
+        typer.Option(help="A name or FILE.py:CLASS. Repeat it to compare."),
+    ] = ["greedy", "batched"],  # noqa: B006
     load: Annotated[float, typer.Option(min=0.01, max=10, help="Demand; 1.0 fills the fleet.")] = 0.9,
     drivers: Annotated[int, typer.Option(min=1, max=100_000)] = 1000,
     hours: Annotated[
@@ -59,11 +63,7 @@ def evaluate(
     """
     from taxistream.tools.evaluate import main  # noqa: PLC0415 - `taxi --help` does without
 
-    unknown = sorted(set(policy) - set(main.policies()))
-    if unknown:
-        raise LocalError(
-            f"no policy {unknown[0]!r}", do=f"there are: {', '.join(main.policies())}", code=WRONG_USE
-        )
+    load_policies(policy)
     err = console(stderr=True)
     report = main.evaluate(
         list(dict.fromkeys(policy)),

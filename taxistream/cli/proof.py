@@ -12,6 +12,7 @@ import typer
 from taxi.runtime.machine_errors import WRONG_USE, LocalError
 from taxistream.cli.connect import connected
 from taxistream.cli.output import DATA_DIR, DataDirOption, JsonOption, console, print_json
+from taxistream.cli.own_policies import load_policies
 
 
 def register(app: typer.Typer) -> None:
@@ -89,6 +90,9 @@ def replay(
     verify: Annotated[
         bool, typer.Option("--verify", help="Decide every batch again and compare byte for byte.")
     ] = False,
+    policy: Annotated[
+        list[str], typer.Option(help="FILE.py:CLASS of a policy of your own that decided. Repeat it.")
+    ] = [],  # noqa: B006
     data_dir: DataDirOption = DATA_DIR,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,6 +103,7 @@ def replay(
     """
     if not verify:
         raise LocalError("`taxi replay` needs --verify.", do="It does nothing else yet.", code=WRONG_USE)
+    load_policies(policy)
     reports, code = asyncio.run(_verify(data_dir))
     if as_json:
         print_json(reports[0] if len(reports) == 1 else {"cities": reports})
@@ -120,7 +125,7 @@ async def _verify(data_dir: Path) -> tuple[list[dict[str, Any]], int]:
                 bus,
                 city.partition,
                 RoadNetwork.load(city.folder).named(city.name).prepare(),
-                code_digest=decision_config.code_digest(),
+                code_digest=decision_config.code_digest,
                 data_digest=decision_config.data_digest(city.folder),
             )
             reports.append({"city": city.name, **shell.report(verdict, city.partition)})

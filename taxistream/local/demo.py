@@ -56,6 +56,8 @@ class DemoOptions:
     """For each city; None: as many as suit it."""
     seed: int
     load: float
+    policy: str = ""
+    """How rides and drivers are matched; empty: the dispatcher's default."""
     speed: int = 1
     demand_by_hour: bool = False
     gps_noise: bool = False
@@ -240,7 +242,11 @@ def decision_variables(options: DemoOptions) -> dict[str, str]:
     In a city that lives faster it decides more often, unless the environment says how often: each second
     until the next batch is `speed` seconds of waiting.
     """
-    variables = {**city_variables(options), "TAXI_SPEED": str(options.speed)}
+    variables = {
+        **city_variables(options),
+        "TAXI_SPEED": str(options.speed),
+        "TAXI_POLICY": options.policy,
+    }
     if options.speed > 1 and not os.environ.get("TAXI_BATCH_INTERVAL_MS"):
         variables["TAXI_BATCH_INTERVAL_MS"] = str(batch_interval_ms(options.speed))
     return variables

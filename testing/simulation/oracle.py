@@ -219,7 +219,7 @@ class Oracle:
                 StillBus(self.broker),
                 self.partition,
                 self.roads,
-                code_digest=self.decision_config.code_digest,
+                code_digest=lambda _: self.decision_config.code_digest,
                 data_digest=self.decision_config.data_digest,
             )
         )

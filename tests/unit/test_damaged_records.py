@@ -178,7 +178,7 @@ def test_replay_and_audit_find_nothing_wrong_with_it(harness: DispatcherHarness)
             StillBus(harness.broker),
             0,
             GRID,
-            code_digest=decision_config.code_digest,
+            code_digest=lambda _: decision_config.code_digest,
             data_digest=decision_config.data_digest,
         )
     )
@@ -199,7 +199,7 @@ def test_what_the_disk_damaged_since_is_no_difference_and_no_violation(harness: 
             StillBus(harness.broker),
             0,
             GRID,
-            code_digest=decision_config.code_digest,
+            code_digest=lambda _: decision_config.code_digest,
             data_digest=decision_config.data_digest,
         )
     )

@@ -6,16 +6,10 @@ from typing import Any
 
 import msgspec
 
-from dispatcher.policies import POLICIES
 from dispatcher.policies.tuning import Tuning
 from taxistream.tools.evaluate.report import bound, summary
 from taxistream.tools.evaluate.runs import Row, Task, run_all
 from taxistream.tools.evaluate.scenario import Scenario
-
-
-def policies() -> list[str]:
-    """The names of all policies."""
-    return list(POLICIES)
 
 
 def evaluate(
@@ -30,7 +24,7 @@ def evaluate(
     """Run each policy with each seed.
 
     Args:
-        names: The policies.
+        names: The policies: names, or FILE.py:CLASS.
         seeds: The seeds.
         tell: Called with a line of progress after each run.
         jobs: Number of processes.
@@ -48,7 +42,7 @@ def evaluate(
         nonlocal done
         done += 1
         wait_s, served = row["wait_s"]["mean"], row["served_share"]
-        tell(f"{done}/{len(tasks)} {task.policy} seed {task.seed}: {wait_s:.0f} s, {served:.1%} served")
+        tell(f"{done}/{len(tasks)} {row['policy']} seed {task.seed}: {wait_s:.0f} s, {served:.1%} served")
 
     rows = run_all(tasks, jobs, report)
     return {

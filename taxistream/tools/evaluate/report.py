@@ -9,8 +9,12 @@ from rich.table import Table
 
 Row = dict[str, Any]
 
+BASELINE = "greedy"
+AGAINST = "wait_of_baseline"
+"""Path: the mean wait as a share of the baseline's in the same city, demand and seeds."""
 FIGURES: tuple[tuple[str, str, str], ...] = (
     ("wait", "wait_s.mean", "{:.0f} s"),
+    (f"of {BASELINE}'s", AGAINST, "{:.1%}"),
     ("p50", "wait_s.p50", "{:.0f} s"),
     ("p90", "wait_s.p90", "{:.0f} s"),
     ("p99", "wait_s.p99", "{:.0f} s"),
@@ -41,9 +45,14 @@ def value(row: Row, path: str) -> float | None:
 def summary(rows: Sequence[Row]) -> list[Row]:
     """A row for each policy: path → mean over the seeds."""
     policies = dict.fromkeys(row["policy"] for row in rows)
-    return [
+    means = [
         {"policy": policy, **_means([row for row in rows if row["policy"] == policy])} for policy in policies
     ]
+    [baseline_s] = [row["wait_s.mean"] for row in means if row["policy"] == BASELINE] or [0.0]
+    for row in means:
+        if baseline_s and row["policy"] != BASELINE:
+            row[AGAINST] = round(row["wait_s.mean"] / baseline_s, 4)
+    return means
 
 
 def _means(rows: Sequence[Row]) -> Row:

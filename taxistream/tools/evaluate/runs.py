@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dispatcher.policies.plugins import load
 from dispatcher.policies.tuning import Tuning
 from simulator.streets import Streets
 from taxi.roads.network import RoadNetwork, TripDemand
@@ -25,6 +26,7 @@ class Task(NamedTuple):
 
     setting: Scenario
     policy: str
+    """As `dispatcher.policies.plugins.load` takes it: another process has to load it, too."""
     seed: int
     tuning: Tuning
     bound: bool
@@ -47,12 +49,12 @@ def run_all(tasks: Iterable[Task], jobs: int, tell: Callable[[Task, Row], None])
 
 def run(task: Task) -> Row:
     """Execute one run and return its row."""
-    setting = task.setting
-    city = VirtualCity(_streets(), setting, task.policy, task.seed, tuning=task.tuning)
+    setting, policy = task.setting, load(task.policy).name
+    city = VirtualCity(_streets(), setting, policy, task.seed, tuning=task.tuning)
     opening = free_at(city, 0) if task.bound else None
     meter = EvaluationMetrics(city)
     meter.run()
-    about = {"policy": task.policy, "load": setting.load, "seed": task.seed}
+    about = {"policy": policy, "load": setting.load, "seed": task.seed}
     row = {**about, **meter.row()}
     hindsight = _hindsight(city, meter, opening) if opening else None
     return {**row, "hindsight": hindsight} if hindsight else row

@@ -5,7 +5,7 @@ Batches whose input no longer exists are counted as not verifiable.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -85,7 +85,7 @@ class ReplayOutcome:
 
 
 async def verify(
-    bus: Bus, partition: int, roads: RoadNetwork, *, code_digest: str, data_digest: str
+    bus: Bus, partition: int, roads: RoadNetwork, *, code_digest: Callable[[str], str], data_digest: str
 ) -> ReplayOutcome:
     """Decide every verifiable batch again, up to the first difference.
 
@@ -93,7 +93,8 @@ async def verify(
         bus: The log.
         partition: The city's partition.
         roads: Its streets.
-        code_digest: The digest of this code; batches of other code are followed, but not verified.
+        code_digest: Name of a policy → the digest of this code with it; batches of other code are followed,
+            but not verified.
         data_digest: The digest of this data; likewise.
 
     Raises:
@@ -132,7 +133,7 @@ class _Replay:
         bus: Bus,
         partition: int,
         roads: RoadNetwork,
-        code_digest: str,
+        code_digest: Callable[[str], str],
         data_digest: str,
         at_birth: bool,
     ) -> None:
@@ -243,7 +244,7 @@ class _Replay:
         return why
 
     def _decided_otherwise(self, policy: PolicyActivated | None) -> str | None:
-        if policy is None or policy.code_digest != self._code_digest:
+        if policy is None or policy.code_digest != self._code_digest(policy.policy):
             return OTHER_CODE
         return OTHER_DATA if policy.data_digest != self._data_digest else None
 
