@@ -22,7 +22,6 @@ import gateway.updates.city_view
 import gateway.updates.drivers
 from gateway.follower import boot
 from gateway.stream.session import Session, Wish
-from gateway.updates.succession import Succession, succession
 from taxi.bus import Offsets, Reader, Record
 from taxi.messages import codec
 from taxi.positions.columns import FixColumns
@@ -87,19 +86,6 @@ def rows_leave_the_tile_they_enter() -> Iterator[None]:
         show(self, slots, before._replace(tile=after.tile), after)
 
     with patch.object(gateway.updates.drivers.DriverTable, "_take_rows", wrong):
-        yield
-
-
-@contextmanager
-def hops_are_lost() -> Iterator[None]:
-    """Of each driver in a fold the newest fix alone counts: there and back looks like staying."""
-
-    def newest_only(slot: Any, at_ms: Any) -> Succession:
-        found = succession(slot, at_ms)
-        last = found.chain[found.is_last]
-        return Succession(last, np.ones(len(last), np.bool_), np.zeros(len(last), np.bool_))
-
-    with patch.object(gateway.updates.drivers, "succession", newest_only):
         yield
 
 
