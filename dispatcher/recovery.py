@@ -254,6 +254,11 @@ async def _read_history(
         last = await _survey_closed(bus, partition, events, producer_id)
         if last.is_own or (last.batches.last_closed is not None and history.batches.is_damaged):
             return History.lost(last.batches, last.events_offset, of_events, None)
+    elif followed != producer_id and history.batches.is_damaged:
+        # Did the batch with which this dispatcher's producer took the city over get damaged?
+        last = await _survey_closed(bus, partition, events, producer_id)
+        if last.is_own and last.batches.number > history.batches.number:
+            return History.lost(last.batches, last.events_offset, of_events, followed, history.city.city)
     if history.batches.gap is not None:
         return History.lost(history.batches, history.events_offset, of_events, followed, history.city.city)
     return history

@@ -60,6 +60,9 @@ class BrokerFaults(Faults):
         self._loses_events = not world.clients and chance < self._share("lose_events", LOST_EVENTS_SHARE)
         """Then all append times are right, because who begins empty knows no positions by which to doubt one;
         and no topic is created again, because an epoch has one reason."""
+        self._are_lost = False
+        """Then no transactional id is forgotten again: who has another id than the damaged batch, which may
+        be the one that names the id before, can't tell that it is the city's."""
 
     async def broker_down(self) -> None:
         self.world.tell("broker", "down")
@@ -305,6 +308,8 @@ class BrokerFaults(Faults):
         """The broker forgets a dispatcher's transactional id, as after a week without use."""
         world = self.world
         city = self.random.randrange(len(world.cities))
+        if self._are_lost:
+            return
         world.tell("broker", "forgot a transactional id", city=city)
         world.broker.expire_writer(f"taxi.dispatcher.{city}")
 
@@ -339,13 +344,31 @@ class BrokerFaults(Faults):
         covered = max(
             (json.loads(e.record.value or b"")["events_offset"] for e in _committed(parts)), default=0
         )
-        found = next((offset for offset in _uncovered(place, covered)), None) if covered else None
-        if found is not None:
+        found = self._to_be_lost(place, covered) if covered else None
+        if found is not None and self._has_its_id(place, found):
+            self._are_lost = True
             world.tell("the disk", "lost events", city=city, offset=found)
             world.saw("lost taxi.events")
             place.corrupt(found, found + 1)
         for name in DISPATCHERS:
             world.start(name)
+
+    def _to_be_lost(self, place: Partition, covered: int) -> int | None:
+        """The last uncovered event, or the last one of a batch that names the producer id before it."""
+        offsets = list(_uncovered(place, covered))
+        names = [
+            place.entries[offset].transaction
+            for offset in range(covered, place.stable)
+            if b'"previous_producer"' in (place.entries[offset].record.value or b"")
+        ]
+        of_takeovers = [offset for offset in offsets if place.entries[offset].transaction in names]
+        return next(iter(of_takeovers or offsets), None)
+
+    def _has_its_id(self, place: Partition, offset: int) -> bool:
+        """Whether the broker still knows the producer that wrote a record under its transactional id."""
+        transaction = place.entries[offset].transaction
+        assert transaction is not None  # of a dispatcher
+        return self.world.broker.producer_id_of(transaction.transactional_id) == transaction.producer_id
 
     def _fix(self, driver: int, at_ms: int, now_ms: int, city: int = 0, *, is_far: bool = False) -> None:
         """One more record in the locations."""
@@ -369,8 +392,7 @@ def _committed(place: Partition) -> Iterator[LogEntry]:
 def _uncovered(place: Partition, covered: int) -> Iterator[int]:
     """Offsets from `covered` on of events whose `BatchClosed` is there, the last one first.
 
-    That is left, so a successor knows which number and which input the last batch had. A batch that names a
-    new producer id is left, too: without it no reader knows that the producer has the city.
+    That is left, so a successor knows which number and which input the last batch had.
     """
     closed: Transaction | None = None
     for offset in reversed(range(covered, place.stable)):
@@ -380,7 +402,7 @@ def _uncovered(place: Partition, covered: int) -> Iterator[int]:
             continue
         value = entry.record.value or b""
         if b'"BatchClosed"' in value:
-            closed = None if b'"previous_producer"' in value else entry.transaction
+            closed = entry.transaction
         elif closed is not None and entry.transaction is closed:
             yield offset
 

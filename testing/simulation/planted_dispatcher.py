@@ -28,7 +28,7 @@ from dispatcher.batch import BatchInProgress as DecidedBatch
 from dispatcher.batch_input import BatchInput
 from dispatcher.city_context import CityContext
 from dispatcher.policies.market import Chain
-from dispatcher.recovery import History, InputOffset, Recovered, UntilStable
+from dispatcher.recovery import ClosedSurvey, History, InputOffset, Recovered, UntilStable
 from simulator.sender_clock import SenderClock
 from taxi import messages as m
 from taxi.bus import Bus, Claim, Fenced, Unknown, Write
@@ -417,6 +417,16 @@ def a_scenario_lasts_by_the_clock() -> AbstractContextManager[object]:
 def another_citys_log_is_taken_over() -> AbstractContextManager[object]:
     """A dispatcher does not look whose log it is."""
     return patch.object(dispatcher.takeover, "is_another_city", lambda _log, _own: False)
+
+
+def a_lost_beginning_of_a_producer_is_not_noticed() -> AbstractContextManager[object]:
+    """A recovery looks only at the batches that its city's last known producer wrote."""
+    survey = dispatcher.recovery._survey_closed
+
+    async def of_no_one(*args: Any) -> ClosedSurvey:
+        return replace(await survey(*args), is_own=False)
+
+    return patch.object(dispatcher.recovery, "_survey_closed", of_no_one)
 
 
 @contextmanager

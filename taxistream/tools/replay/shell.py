@@ -203,10 +203,14 @@ class _Replay:
     def _begin_empty(self, recorded: Recorded) -> None:
         """Begin with an empty state, as the batch's dispatcher did. It knew only the last `BatchClosed`.
 
-        That may be one whose batch is damaged, so a state that was followed up to there may end before it.
+        That may be one whose batch is damaged, so a state that was followed up to there may end before it. If
+        it is of a producer that is not known as the city's, because the batch that names the id before it is
+        damaged, nothing here says where the dispatcher began.
         """
         city = CityState()
-        if recorded.closed_before is not None:
+        if recorded.closed_before is not None and recorded.closed_before.batch + 1 != recorded.closed.batch:
+            self._lose(EVENTS_GAP)
+        elif recorded.closed_before is not None:
             if self._again is not None:
                 self._dropped.update(self._again.take_dropped())
             city.stand_at(recorded.closed_before)

@@ -234,6 +234,45 @@ def test_a_batch_that_lost_an_event_is_not_folded_in_part(harness: DispatcherHar
     harness.run(scenario)
 
 
+@pytest.mark.parametrize("lost", [b"RideRequested", b"BatchClosed"], ids=["an event", "its end"])
+def test_a_damaged_first_batch_of_a_new_producer_id_starts_an_epoch_that_begins_empty(
+    harness: DispatcherHarness, lost: bytes
+) -> None:
+    """No other batch names the id before it. What it has decided since is not decided a second time."""
+
+    async def scenario(harness: DispatcherHarness) -> None:
+        await harness.start_live()
+        harness.loop.kill(harness.dispatchers[-1][0])
+        harness.broker.expire_writer("taxi.dispatcher.0")
+        first = harness.broker.partition(topics.EVENTS, 0).end
+        harness.say(request("r0"))
+        _, spy, _ = harness.start()
+        await harness.until(lambda: spy.is_ready and bool(harness.answers("r0:request")))
+        harness.say(request("r1"))
+        await harness.until(lambda: bool(harness.answers("r1:request")))
+        last = harness.city().batch
+        [took] = [e for e in harness.events() if isinstance(e, m.BatchClosed) and e.previous_producer]
+        assert took.batch == harness.answers("r0:request")[0].batch < last
+        harness.loop.kill(harness.dispatchers[-1][0])
+        place = harness.broker.partition(topics.EVENTS, 0)
+        at = next(i for i in range(first, place.end) if lost in value_at(harness, i))
+        place.corrupt(at, at + 1)
+        harness.broker.recreate(topics.SNAPSHOTS, 0)
+        _, spy, _ = harness.start()
+        await harness.until(lambda: spy.is_ready and bool(harness.letters()))
+        begun = [event for event in harness.events() if isinstance(event, m.EpochStarted)]
+        assert (begun[-1].reason, begun[-1].batch) == ("events_lost", last + 1)
+        assert harness.city().rides == {}
+        await restart(harness)
+        harness.say(online(1, "back"), request("r2"))
+        await harness.until(lambda: bool(harness.answers("r2:request")))
+        assert [e.epoch for e in harness.events() if isinstance(e, m.EpochStarted)] == [
+            event.epoch for event in begun
+        ]
+
+    harness.run(scenario)
+
+
 def test_a_snapshot_behind_the_damage_keeps_every_fact(harness: DispatcherHarness) -> None:
     async def scenario(harness: DispatcherHarness) -> None:
         await harness.start_live()
