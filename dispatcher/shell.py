@@ -3,16 +3,21 @@
 
 A producer is built only on a fresh assignment. If a fenced dispatcher rebuilt its producer on the spot,
 it and the rightful owner would fence each other for ever: so it leaves the group and joins again.
+
+A dispatcher that is configured for other cities than those on the log leaves the group, too, and stays out
+until one of those logs is created again: as a member it would keep the cities from a dispatcher that can
+decide for them.
 """
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from dispatcher.city_context import CityContext, city_contexts
 from dispatcher.metrics import METRICS
 from dispatcher.readiness import Together
+from dispatcher.refused_cities import AllCitiesRefusedError, RefusedCities, wait_until_one_can_be_decided
 from dispatcher.settings import Settings
 from dispatcher.takeover import take_over
 from taxi.bus import Assignment, BusError, Claim, ClaimLost, Fenced, Membership, Unavailable
@@ -20,6 +25,8 @@ from taxi.runtime.env import Env
 from taxi.topics import COMMANDS, DISPATCHER_GROUP
 
 __all__ = ["METRICS", "main"]
+
+E = TypeVar("E", bound=BaseException)
 
 _ANY_PARTITION: Final = 0
 _FIRST_PAUSE_S: Final = 0.25
@@ -54,8 +61,18 @@ async def main(env: Env[Settings], *, own: Sequence[CityContext] | None = None) 
             if loop.time() - steady_s > _GIVE_UP_S:
                 raise errors[0] from None
             _tell(env, errors)
+        except* AllCitiesRefusedError as group:
+            await _stay_out(env, group)
+            pause_s, steady_s = _FIRST_PAUSE_S, loop.time()
         await asyncio.sleep(pause_s * env.random.uniform(0.5, 1.0))
         pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+
+
+async def _stay_out(env: Env[Settings], group: BaseExceptionGroup[AllCitiesRefusedError]) -> None:
+    """Wait outside of the group until one of the refused cities can be decided for."""
+    [error] = _leaves(group)
+    env.log.warning("left the group, so that others can decide for its cities", text=str(error))
+    await wait_until_one_can_be_decided(env, error.refused)
 
 
 async def _serve(env: Env[Settings], cities: tuple[CityContext, ...]) -> None:
@@ -114,16 +131,20 @@ def _decide_for(
     env: Env[Settings], claim: Claim, mine: list[CityContext]
 ) -> Iterator[Coroutine[Any, Any, None]]:
     together = Together(env.health, [city.partition for city in mine])
+    refused = RefusedCities(len(mine))
     for city in mine:
-        yield run_city(replace(env, health=together.of(city.partition)), claim, city)
+        yield run_city(replace(env, health=together.of(city.partition)), claim, city, refused)
 
 
-async def run_city(env: Env[Settings], claim: Claim, city_context: CityContext) -> None:
+async def run_city(
+    env: Env[Settings], claim: Claim, city_context: CityContext, refused: RefusedCities
+) -> None:
     """Take a city over, then decide for it until an error ends it.
 
     Raises what `take_over`, `PartitionWorker.run` and `ForeignEventsWatch.run` raise.
     """
-    async with take_over(env, claim, city_context) as (worker, events_watch), asyncio.TaskGroup() as tasks:
+    taken_over = take_over(env, claim, city_context, refused)
+    async with taken_over as (worker, events_watch), asyncio.TaskGroup() as tasks:
         tasks.create_task(events_watch.run())
         tasks.create_task(worker.run())
 
@@ -173,7 +194,7 @@ def _tell(env: Env[Settings], errors: list[BusError]) -> None:
             env.log.warning("city stopped, joining again", reason=reason, text=str(error))
 
 
-def _leaves(group: BaseExceptionGroup[BusError]) -> Iterator[BusError]:
+def _leaves(group: BaseExceptionGroup[E]) -> Iterator[E]:
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
             yield from _leaves(error)

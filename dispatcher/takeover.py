@@ -5,7 +5,8 @@
    transaction of the predecessor and makes every later write of it fail. A process that slept between its
    assignment and this step is refused here (`ClaimLost`), so it never fences the city's rightful owner.
 2. **Recover.** The state is rebuilt from the log (`dispatcher.recovery`). Nothing can be added meanwhile.
-3. **Compare.** If the log is that of another city than the configured one, nothing is decided for it.
+3. **Compare.** If the log is that of another city than the configured one, nothing is decided for it. If
+   that is so of all assigned cities, the dispatcher leaves the group (`dispatcher.shell`).
 4. **Open** the inputs where recovery ended, the producers of dead letters, and what reports their faults.
 
 The city is then decided for by a `PartitionWorker`, while a `ForeignEventsWatch` reads its events again.
@@ -24,9 +25,10 @@ from dispatcher.metrics import clear_metrics, count_dropped
 from dispatcher.partition_worker import PartitionWorker
 from dispatcher.progress import Progress
 from dispatcher.recovery import Recovered, UntilStable, check_beginning, recover
+from dispatcher.refused_cities import RefusedCities, RefusedCity
 from dispatcher.settings import Settings
 from taxi.bus import Claim, OffsetOutOfRange, Offsets
-from taxi.runtime.city_on_log import is_another_city, wait_while_another_city
+from taxi.runtime.city_on_log import is_another_city
 from taxi.runtime.dropped import DroppedPositions
 from taxi.runtime.env import Env
 from taxi.runtime.held_back import check_held_back, wait_until_stable
@@ -34,7 +36,7 @@ from taxi.runtime.held_back import check_held_back, wait_until_stable
 
 @asynccontextmanager
 async def take_over(
-    env: Env[Settings], claim: Claim, city_context: CityContext
+    env: Env[Settings], claim: Claim, city_context: CityContext, refused: RefusedCities
 ) -> AsyncIterator[tuple[PartitionWorker, ForeignEventsWatch]]:
     """Take a city over, and let go of everything that was opened for it at the end.
 
@@ -43,6 +45,7 @@ async def take_over(
 
     Raises:
         ClaimLost: The group has given the city to another dispatcher. Nothing was fenced.
+        AllCitiesRefusedError: The log is that of another city, and so are those of all assigned cities.
         BusError: The broker did not answer, or retention deleted what was about to be read, or the log was
             that of another city until it was created again.
     """
@@ -53,7 +56,7 @@ async def take_over(
         stack.callback(clear_metrics, env, city)
         until_stable = stable_end_waiter(env, city_context)
         found = await recover(env.bus, partition, env.new_id, until_stable, producer.producer_id)
-        await refuse_another_city(env, city_context, found)
+        await refuse_another_city(env, city_context, found, refused)
         env.log.info(
             "city recovered",
             city=city,
@@ -82,25 +85,22 @@ async def take_over(
         yield worker, events_watch
 
 
-async def refuse_another_city(env: Env[Settings], city_context: CityContext, found: Recovered) -> None:
+async def refuse_another_city(
+    env: Env[Settings], city_context: CityContext, found: Recovered, refused: RefusedCities
+) -> None:
     """Return at once if the log is that of the configured city, or has none yet.
 
     Raises:
+        AllCitiesRefusedError: It is that of another city, and so are those of all assigned cities.
         OffsetOutOfRange: It was that of another city, and nothing was decided. Now the topic of events was
             created again: recover again.
     """
     on_log, own, partition = found.city.city, city_context.city, city_context.partition
     if not is_another_city(on_log, own):
         return
-    await wait_while_another_city(
-        env,
-        partition,
-        found.events_offset,
-        on_log=on_log,
-        own=own,
-        consequence=f"This dispatcher decides nothing for {own}",
-        about=own,
-    )
+    city = RefusedCity(partition, on_log, own, found.events_offset)
+    refused.add(city)
+    await city.wait_until_another_log(env)
     raise OffsetOutOfRange(f"the log of the city {on_log!r} is gone")
 
 

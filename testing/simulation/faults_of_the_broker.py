@@ -5,7 +5,7 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -251,7 +251,10 @@ class BrokerFaults(Faults):
         return all(any(_closed(place)) for place in places)
 
     async def another_city(self) -> None:
-        """In some worlds all dispatchers are those of another city for a while: a setting was wrong."""
+        """In some worlds dispatchers are those of another city, because a setting is wrong.
+
+        In half of these all of them, for a while; else one, from then on to the end.
+        """
         world = self.world
         chance = random.Random(f"another city {world.seed}")
         if chance.random() >= self._share("another_city", ANOTHER_CITY_SHARE):
@@ -259,17 +262,21 @@ class BrokerFaults(Faults):
         await asyncio.sleep(chance.uniform(0.2, 0.6) * world.search.faults_s)
         if not self._cities_are_born():
             return
+        if chance.random() < 0.5:
+            world.saw("one dispatcher was of another city")
+            self._restart_dispatchers([chance.choice(DISPATCHERS)], of_another_city=True)
+            return
         try:
-            self._restart_dispatchers(of_another_city=True)
+            self._restart_dispatchers(DISPATCHERS, of_another_city=True)
             await asyncio.sleep(chance.uniform(4.0, 10.0))
         finally:
-            self._restart_dispatchers(of_another_city=False)
+            self._restart_dispatchers(DISPATCHERS, of_another_city=False)
 
-    def _restart_dispatchers(self, *, of_another_city: bool) -> None:
+    def _restart_dispatchers(self, names: Sequence[str], *, of_another_city: bool) -> None:
         world = self.world
-        world.plan.of_another_city = of_another_city
-        world.tell("nemesis", "dispatchers restarted", of_another_city=of_another_city)
-        for name in DISPATCHERS:
+        world.plan.of_another_city = frozenset(names) if of_another_city else frozenset()
+        world.tell("nemesis", "dispatchers restarted", names=names, of_another_city=of_another_city)
+        for name in names:
             world.kill(name)
             world.start(name)
 

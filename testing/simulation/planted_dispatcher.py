@@ -29,6 +29,7 @@ from dispatcher.batch_input import BatchInput
 from dispatcher.city_context import CityContext
 from dispatcher.policies.market import Chain
 from dispatcher.recovery import ClosedSurvey, History, InputOffset, Recovered, UntilStable
+from dispatcher.refused_cities import RefusedCities
 from simulator.sender_clock import SenderClock
 from taxi import messages as m
 from taxi.bus import Bus, Claim, Fenced, Unknown, Write
@@ -417,6 +418,11 @@ def a_scenario_lasts_by_the_clock() -> AbstractContextManager[object]:
 def another_citys_log_is_taken_over() -> AbstractContextManager[object]:
     """A dispatcher does not look whose log it is."""
     return patch.object(dispatcher.takeover, "is_another_city", lambda _log, _own: False)
+
+
+def a_useless_member_stays_in_the_group() -> AbstractContextManager[object]:
+    """A dispatcher that can decide for none of its cities keeps them."""
+    return patch.object(RefusedCities, "add", lambda *_: None)
 
 
 def a_lost_beginning_of_a_producer_is_not_noticed() -> AbstractContextManager[object]:

@@ -139,8 +139,8 @@ class Plan:
     """Of dispatchers that start from now on."""
     next_speed: int | None
     """To what it is changed; None: it is not."""
-    of_another_city: bool = False
-    """Whether dispatchers that start from now on are configured for other cities."""
+    of_another_city: frozenset[str] = frozenset()
+    """Dispatchers that are configured for other cities, from their next start on."""
 
 
 @dataclass
@@ -474,8 +474,8 @@ def _dispatcher(world: World, name: str, node: Node, rng: random.Random) -> Coro
     settings = DispatcherSettings(city=CITY, cities=CITIES, name=name)
     env = world.env(name, node, rng, settings)
     decision_config = replace(DECISION_CONFIG, speed=world.plan.speed)
-    cities = [city(name)[0] for name in world.cities]
-    if world.plan.of_another_city:
+    cities = [city(each)[0] for each in world.cities]
+    if name in world.plan.of_another_city:
         cities = [roads.named(f"not {roads.city.name}") for roads in cities]
         decision_config = replace(decision_config, data_digest=ANOTHER_CITY)
     own = [CityContext(partition, roads, decision_config) for partition, roads in enumerate(cities)]

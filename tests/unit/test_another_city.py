@@ -17,7 +17,7 @@ from taxi import messages as m
 from taxi import topics
 from taxi.roads.grid import grid_city
 from taxi.roads.network import RoadNetwork, TripDemand
-from taxi.runtime.faults import Fault
+from taxi.runtime.faults import Fault, Faults
 from testing.core_harness import GRID, online, request
 from testing.gateway_harness import ROADS, GatewayHarness
 from testing.memory_world import Spy
@@ -51,6 +51,23 @@ def start_dispatcher(harness: DispatcherHarness, city: str) -> tuple[Node, Spy]:
     name = f"dispatcher-of-{city}"
     node, spy, _ = harness.spawn(name, Settings(name=name), "f" * 16, partial(main, own=[context]))
     return node, spy
+
+
+async def start_both(harness: DispatcherHarness) -> tuple[Spy, Spy, Faults]:
+    """A dispatcher and one of another city, which the group assigns the partition, so that it has its fault.
+
+    Members are assigned in the order of their random ids, so this may take several tries.
+    """
+    for _ in range(20):
+        right_node, right, _ = harness.start()
+        await harness.until(partial(getattr, right, "is_ready"))
+        wrong_node, wrong = start_dispatcher(harness, "elsewhere")
+        await asyncio.sleep(5)
+        if harness.faults[-1].current:
+            return right, wrong, harness.faults[-1]
+        harness.loop.kill(right_node)
+        harness.loop.kill(wrong_node)
+    raise AssertionError("the group never assigned it the partition")
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["whole", "events lost"])
@@ -96,6 +113,24 @@ def test_the_right_dispatcher_goes_on_after_one_of_another_city(harness: Dispatc
         assert harness.city().city == "grid"
 
     harness.run(scenario)
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_a_dispatcher_of_another_city_leaves_the_city_to_one_that_can_decide(seed: int) -> None:
+    async def scenario(harness: DispatcherHarness) -> None:
+        await harness.start_live()
+        harness.loop.kill(harness.dispatchers[-1][0])
+        right, wrong, faults = await start_both(harness)
+        harness.say(request())
+        await harness.until(lambda: right.is_ready and bool(harness.answers("r1:request")))
+        await asyncio.sleep(120)
+        assert right.is_ready
+        assert not wrong.is_ready
+        assert wrong.said.count("fault") == 3  # once a minute
+        [fault] = faults.current
+        assert is_reported(fault, "grid", "elsewhere")
+
+    DispatcherHarness(seed).run(scenario)
 
 
 def test_a_dispatcher_takes_the_city_over_when_its_topic_was_created_again(
