@@ -48,6 +48,11 @@ def load(text: str) -> Policy:
     return POLICIES.setdefault(name, policy)
 
 
+def names() -> list[str]:
+    """The names that `load` takes: policies of this package, and entry points of installed ones."""
+    return [*POLICIES, *sorted(entry_points(group=ENTRY_POINTS).names - POLICIES.keys())]
+
+
 def source_of(name: str) -> bytes:
     """The source of a policy's module; empty for one of this package, or if it was not loaded here."""
     return _sources.get(name, b"")
@@ -74,8 +79,7 @@ def _from_file(file: Path, attribute: str) -> tuple[ModuleType, Any]:
 def _from_package(name: str) -> tuple[ModuleType, Any]:
     found = entry_points(group=ENTRY_POINTS)
     if name not in found.names:
-        known = ", ".join([*POLICIES, *sorted(found.names - POLICIES.keys())])
-        raise PolicyError(f"one of {known} is wanted, or FILE.py:CLASS")
+        raise PolicyError(f"one of {', '.join(names())} is wanted, or FILE.py:CLASS")
     point = found[name]
     try:
         made = point.load()

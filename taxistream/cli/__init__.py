@@ -14,6 +14,7 @@ from taxistream.cli import (
     loadtest,
     parts,
     proof,
+    running_demo,
     scenario,
     services,
     token,
@@ -45,5 +46,9 @@ def main(
     """A taxi city that runs live on a laptop, on real Apache Kafka, and never shows a wrong picture."""
 
 
-for module in (demo, services, cluster, parts, scenario, loadtest, proof, evaluate, token, doctor):
+_IN_ORDER = (
+    *(demo, services, cluster, parts, running_demo, scenario),
+    *(loadtest, proof, evaluate, token, doctor),
+)
+for module in _IN_ORDER:
     module.register(app)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from taxi.runtime.machine_errors import WRONG_USE, LocalError
+from taxistream.cli.completion import policies
 from taxistream.cli.output import DATA_DIR, DataDirOption, console, lasting_console
 
 KafkaPortOption = Annotated[
@@ -76,6 +77,7 @@ def demo(
         typer.Option(
             envvar="TAXI_POLICY",
             help="How rides and drivers are matched: batched, greedy, fifo, or FILE.py:CLASS.",
+            autocompletion=policies,
             show_default="batched",
         ),
     ] = "",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from taxi.runtime.machine_errors import WRONG_USE, LocalError
+from taxistream.cli.completion import policies
 from taxistream.cli.output import JsonOption, console, print_json
 from taxistream.cli.own_policies import load_policies
 
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     policy: Annotated[
         list[str],
-        typer.Option(help="A name or FILE.py:CLASS. Repeat it to compare."),
+        typer.Option(help="A name or FILE.py:CLASS. Repeat it to compare.", autocompletion=policies),
     ] = ["greedy", "batched"],  # noqa: B006
     load: Annotated[float, typer.Option(min=0.01, max=10, help="Demand; 1.0 fills the fleet.")] = 0.9,
     drivers: Annotated[int, typer.Option(min=1, max=100_000)] = 1000,

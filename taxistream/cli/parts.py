@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from taxistream.cli.completion import part_names
 from taxistream.cli.demo_api import ask_demo
 from taxistream.cli.output import DATA_DIR, DataDirOption, JsonOption, console, print_json
 
@@ -35,7 +36,7 @@ def ps(data_dir: DataDirOption = DATA_DIR, as_json: JsonOption = False) -> None:
 
 
 def kill(
-    name: Annotated[str, typer.Argument(help="A name from `taxi ps`.")],
+    name: Annotated[str, typer.Argument(help="A name from `taxi ps`.", autocompletion=part_names)],
     data_dir: DataDirOption = DATA_DIR,
     as_json: JsonOption = False,
 ) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from taxi.runtime.machine_errors import WRONG_USE, LocalError
 from taxistream.cli.connect import connected
 from taxistream.cli.output import DATA_DIR, DataDirOption, JsonOption, console, print_json
 from taxistream.cli.own_policies import load_policies
@@ -88,8 +87,8 @@ def _show(report: dict[str, Any]) -> None:
 
 def replay(
     verify: Annotated[
-        bool, typer.Option("--verify", help="Decide every batch again and compare byte for byte.")
-    ] = False,
+        bool, typer.Option("--verify", help="Decide every batch again and compare: it does nothing else.")
+    ] = True,
     policy: Annotated[
         list[str], typer.Option(help="FILE.py:CLASS of a policy of your own that decided. Repeat it.")
     ] = [],  # noqa: B006
@@ -101,8 +100,6 @@ def replay(
     Begins at the oldest snapshot whose input is still on the log. Exit 1 on the first difference, 2 if
     nothing could be verified or another version of the code decided.
     """
-    if not verify:
-        raise LocalError("`taxi replay` needs --verify.", do="It does nothing else yet.", code=WRONG_USE)
     load_policies(policy)
     reports, code = asyncio.run(_verify(data_dir))
     if as_json:

@@ -24,13 +24,16 @@ def with_parent_death_signal(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-S", str(parent_death), str(os.getpid()), *command]
 
 
-def tail(log: Path, lines: int = 15, *, start: int = 0) -> str:
-    """The last lines of a log, of those from the byte `start` on. Empty if it cannot be read."""
+def tail(log: Path, lines: int = 15, *, start: int = 0, bytes_max: int = 16_384) -> str:
+    """The last lines of a log, at most `bytes_max`, of those from the byte `start` on.
+
+    Empty if it cannot be read.
+    """
     try:
         with log.open("rb") as file:
             size = log.stat().st_size
             # A start beyond the end: the log was made small since.
-            file.seek(max(start if start <= size else 0, size - 16_384, 0))
+            file.seek(max(start if start <= size else 0, size - bytes_max, 0))
             text = file.read().decode(errors="replace")
     except OSError:
         return ""

@@ -5,6 +5,9 @@ import importlib.util
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +20,7 @@ from gateway.access.tokens import Keys, Role
 from taxi import __version__
 from taxi.runtime import parts
 from taxi.runtime.parts import Demo, DemoFault, Part, Parts, State
-from tests.local.conftest import Taxi
+from tests.local.conftest import TAXI, Taxi
 from tests.local.test_java import fake_java
 
 COMMANDS = (
@@ -30,6 +33,9 @@ COMMANDS = (
     "topics",
     "ps",
     "kill",
+    "stop",
+    "logs",
+    "open",
     "status",
     "doctor",
 )
@@ -117,7 +123,69 @@ def test_ps_shows_why_a_part_is_as_it_is_and_what_is_wrong_as_a_whole(taxi: Taxi
     assert asked.stderr == shown.stderr
 
 
-@pytest.mark.parametrize("command", [["kill", "gateway-1"], ["status", "--json"]])
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that its folder says is a demo."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    url = "http://127.0.0.1:9"
+    demo = Demo(pid=process.pid, created=parts.born(process.pid), started_ms=1, url=url, bootstrap_servers="")
+    (tmp_path / ".taxi" / "logs").mkdir(parents=True)
+    parts.write(tmp_path / ".taxi", Parts(demo=demo, parts=[]))
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_stop_ends_the_demo_and_waits_for_its_end(taxi: Taxi, running: "subprocess.Popen[bytes]") -> None:
+    done = taxi("stop", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"stopped": True, "pid": running.pid})
+    assert running.wait(0) == -signal.SIGTERM
+    again = taxi("stop", "--json")
+    assert (again.returncode, json.loads(again.stdout)) == (0, {"stopped": False, "pid": None})
+    assert "No demo runs in .taxi" in again.stderr
+
+
+@pytest.mark.usefixtures("running")
+def test_open_prints_the_address_of_the_page(taxi: Taxi) -> None:
+    done = taxi("open", BROWSER="", DISPLAY="")
+    assert (done.returncode, done.stdout) == (0, "http://127.0.0.1:9\n")
+
+
+@pytest.mark.usefixtures("running")
+def test_logs_prints_the_last_lines_of_a_part_and_then_what_is_added(taxi: Taxi, tmp_path: Path) -> None:
+    log = tmp_path / ".taxi" / "logs" / "gateway-1.log"
+    log.write_text("".join(f"line {number}\n" for number in range(9)))
+    assert taxi("logs", "gateway-1", "-n", "2").stdout == "line 7\nline 8\n"
+    unknown = taxi("logs", "gateway-7")
+    assert unknown.returncode == 2
+    assert "There are: gateway-1." in unknown.stderr
+    command = [TAXI, "logs", "gateway-1", "-n", "1", "--follow"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline() == "line 8\n"
+        with log.open("a") as file:
+            file.write("one more\n")
+        assert following.stdout.readline() == "one more\n"
+        log.write_text("made small\n")
+        assert following.stdout.readline() == "made small\n"
+        following.send_signal(signal.SIGINT)
+        assert following.wait(20) == 130
+
+
+@pytest.mark.parametrize("words", ["taxi kill gate", "taxi logs gate"])
+def test_names_of_parts_are_completed(taxi: Taxi, tmp_path: Path, words: str) -> None:
+    demo = Demo(pid=os.getpid(), created=parts.born(os.getpid()), started_ms=1, url="", bootstrap_servers="")
+    there = [
+        Part(name=name, pid=0, created=0, port=None, admin_port=None, state=State.READY, restarts=0)
+        for name in ("gateway-1", "gateway-2", "kafka")
+    ]
+    (tmp_path / ".taxi").mkdir()
+    parts.write(tmp_path / ".taxi", Parts(demo=demo, parts=there))
+    done = taxi(_TAXI_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD="2")
+    assert done.stdout.split() == ["gateway-1", "gateway-2"]
+
+
+@pytest.mark.parametrize("command", [["kill", "gateway-1"], ["status", "--json"], ["open"]])
 def test_what_needs_a_demo_says_so_and_exits_2(taxi: Taxi, command: list[str]) -> None:
     done = taxi(*command)
     assert done.returncode == 2
@@ -125,7 +193,7 @@ def test_what_needs_a_demo_says_so_and_exits_2(taxi: Taxi, command: list[str]) -
     assert "Start one with `taxi demo`" in done.stderr
 
 
-@pytest.mark.parametrize("command", [["audit"], ["replay", "--verify"], ["topics", "--check"]])
+@pytest.mark.parametrize("command", [["audit"], ["replay"], ["topics", "--check"]])
 @pytest.mark.parametrize("is_left_over", [False, True])
 def test_what_needs_a_log_says_at_once_that_no_demo_runs(
     taxi: Taxi, tmp_path: Path, command: list[str], is_left_over: bool
