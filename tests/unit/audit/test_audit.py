@@ -46,6 +46,28 @@ def test_a_log_whose_beginning_is_gone_is_believed_and_goes_on_to_be_judged() ->
     assert log.broken() == {"illegal_transition"}
 
 
+def test_a_clock_set_back_is_not_judged_where_the_clock_before_it_is_not_known() -> None:
+    """Retention or damage took the positions before, so here the clock falls at another one, or not at all.
+
+    Found by seed 111 of the simulation, which damaged an event shortly before.
+    """
+    log, shift_ms = honest_log(), 3_600_000
+    log.batch()
+    log.cut_events, log.cut_commands = len(log.events) - 1, len(log.commands)
+    at = log.now_ms
+    log.batch(
+        event("ClockSetBack", locations_from=len(log.fixes) + FIXES - 1, shift_ms=shift_ms), shift_ms=shift_ms
+    )
+    log.fixes[-FIXES:] = [at + 2_000 - shift_ms] * FIXES
+    assert log.broken() == set()
+    log.batch(event("ClockSetBack", locations_from=1, shift_ms=2 * shift_ms), shift_ms=shift_ms)
+    log.fixes[-FIXES:] = [log.now_ms - shift_ms] * FIXES
+    assert log.broken() == set()
+    log.batch(event("ClockSetBack", locations_from=1, shift_ms=2 * shift_ms), shift_ms=shift_ms)
+    log.fixes[-FIXES:] = [log.now_ms - shift_ms] * FIXES
+    assert log.broken() == {"clock_set_back"}
+
+
 def test_an_unreadable_command_has_its_letter_instead_of_an_answer() -> None:
     log = honest_log()
     log.batch(say=(b"rubbish",))
