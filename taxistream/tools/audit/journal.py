@@ -183,11 +183,12 @@ class Journal:
         if self._is_clock_lost or _skips_positions(closed.events):
             inputs.clock.begin_in_the_middle((self.last or last).get("shift_ms", 0))
             self._is_clock_lost = False
-        shift_ms, is_known = inputs.clock.shift_ms, inputs.clock.is_known
+        before_ms, is_known = inputs.clock.shift_ms, inputs.clock.is_known
         heard = await inputs.locations(closed.locations)
-        self._set_backs(closed, shift_ms, inputs.clock, whole=heard.whole and is_known)
-        asked = [one._replace(append_ms=one.append_ms + inputs.clock.shift_ms) for one in asked]
-        self._time(last, commands_read, heard, (shift_ms, inputs.clock.shift_ms))
+        self._set_backs(closed, before_ms, inputs.clock, whole=heard.whole and is_known)
+        shift_ms = inputs.clock.shift_ms
+        asked = [one._replace(append_ms=min(one.append_ms + shift_ms, last["at_ms"])) for one in asked]
+        self._time(last, commands_read, heard, (before_ms, inputs.clock.shift_ms))
         for event in closed.events:
             if event["type"] == "EpochStarted" and event.get("reason") == "events_lost":
                 self.answers.forget_all()

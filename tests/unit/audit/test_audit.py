@@ -68,6 +68,23 @@ def test_a_clock_set_back_is_not_judged_where_the_clock_before_it_is_not_known()
     assert log.broken() == {"clock_set_back"}
 
 
+def test_a_repeat_from_before_a_clock_was_set_back_is_not_taken_for_one_of_an_hour_later() -> None:
+    """It was answered before the log begins. With the newest shift it would lie an hour ahead."""
+    log, shift_ms = honest_log(), 3_600_000
+    log.batch()
+    log.cut_events, log.cut_commands = len(log.events) - 1, len(log.commands)
+    log.batch()
+    log.batch()
+    for found in ([event("ClockSetBack", locations_from=len(log.fixes) + FIXES - 1, shift_ms=shift_ms)], []):
+        log.batch(*found, later_ms=0 if found else 2_000, shift_ms=shift_ms)
+        log.fixes[-FIXES:] = [log.now_ms - shift_ms] * FIXES
+    repeat = asked("CancelRide", "an old one", ride="r9")
+    log.batch(say=(repeat,), shift_ms=shift_ms)
+    log.commands[-1] = (log.now_ms - 4_000, repeat)
+    log.fixes[-FIXES:] = [log.now_ms - shift_ms] * FIXES
+    assert log.broken() == set()
+
+
 def test_an_unreadable_command_has_its_letter_instead_of_an_answer() -> None:
     log = honest_log()
     log.batch(say=(b"rubbish",))
