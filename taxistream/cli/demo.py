@@ -124,6 +124,14 @@ def demo(
             "--verifier/--no-verifier", help="Compare what each gateway sends with the log, all the time."
         ),
     ] = True,
+    services: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            help="Also run a service of your own: a Python file. May be repeated.",
+            show_default="none",
+        ),
+    ] = None,
     bus: Annotated[
         BusKind, typer.Option(help="memory: one process without Kafka, if Java is not available.")
     ] = BusKind.KAFKA,
@@ -151,7 +159,7 @@ def demo(
             code=WRONG_USE,
         )
     if bus is BusKind.MEMORY:
-        _refuse_what_needs_kafka(gateways, dispatchers, kafka_port, fresh=fresh)
+        _refuse_what_needs_kafka(gateways, dispatchers, kafka_port, fresh=fresh, services=bool(services))
     options = DemoOptions(
         drivers=drivers,
         cities=cities,
@@ -169,6 +177,7 @@ def demo(
         port=port,
         data_dir=data_dir,
         spare=spare,
+        services=tuple(services or ()),
         verifier=verifier,
     )
     _check_settings(
@@ -213,13 +222,16 @@ def _warn_if_open(host: str, port: int) -> None:
         )
 
 
-def _refuse_what_needs_kafka(gateways: int, dispatchers: int, kafka_port: int | None, *, fresh: bool) -> None:
+def _refuse_what_needs_kafka(
+    gateways: int, dispatchers: int, kafka_port: int | None, *, fresh: bool, services: bool
+) -> None:
     """Raise LocalError if an option is given that --bus memory would ignore."""
     asked = {
         "--gateways": gateways != GATEWAYS,
         "--dispatchers": dispatchers != 1,
         "--kafka-port": kafka_port is not None,
         "--fresh": fresh,
+        "--with": services,
         "KAFKA_BOOTSTRAP_SERVERS": bool(os.environ.get("KAFKA_BOOTSTRAP_SERVERS")),
     }
     if refused := [name for name, given in asked.items() if given]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`taxi stop|logs|open`: end a running demo, read what a part has printed, open its page."""
+"""`taxi stop|logs|run|open`: what one does with a running demo from another terminal."""
 
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(stop)
     app.command()(logs)
+    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(run)
     app.command("open")(open_page)
 
 
@@ -83,6 +85,24 @@ def logs(
     while follow:
         begin = _print_added(log, begin)
         time.sleep(_POLL_S)
+
+
+def run(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A Python file; arguments after it are the program's.")],
+    data_dir: DataDirOption = DATA_DIR,
+) -> None:
+    """Run a program of your own on the log of the running demo, such as examples/receipts.py.
+
+    It gets the variables that lead there: KAFKA_BOOTSTRAP_SERVERS, TAXI_CITIES. `taxi demo --with FILE` runs
+    it as a part of the demo, which starts it again when it ends.
+    """
+    from taxistream.cli.connect import environment  # noqa: PLC0415 - `taxi --help` does without
+
+    if not file.is_file():
+        raise LocalError(f"There is no file {file}.", do="Name a Python file.", code=WRONG_USE)
+    environ = environment(data_dir)
+    os.execve(sys.executable, [sys.executable, str(file), *ctx.args], environ)  # noqa: S606 - the user's own
 
 
 def open_page(data_dir: DataDirOption = DATA_DIR) -> None:

@@ -74,6 +74,8 @@ class DemoOptions:
     """TAXI_CITIES of all parts; empty: TAXI_CITY of the environment alone."""
     spare: bool = True
     """Whether to keep a standby process that replaces a dead gateway."""
+    services: tuple[Path, ...] = ()
+    """Programs of the user's own that run with the demo."""
     verifier: bool = True
     """Whether verifiers compare what the gateways send with the log."""
 

@@ -3,6 +3,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,10 @@ class Running:
     @property
     def ended(self) -> bool:
         return self.process is None or self.process.returncode is not None
+
+    def age_s(self) -> float:
+        """How long its process has lived."""
+        return time.time() - self.created
 
     def shown(self) -> Part:
         return Part(

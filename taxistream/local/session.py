@@ -23,6 +23,7 @@ from taxistream.local.data_dir import DataDir
 from taxistream.local.demo import DemoOptions
 from taxistream.local.limits import check_limits, raise_limits
 from taxistream.local.output import when_lost
+from taxistream.local.own_services import own_service_parts
 from taxistream.local.ports import Holds, PortPool
 from taxistream.local.room import require_room
 from taxistream.local.supervisor import (
@@ -105,7 +106,8 @@ def _run_city(
     services = city.service_parts(options, kafka, is_log_here=plan is not None)
     first, last = city.stages(plan, services, topics)
     checks = city.verifier_parts(options, kafka)
-    stages = (first, StartStage(last.parts, then=page_is_up), StartStage(checks))
+    own = own_service_parts(options.services, options, kafka, (*first.parts, *last.parts, *checks))
+    stages = (first, StartStage(last.parts, then=page_is_up), StartStage((*checks, *own)))
     _supervise(stages, home, this_demo(options, kafka["KAFKA_BOOTSTRAP_SERVERS"]), watcher)
 
 

@@ -33,17 +33,28 @@ def runs_again(city: LiveDemo, name: str) -> bool:
     return bool(part["restarts"] >= 1 and part["state"] == "ready")
 
 
+OWN_SERVICE = """
+import os, sys, time
+print("log at", os.environ["KAFKA_BOOTSTRAP_SERVERS"], *sys.argv[1:], flush=True)
+time.sleep(0 if sys.argv[1:] else 600)
+"""
+
+
 def test_every_real_part_heals_and_the_city_goes_on(tmp_path: Path, ports: PortPool, taxi: Taxi) -> None:
-    folder = tmp_path / "city"
-    options = ("--drivers", str(DRIVERS), "--kafka-port", str(ports.take()))
+    folder, own, kafka_port = tmp_path / "city", tmp_path / "own.py", ports.take()
+    own.write_text(OWN_SERVICE)
+    options = ("--drivers", str(DRIVERS), "--kafka-port", str(kafka_port), "--with", str(own))
     with live_demo(folder, port := ports.take(), *options) as city:
         before = until(partial(everyone, city), 60, "all drivers")
         processes = [psutil.Process(part["pid"]) for part in city.parts().values()]
-        for name in ("gateway-1", "gateway-2", "simulator", "dispatcher-1", "kafka"):
+        for name in ("gateway-1", "gateway-2", "simulator", "dispatcher-1", "own", "kafka"):
             assert taxi("kill", name, "--data-dir", str(folder)).returncode == 0
             until(partial(runs_again, city, name), 60, f"{name} runs again")
         now = until(partial(everyone, city, after=before["cursor"]["ev"]), 60, "news from the city")
         assert now["cursor"]["epoch"] == before["cursor"]["epoch"]
+        said = f"log at 127.0.0.1:{kafka_port}"
+        assert (folder / "logs" / "own.log").read_text().splitlines() == [said, said]
+        assert taxi("run", "own.py", "x", "--data-dir", "city").stdout == f"{said} x\n"
         processes += [psutil.Process(part["pid"]) for part in city.parts().values()]
         assert city.stop() == 0
     assert [process for process in processes if process.is_running()] == []
