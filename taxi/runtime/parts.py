@@ -101,6 +101,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Gateways of the demo show them on the page within a second."""
 
 
+def is_broker(name: str) -> bool:
+    """Whether a part of this name is a Kafka broker: the only one is `kafka`, of three they are numbered."""
+    return name.partition("-")[0] == "kafka"
+
+
 def path(data_dir: Path) -> Path:
     """Where the file is."""
     return data_dir / "parts.json"

@@ -41,7 +41,7 @@ def _may_answer(known: "Parts") -> bool:
     """Whether the broker can be there: it is not the demo's own, it runs, or it is started again."""
     from taxi.runtime import parts  # noqa: PLC0415 - as above
 
-    brokers = [part for part in known.parts if part.name == "kafka"]
+    brokers = [part for part in known.parts if parts.is_broker(part.name)]
     is_running = parts.is_alive(known.demo.pid, known.demo.created)
     return is_running or not brokers or any(part.is_alive() for part in brokers)
 

@@ -21,6 +21,10 @@ KafkaPortOption = Annotated[
         "--kafka-port", min=1, max=65535, help="Where Kafka listens.", show_default="19092, or the next free"
     ),
 ]
+BrokersOption = Annotated[
+    int,
+    typer.Option(help="1, or 3: a cluster that continues when one broker fails."),
+]
 GATEWAYS = 2
 
 
@@ -65,6 +69,7 @@ def demo(
         int, typer.Option(envvar="TAXI_PORT", min=1, max=65535, help="Page, API and socket.")
     ] = 8000,
     kafka_port: KafkaPortOption = None,
+    brokers: BrokersOption = 1,
     seed: Annotated[int, typer.Option(envvar="TAXI_SEED", help="Seed of the simulated world.")] = 7,
     load: Annotated[
         float,
@@ -159,7 +164,15 @@ def demo(
             code=WRONG_USE,
         )
     if bus is BusKind.MEMORY:
-        _refuse_what_needs_kafka(gateways, dispatchers, kafka_port, fresh=fresh, services=bool(services))
+        _refuse_what_needs_kafka(
+            gateways, dispatchers, kafka_port, brokers, fresh=fresh, services=bool(services)
+        )
+    if brokers != 1 and os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        raise LocalError(
+            "--brokers starts brokers here, and KAFKA_BOOTSTRAP_SERVERS names another cluster.",
+            do="Remove --brokers, or unset KAFKA_BOOTSTRAP_SERVERS.",
+            code=WRONG_USE,
+        )
     options = DemoOptions(
         drivers=drivers,
         cities=cities,
@@ -178,6 +191,7 @@ def demo(
         data_dir=data_dir,
         spare=spare,
         services=tuple(services or ()),
+        brokers=brokers,
         verifier=verifier,
     )
     _check_settings(
@@ -223,13 +237,14 @@ def _warn_if_open(host: str, port: int) -> None:
 
 
 def _refuse_what_needs_kafka(
-    gateways: int, dispatchers: int, kafka_port: int | None, *, fresh: bool, services: bool
+    gateways: int, dispatchers: int, kafka_port: int | None, brokers: int, *, fresh: bool, services: bool
 ) -> None:
     """Raise LocalError if an option is given that --bus memory would ignore."""
     asked = {
         "--gateways": gateways != GATEWAYS,
         "--dispatchers": dispatchers != 1,
         "--kafka-port": kafka_port is not None,
+        "--brokers": brokers != 1,
         "--fresh": fresh,
         "--with": services,
         "KAFKA_BOOTSTRAP_SERVERS": bool(os.environ.get("KAFKA_BOOTSTRAP_SERVERS")),
@@ -245,10 +260,11 @@ def _refuse_what_needs_kafka(
 
 def kafka(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where Kafka listens.")] = 9092,
+    brokers: BrokersOption = 1,
     data_dir: DataDirOption = DATA_DIR,
     fresh: FreshOption = False,
 ) -> None:
-    """Run only the broker, in the foreground. Then `taxi topics` creates the topics."""
+    """Run only Kafka, in the foreground. Then `taxi topics` creates the topics."""
     from taxistream.local.session import run_kafka  # noqa: PLC0415 - `taxi --help` does without
 
-    run_kafka(data_dir, port=port, fresh=fresh, console=lasting_console())
+    run_kafka(data_dir, brokers=brokers, port=port, fresh=fresh, console=lasting_console())

@@ -43,6 +43,10 @@ class BrokerPlan:
     port: int
     controller_port: int
     cluster_id: str
+    name: str = "kafka"
+    """Of its part."""
+    before_start: Callable[[], None] | None = None
+    """Called in a thread before each start. Raises LocalError."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -74,7 +78,7 @@ def prepare(
     Raises LocalError: no Java, no jars, port taken, or a data directory that another cluster made.
     """
     check_name(home)
-    port, controller_port = _ports(port, spoken_for, holds)
+    port, controller_port = take_ports(port, spoken_for, holds)
     java = find_java()
     files = BrokerFiles(home)
     files.cluster_id()  # says early, before any download, that the folder is not ours
@@ -85,8 +89,19 @@ def prepare(
     return BrokerPlan(command, home.absolute(), port, controller_port, cluster_id)
 
 
-def _ports(port: int | None, spoken_for: frozenset[int], holds: Holds | None) -> tuple[int, int]:
-    """The broker's port and its controller's."""
+def take_ports(
+    port: int | None, spoken_for: frozenset[int], holds: Holds | None, *, start: int | None = None
+) -> tuple[int, int]:
+    """A broker's port and its controller's.
+
+    Args:
+        port: The one that was asked for; None: the first free one from `start`, by default 19092.
+        spoken_for: Ports that it must not take.
+        holds: What keeps other demos off its ports from now on; None: nothing does.
+        start: Where the search begins.
+
+    Raises LocalError: the port is taken.
+    """
     if port is not None and port in spoken_for:
         raise LocalError(
             f"Port {port} cannot be Kafka's and the page's at the same time.",
@@ -101,7 +116,7 @@ def _ports(port: int | None, spoken_for: frozenset[int], holds: Holds | None) ->
     if port is not None:
         holds.take(port, purpose="Kafka", option="--kafka-port")
     else:
-        port = holds.first(PORT, taken=spoken_for)
+        port = holds.first(PORT if start is None else start, taken=spoken_for)
     return port, holds.first(_after(port), taken=spoken_for)
 
 

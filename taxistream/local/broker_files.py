@@ -10,7 +10,7 @@ import os
 import subprocess
 import uuid
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,7 +28,6 @@ MIB: Final = 1 << 20
 # out first; Kafka's default makes that 11 s), and stays small on a laptop: docs/operations.md adds it up.
 _SETTINGS: Final[dict[str, str | int]] = {
     "process.roles": "broker,controller",
-    "node.id": 1,
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "auto.create.topics.enable": "false",
@@ -63,6 +62,23 @@ _SETTINGS: Final[dict[str, str | int]] = {
     "num.recovery.threads.per.data.dir": 2,
 }
 
+# Three nodes keep three copies, and acknowledge what two have on disk. With these time limits the others take
+# over 2 to 5 s after a SIGKILL (docs/operations.md); Kafka's defaults wait up to 30 s for a replica.
+_CLUSTER_SETTINGS: Final[dict[str, str | int]] = {
+    "default.replication.factor": 3,
+    "min.insync.replicas": 2,
+    "offsets.topic.replication.factor": 3,
+    "transaction.state.log.replication.factor": 3,
+    "transaction.state.log.min.isr": 2,
+    "share.coordinator.state.topic.replication.factor": 3,
+    "share.coordinator.state.topic.min.isr": 2,
+    "controller.quorum.election.timeout.ms": 500,
+    "controller.quorum.fetch.timeout.ms": 1000,
+    "replica.lag.time.max.ms": 3000,
+}
+_HEAP_MB: Final = 512
+_CLUSTER_HEAP_MB: Final = 256
+
 _LOGGING: Final = """\
 log4j.rootLogger=WARN, out
 log4j.appender.out=org.apache.log4j.ConsoleAppender
@@ -79,6 +95,10 @@ class BrokerFiles:
     """The files of a broker: data, cluster id and configuration."""
 
     home: Path
+    node: int = 1
+    """Its id in the cluster."""
+    is_alone: bool = True
+    """Whether it is the only broker of its cluster."""
 
     @property
     def data(self) -> Path:
@@ -101,12 +121,28 @@ class BrokerFiles:
         """The cluster id, as given when the data directory was made."""
         return self.home / "cluster-id"
 
-    def write(self, port: int, controller_port: int, jars: Iterable[Path]) -> None:
-        """Write the configuration for these ports. They may change from one start to the next."""
+    @property
+    def has_run(self) -> bool:
+        """Whether a broker wrote its log here, rather than only a format."""
+        return (self.data / "__cluster_metadata-0").is_dir()
+
+    def write(
+        self, port: int, controller_port: int, jars: Iterable[Path], controllers: Sequence[int] = ()
+    ) -> None:
+        """Write the configuration for these ports. They may change from one start to the next.
+
+        Args:
+            port: Where the broker serves.
+            controller_port: Where its controller does.
+            jars: Kafka's.
+            controllers: The controller ports of the nodes 1, 2, …; empty if the broker is alone.
+        """
         with in_words(self.home, do=_START_OVER):
             self.home.mkdir(parents=True, exist_ok=True)
             self.logging.write_text(_LOGGING, "ascii")
-            self.properties.write_text(_properties(self.data, port, controller_port), "ascii")
+            self.properties.write_text(
+                _properties(self.data, port, controller_port, self.node, controllers), "ascii"
+            )
             _write_class_path(self.class_path, jars)
 
     def cluster_id(self) -> str | None:
@@ -129,7 +165,7 @@ class BrokerFiles:
         theirs = meta.get("cluster.id", "")
         if ours is not None and theirs != ours:
             raise self._foreign(f"its cluster is {theirs or 'unnamed'}, ours is {ours}")
-        if meta.get("node.id") != "1" or not theirs:
+        if meta.get("node.id") != str(self.node) or not theirs:
             raise self._foreign(
                 f"it belongs to node {meta.get('node.id', 'unknown')} of {theirs or 'no cluster'}"
             )
@@ -164,24 +200,30 @@ class BrokerFiles:
         )
 
 
-def format_once(files: BrokerFiles, java: Java) -> str:
+def format_once(files: BrokerFiles, java: Java, cluster_id: str = "") -> str:
     """Create the data directory if there is none, atomically. Returns the cluster id.
 
-    `files` must have been written. Raises LocalError.
+    Args:
+        files: They must have been written.
+        java: What runs Kafka's tool.
+        cluster_id: The cluster's; empty: a new one, if there is no data directory.
+
+    Raises LocalError.
     """
     if existing := files.cluster_id():
         return existing
     with in_words(files.home, do=_START_OVER):
-        return _format(files, java)
+        return _format(files, java, cluster_id or new_cluster_id())
 
 
-def _format(files: BrokerFiles, java: Java) -> str:
-    cluster_id = _new_cluster_id()
+def _format(files: BrokerFiles, java: Java, cluster_id: str) -> str:
     half = files.home / "data.new"
     delete(half)
     properties = files.home / "format.properties"
-    properties.write_text(_properties(half, 9092, 9093), "ascii")
-    tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster_id, "-c", properties.name]
+    controllers = () if files.is_alone else tuple(9093 + node for node in range(files.node))
+    properties.write_text(_properties(half, 9092, 9092 + files.node, files.node, controllers), "ascii")
+    quorum = ["--standalone"] if files.is_alone else []
+    tool = ["kafka.tools.StorageTool", "format", *quorum, "-t", cluster_id, "-c", properties.name]
     done = subprocess.run(
         with_parent_death_signal([*java_command(files, java), *tool]),
         cwd=files.home,
@@ -218,7 +260,12 @@ def java_command(files: BrokerFiles, java: Java) -> list[str]:
     native += ["--sun-misc-unsafe-memory-access=allow"] if java.version >= 23 else []
     return [
         str(java.path.absolute()),
-        *("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *native),
+        *(
+            f"-Xmx{_HEAP_MB if files.is_alone else _CLUSTER_HEAP_MB}m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            *native,
+        ),
         # Else every Java maps a file in /tmp, and dies of SIGBUS when that is full.
         "-XX:-UsePerfData",
         f"-Dlog4j.configuration=file:{files.logging.name}",
@@ -235,11 +282,22 @@ def java_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, "LC_ALL": "C.UTF-8"}
 
 
-def _properties(data: Path, port: int, controller_port: int) -> str:
-    settings = _SETTINGS | {
+def _properties(data: Path, port: int, controller_port: int, node: int, controllers: Sequence[int]) -> str:
+    quorum = (
+        # Voters by configuration, not by log: all their ports may change between two starts.
+        {
+            **_CLUSTER_SETTINGS,
+            "controller.quorum.voters": ",".join(
+                f"{n}@127.0.0.1:{each}" for n, each in enumerate(controllers, start=1)
+            ),
+        }
+        if controllers
+        else {"controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}"}
+    )
+    settings = {**_SETTINGS, **quorum} | {
+        "node.id": node,
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
         "log.dirs": data.name,
     }
     return "# Written at every start.\n" + "".join(f"{key}={value}\n" for key, value in settings.items())
@@ -258,6 +316,6 @@ def _write_class_path(jar: Path, jars: Iterable[Path]) -> None:
         archive.writestr("META-INF/MANIFEST.MF", "\r\n".join(["Manifest-Version: 1.0", *lines, "", ""]))
 
 
-def _new_cluster_id() -> str:
+def new_cluster_id() -> str:
     """A random id the way Kafka writes them: a UUID in URL-safe base64. It may not start with a dash."""
     return "t" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]

@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,6 +76,8 @@ class DemoOptions:
     """Whether to keep a standby process that replaces a dead gateway."""
     services: tuple[Path, ...] = ()
     """Programs of the user's own that run with the demo."""
+    brokers: int = 1
+    """Of the Kafka that the demo runs: 1 or 3."""
     verifier: bool = True
     """Whether verifiers compare what the gateways send with the log."""
 
@@ -109,12 +111,17 @@ def kafka_part(plan: BrokerPlan) -> PartSpec:
     async def alive(_: Running) -> ReadinessAnswer | None:
         return ReadinessAnswer(is_ready=True) if await responds(plan.port) else None
 
+    async def before_start() -> None:
+        if plan.before_start is not None:
+            await asyncio.to_thread(plan.before_start)
+
     return PartSpec(
-        name="kafka",
+        name=plan.name,
         command=lambda _: plan.command,
         env=lambda _: plan.environ,
         cwd=plan.cwd,
         ready=ready,
+        before_start=before_start,
         alive=alive,
         patience=PATIENCE["kafka"],
         port=plan.port,
@@ -271,20 +278,25 @@ def page_variables(options: DemoOptions) -> dict[str, str]:
 
 
 def stages(
-    plan: BrokerPlan | None, services: tuple[PartSpec, ...], make_topics: Callable[[], Awaitable[None]]
+    plans: Sequence[BrokerPlan], services: tuple[PartSpec, ...], make_topics: Callable[[], Awaitable[None]]
 ) -> tuple[StartStage, ...]:
-    """The broker, then its topics, then everything else at the same time."""
+    """The brokers, then their topics, then everything else at the same time."""
     return (
-        StartStage((kafka_part(plan),) if plan else (), then=make_topics),
+        StartStage(tuple(kafka_part(plan) for plan in plans), then=make_topics),
         StartStage(services),
     )
 
 
-def kafka_variables(environ: Mapping[str, str], plan: BrokerPlan | None) -> dict[str, str]:
+def kafka_variables(environ: Mapping[str, str], plans: Sequence[BrokerPlan]) -> dict[str, str]:
     """How the services reach the cluster: ours, without credentials, or the one the environment names."""
-    if plan is not None:
-        return {"KAFKA_BOOTSTRAP_SERVERS": plan.bootstrap_servers}
+    if plans:
+        return {"KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers(plans)}
     return {key: value for key, value in environ.items() if key.startswith(ALSO_KAFKA)}
+
+
+def bootstrap_servers(plans: Sequence[BrokerPlan]) -> str:
+    """The addresses of all brokers, so that a client finds the cluster while any of them runs."""
+    return ",".join(plan.bootstrap_servers for plan in plans)
 
 
 def service_environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -15,10 +15,10 @@ import psutil
 
 from taxi.runtime import parts
 from taxi.runtime.machine_errors import LocalError, in_words
-from taxi.runtime.parts import Parts
+from taxi.runtime.parts import Parts, is_broker
 from taxistream.local import jars, java, limits, ports
 from taxistream.local.broker import PORT as KAFKA_PORT
-from taxistream.local.broker_files import BrokerFiles
+from taxistream.local.broker_cluster import nodes, shared_id, size_found
 from taxistream.local.data_dir import DataDir
 from taxistream.local.disk import bound_mb
 from taxistream.local.paths import check_name, check_parent, check_writable
@@ -93,7 +93,7 @@ def _data(data_dir: Path) -> Finding:
     home.check()
     home.check_content()
     if home.kafka.exists():
-        BrokerFiles(home.kafka).cluster_id()
+        shared_id(nodes(home.kafka, size_found(home.kafka) or 1))
     return Finding("data", "ok", f"{data_dir} can be used")
 
 
@@ -108,7 +108,7 @@ def _port(port: int, host: str, running: Parts | None) -> Finding:
 def _kafka_port(running: Parts | None, page_port: int) -> Finding:
     if servers := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         return Finding("Kafka port", "note", f"not needed: KAFKA_BOOTSTRAP_SERVERS names {servers}")
-    of_demo = [part.port for part in running.parts if part.name == "kafka"] if running else []
+    of_demo = [part.port for part in running.parts if is_broker(part.name)] if running else []
     if of_demo:
         return Finding("Kafka port", "ok", f"{of_demo[0]} is the running demo's")
     with ports.Holds() as holds:

@@ -39,6 +39,8 @@ class PartSpec:
     """Its whole environment, given the same."""
     ready: Callable[["Running"], Awaitable[ReadinessAnswer | None]]
     """Asked again and again until it says that the part is ready. None: no answer."""
+    before_start: Callable[[], Awaitable[None]] | None = None
+    """Awaited before each start of its process. It may raise LocalError: the start has failed."""
     alive: Callable[["Running"], Awaitable[ReadinessAnswer | None]] | None = None
     """Asked every second from then on. None: nothing is asked, only the state of its process counts."""
     patience: Patience = Patience(frozen_s=15.0, silent_s=20.0)  # noqa: RUF009 - immutable

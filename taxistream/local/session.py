@@ -18,7 +18,8 @@ from taxi.runtime.machine_errors import LocalError, in_words
 from taxi.runtime.parts import Demo, DemoFault, Part, Parts
 from taxi.runtime.settings import Settings
 from taxistream.local import demo as city
-from taxistream.local.broker import BrokerPlan, prepare
+from taxistream.local.broker import BrokerPlan
+from taxistream.local.broker_cluster import check_size, prepare_all
 from taxistream.local.data_dir import DataDir
 from taxistream.local.demo import DemoOptions
 from taxistream.local.limits import check_limits, raise_limits
@@ -51,6 +52,7 @@ def run_demo(
 ) -> None:
     """Run the city until Ctrl-C. Raises LocalError for whatever is in the way."""
     elsewhere = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    check_size(options.brokers)
     with at_home(options.data_dir, options, console, fresh=fresh) as home:
         if elsewhere:
             console.print(
@@ -63,8 +65,8 @@ def run_demo(
             try:
                 with Holds() as holds:
                     holds.take(options.port, purpose="the page", option="--port", host=options.host)
-                    plan = None if elsewhere else _plan(options, home, holds, kafka_port, console)
-                    _run_city(options, plan, home, console, browser=browser)
+                    plans = () if elsewhere else _plans(options, home, holds, kafka_port, console)
+                    _run_city(options, plans, home, console, browser=browser)
             except PortTakenError:
                 # Another program took the port that was free a moment ago.
                 if kafka_port is not None or attempt == _PORT_CHOICES:
@@ -78,21 +80,23 @@ def _only_city() -> str:
     return os.environ.get("TAXI_CITY") or Settings().city
 
 
-def _plan(
+def _plans(
     options: DemoOptions, home: DataDir, holds: Holds, kafka_port: int | None, console: Console
-) -> BrokerPlan:
+) -> tuple[BrokerPlan, ...]:
     page = frozenset({options.port})
-    return prepare(home.kafka, port=kafka_port, spoken_for=page, holds=holds, console=console)
+    return prepare_all(
+        home.kafka, options.brokers, port=kafka_port, spoken_for=page, holds=holds, console=console
+    )
 
 
 def _run_city(
-    options: DemoOptions, plan: BrokerPlan | None, home: DataDir, console: Console, *, browser: bool
+    options: DemoOptions, plans: tuple[BrokerPlan, ...], home: DataDir, console: Console, *, browser: bool
 ) -> None:
-    kafka = city.kafka_variables(os.environ, plan)
+    kafka = city.kafka_variables(os.environ, plans)
     watcher = PartMessages(console, home)
 
     async def topics() -> None:
-        await _make_topics(kafka | city.city_variables(options), watcher, are_ours=plan is not None)
+        await _make_topics(kafka | city.city_variables(options), watcher, brokers=len(plans))
 
     async def page_is_up() -> None:
         console.print(
@@ -103,17 +107,26 @@ def _run_city(
         if browser:
             await asyncio.to_thread(open_browser, options.url)
 
-    services = city.service_parts(options, kafka, is_log_here=plan is not None)
-    first, last = city.stages(plan, services, topics)
+    services = city.service_parts(options, kafka, is_log_here=bool(plans))
+    first, last = city.stages(plans, services, topics)
     checks = city.verifier_parts(options, kafka)
     own = own_service_parts(options.services, options, kafka, (*first.parts, *last.parts, *checks))
     stages = (first, StartStage(last.parts, then=page_is_up), StartStage((*checks, *own)))
     _supervise(stages, home, this_demo(options, kafka["KAFKA_BOOTSTRAP_SERVERS"]), watcher)
 
 
-async def _make_topics(variables: Mapping[str, str], watcher: "PartMessages", *, are_ours: bool) -> None:
-    """Our own broker's topics are ours to alter; another cluster's owner decides about theirs."""
-    report = await ensure(city.service_environment(variables), bounded=are_ours, fix=are_ours)
+async def _make_topics(variables: Mapping[str, str], watcher: "PartMessages", *, brokers: int) -> None:
+    """Our own brokers' topics are ours to alter; another cluster's owner decides about theirs.
+
+    Args:
+        variables: The services' environment variables.
+        watcher: Prints what was made.
+        brokers: How many brokers are ours; 0: the cluster is another's.
+    """
+    are_ours = brokers > 0
+    report = await ensure(
+        city.service_environment(variables), bounded=are_ours, replicas=brokers or None, fix=are_ours
+    )
     watcher.topics(report)
     if report.broken:
         raise LocalError(
@@ -124,18 +137,21 @@ async def _make_topics(variables: Mapping[str, str], watcher: "PartMessages", *,
         )
 
 
-def run_kafka(data_dir: Path, *, port: int, fresh: bool, console: Console) -> None:
-    """Run the broker alone until Ctrl-C. Raises LocalError for whatever is in the way."""
+def run_kafka(data_dir: Path, *, brokers: int, port: int, fresh: bool, console: Console) -> None:
+    """Run the brokers alone until Ctrl-C. Raises LocalError for whatever is in the way."""
+    check_size(brokers)
     with at_home(data_dir, None, console, fresh=fresh) as home, Holds() as holds:
         require_room(home.path)
-        plan = prepare(home.kafka, port=port, holds=holds, console=console)
+        plans = prepare_all(home.kafka, brokers, port=port, holds=holds, console=console)
+        servers = city.bootstrap_servers(plans)
 
         async def serving() -> None:
-            console.print(f"\nKafka serves {plan.bootstrap_servers}; Ctrl-C stops it.", style="bold")
-            console.print(f"Its log: {home.log('kafka')}\n", style="dim")
+            console.print(f"\nKafka serves {servers}; Ctrl-C stops it.", style="bold")
+            logs = ", ".join(str(home.log(plan.name)) for plan in plans)
+            console.print(f"{'Its log' if len(plans) == 1 else 'Their logs'}: {logs}\n", style="dim")
 
-        stage = StartStage((city.kafka_part(plan),), then=serving)
-        _supervise((stage,), home, this_demo(None, plan.bootstrap_servers), PartMessages(console, home))
+        stage = StartStage(tuple(city.kafka_part(plan) for plan in plans), then=serving)
+        _supervise((stage,), home, this_demo(None, servers), PartMessages(console, home))
 
 
 @contextmanager

@@ -198,6 +198,8 @@ class Supervisor:
                 self._watcher.ready(running.shown(), ready_s - born_s)
                 self._show_failing()
                 why = await self._care.until_end(running)
+        except LocalError as error:
+            why = f"could not be started: {error}"
         except OSError as error:
             why = f"could not be started: {error.strerror or error} ({error.filename or 'its process'})"
             if error.errno in NO_ROOM:
@@ -216,6 +218,8 @@ class Supervisor:
         running.log_start = running.log.stat().st_size if running.log.exists() else 0
         self._needed_s = asyncio.get_running_loop().time()
         command, environ = tuple(spec.command(running.admin_port)), dict(spec.env(running.admin_port))
+        if spec.before_start is not None:
+            await spec.before_start()
         running.process = self._spares.take(command, environ, running.log)
         if running.process is None:
             running.process = await spawn(command, environ, running.log, spec.cwd)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from taxi.runtime.machine_errors import WRONG_USE, LocalError
-from taxistream.local.broker import _ports
+from taxistream.local.broker import take_ports
 from taxistream.local.ports import Holds, PortPool, first_free, holder, is_free, require_free
 
 
@@ -158,5 +158,5 @@ def test_a_port_for_root_alone_is_named_with_what_to_do() -> None:
 
 def test_the_highest_port_leaves_the_controller_another() -> None:
     with Holds() as holds:
-        port, controller = _ports(65_535, frozenset(), holds)
+        port, controller = take_ports(65_535, frozenset(), holds)
     assert (port, controller < port) == (65_535, True)

@@ -105,7 +105,10 @@ function PartRow({ store, actions, part, parts }: PanelProps & { part: PartNow; 
 
 function whatPauses({ name }: PartNow, parts: readonly PartNow[], isOwn: boolean): string {
   const kind = kindOf(name);
-  const others = parts.some((one) => one.name !== name && kindOf(one.name) === kind && one.state === "ready");
+  const ready = parts.filter(
+    (one) => one.name !== name && kindOf(one.name) === kind && one.state === "ready",
+  );
+  const others = ready.length > 0;
   switch (kind) {
     case "gateway":
       if (!isOwn) return "this page does not notice";
@@ -115,7 +118,10 @@ function whatPauses({ name }: PartNow, parts: readonly PartNow[], isOwn: boolean
     case "simulator":
       return "taxis wait where they are until it is back";
     case "kafka":
-      return "the log itself: all pauses until it is back";
+      // Of three brokers, two must be there to acknowledge a record.
+      return ready.length >= 2
+        ? "the other two brokers continue"
+        : "the log itself: all pauses until it is back";
   }
 }
 

@@ -255,6 +255,14 @@ describe("the chaos panel", () => {
     ]);
   });
 
+  it("says that two brokers continue, and that one can not", () => {
+    const three = [part("kafka-1"), part("kafka-2"), part("kafka-3")];
+    expect(chaos(demo(...three)).box.text).toContain("the other two brokers continue");
+    const two = chaos(demo(part("kafka-1"), part("kafka-2"), part("kafka-3", "restarting"))).box;
+    expect(two.text).not.toContain("continue");
+    expect(two.text).toContain("the log itself: all pauses until it is back");
+  });
+
   it("says that nothing takes over where nothing can", () => {
     const only = chaos(demo(part("gateway-1"), part("dispatcher-1"), part("dispatcher-2"))).box;
     expect(only.text).toContain("the page waits until it is back");
