@@ -7,7 +7,7 @@ and put into each state.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -132,8 +132,13 @@ def examined(page: Page) -> Page:
     return page
 
 
-@pytest.mark.parametrize("size", [(1600, 1000), (400, 850)])
-def test_axe_finds_nothing_serious_on_any_panel(examined: Page, size: Size) -> None:
+@pytest.mark.parametrize(
+    ("size", "light"), [((1600, 1000), "light"), ((1600, 1000), "dark"), ((400, 850), "dark")]
+)
+def test_axe_finds_nothing_serious_on_any_panel(
+    examined: Page, size: Size, light: Literal["light", "dark"]
+) -> None:
+    examined.emulate_media(color_scheme=light)
     examined.set_viewport_size({"width": size[0], "height": size[1]})
     found = {state: examined.evaluate(SERIOUS, state) for state in examined.evaluate("window.states")}
     assert len(found) > 10

@@ -31,8 +31,8 @@ export interface Frame {
   /** The element of the map, and that of the panels. */
   readonly box: HTMLElement;
   readonly panels: HTMLElement;
-  /** The size of the window is the same for all cities. */
-  readonly size: Pick<Store, "small" | "low" | "roomy">;
+  /** The size of the window and the light are the same for all cities. */
+  readonly size: Pick<Store, "small" | "low" | "roomy" | "isDay">;
 }
 
 /** The city that the address names; the first if it names none, or one that is not there. */
@@ -60,6 +60,7 @@ export class CityPage {
         store.small.value = size.small.value;
         store.low.value = size.low.value;
         store.roomy.value = size.roomy.value;
+        store.isDay.value = size.isDay.value;
       }),
     );
     const scene = draw(box, config, store);
@@ -115,7 +116,12 @@ function followMap(session: Session, scene: Scene, store: Store): (() => void)[]
     const elsewhere = (store.held.value?.drivers ?? 0) > 0 || store.view.value !== null;
     store.emptyView.value = elsewhere && scene.within(scene.map.view().bounds) === 0;
   }, LOOK_AROUND_MS);
-  return [effect(() => scene.map.setPadding(PADDING[paddingNow(store)])), () => clearInterval(looking)];
+  const lighting = effect(() => scene.setDay(store.isDay.value));
+  return [
+    lighting,
+    effect(() => scene.map.setPadding(PADDING[paddingNow(store)])),
+    () => clearInterval(looking),
+  ];
 }
 
 function paddingNow(store: Store): keyof typeof PADDING {
@@ -134,7 +140,7 @@ function draw(box: HTMLElement, config: Config, store: Store): Scene | null {
     const report = (trouble: MapTrouble | null) => {
       store.mapTrouble.value = trouble;
     };
-    return new Scene(box, config, report, namedPlace(location.hash) ?? config);
+    return new Scene(box, config, report, namedPlace(location.hash) ?? config, store.isDay.value);
   } catch (error) {
     console.warn("no map:", error);
     box.replaceChildren();

@@ -6,7 +6,7 @@ import { errorWords } from "./app/error_words";
 import { reportErrorsTo, showFatal } from "./app/fatal";
 import { followAddress } from "./app/token";
 import { expose } from "./app/window";
-import { followWindowSize } from "./app/window_size";
+import { followLight, followWindowSize } from "./app/window_size";
 import { CityPage, named } from "./city_page";
 import { type Config, readCities } from "./config";
 import "./styles/tokens.css";
@@ -16,8 +16,8 @@ import "./styles/panels.css";
 import "./styles/proof.css";
 import "./styles/small.css";
 
-/** The size of the window is the same for all cities. */
-const size = { small: signal(false), low: signal(false), roomy: signal(true) };
+/** The size of the window and the light are the same for all cities. */
+const size = { small: signal(false), low: signal(false), roomy: signal(true), isDay: signal(false) };
 /** The page of the city that is shown. */
 let page: CityPage;
 
@@ -39,6 +39,7 @@ function start(cities: readonly Config[]): void {
   panels.className = "panels";
   app.replaceChildren(panels, box);
   followWindowSize(size);
+  followLight(size.isDay);
   const frame = { cities, box, panels, size };
   page = new CityPage(frame);
   expose(() => page.inspected);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What a user may do. Panels and keys call these; `session.ts` makes them. */
 
+import type { LayerId } from "../city/heat";
 import type { RideRecord } from "../stream";
 import type { PartAction } from "./api";
 import type { Stop } from "./ask";
@@ -54,6 +55,8 @@ export interface Actions {
   showTaxi(driver: number): void;
   /** Show the city's pulse as charts, or no longer. */
   showCharts(on: boolean): void;
+  /** Show a layer of the map beneath the taxis; null: none. */
+  showLayer(layer: LayerId | null): void;
   /** Go to a neighbourhood and open its panel. */
   showArea(name: string): void;
   /** Go to the corner with most traffic. */

@@ -153,7 +153,10 @@ export async function route(starts: readonly string[], end: Place): Promise<Rout
 }
 
 /** A file of the map's own data; null if it does not come. */
-export async function mapData(basemap: string, name: "places" | "roads"): Promise<FeatureList | null> {
+export async function mapData(
+  basemap: string,
+  name: "places" | "roads" | "blocks",
+): Promise<FeatureList | null> {
   try {
     const answer = await fetch(`${basemap}/${name}.geojson`);
     return answer.ok ? ((await answer.json()) as FeatureList) : null;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What the page asks of a map. `map/scene.ts` is one; tests bring their own, and some browsers have none. */
 
+import type { Heat } from "../city/heat";
 import type { BBox, Replica, Update } from "../stream";
 
 export type Place = readonly [lng: number, lat: number];
@@ -48,6 +49,8 @@ export interface MapPort {
     /** Draw ways along the streets; null: none. */
     ways(lines: WayLines): void;
     fly(center: Place, zoom: number): void;
+    /** Show a layer beneath the taxis; null: none. */
+    heat(heat: Heat | null): void;
     /** Draw the edge of a part of the city; null: none. */
     outline(polygon: readonly Place[] | null): void;
     /** Show the candidates of a decision. `onPointed`: the pointer is on one of them, or leaves it (null). */

@@ -11,6 +11,7 @@ import { type CityStream, connect, cursorText, hashText } from "../stream";
 import type { Actions } from "./actions";
 import { notePlace, noteSelection, readAddress, type Selection, sameSelection } from "./address";
 import { canKill, mapData, rideDetails, scenarioPlans } from "./api";
+import { HeatLayer } from "./heat_layer";
 import { PartBreaker } from "./kill";
 import type { MapPort, Place } from "./map_port";
 import { MapViewport } from "./map_viewport";
@@ -43,6 +44,7 @@ export class Session {
   /** Null where there is no map. */
   readonly opening: Opening | null;
   private readonly rides: RideController;
+  private readonly heat: HeatLayer;
   private readonly breaker: PartBreaker;
   private readonly windows: WindowComparison;
   private readonly ended = new AbortController();
@@ -69,6 +71,12 @@ export class Session {
       noteSelection,
       config.city,
     );
+    this.heat = new HeatLayer(
+      store,
+      map,
+      () => this.presenter.pulse,
+      (name) => mapData(config.basemap, name),
+    );
     this.presenter = new StreamPresenter(store, {
       map,
       view: () => this.stream.view,
@@ -76,6 +84,7 @@ export class Session {
       onFeedRow: (row) => void this.askFare(row),
       onRows: (replica) => {
         this.rides.follow(replica);
+        this.heat.follow(replica);
         this.compareWindows();
         this.opening?.follow(replica);
       },
@@ -203,6 +212,7 @@ export class Session {
     actOnScenario: (name, action) => void actOnScenario(this.store, name, action),
     setDemand: (step) => void setDemand(this.store, step),
     surprise: () => void this.breaker.surprise(),
+    showLayer: (layer) => void this.heat.choose(layer, this.stream.replica),
     showCharts: (on) => {
       this.store.charts.value = on;
       this.store.proof.value = this.store.chaos.value = false;

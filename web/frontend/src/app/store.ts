@@ -8,6 +8,7 @@ import { type FailoverEvent, NO_FAILOVER, reduceFailover } from "../city/failove
 import type { FeedRow } from "../city/feed";
 import type { Found } from "../city/find";
 import type { Gazetteer } from "../city/gazetteer";
+import type { LayerId, Scale } from "../city/heat";
 import type { Sample } from "../city/history";
 import type { Neighbourhoods } from "../city/neighbourhoods";
 import { NO_OUTAGE, type OutageEvent, reduceOutage } from "../city/outage";
@@ -160,6 +161,10 @@ export class Store {
   /** Corners and neighbourhoods by name; null until somebody asks for a ride. */
   readonly gazetteer = signal<Gazetteer | null>(null);
   readonly neighbourhoods = signal<Neighbourhoods | null>(null);
+  /** What the map shows beneath the taxis, what the ends of its scale are, and whether the switch for it is open. */
+  readonly layer = signal<LayerId | null>(null);
+  readonly layerScale = signal<Scale>(null);
+  readonly layersOpen = signal(false);
   readonly mapTrouble = signal<MapTrouble | null>(null);
   /** What verifiers say of the gateways. */
   readonly verdicts = signal(NO_VERDICTS);
@@ -168,6 +173,8 @@ export class Store {
   /** An error of this page's own code, in words. */
   readonly pageError = signal<string | null>(null);
   readonly emptyView = signal(false);
+  /** Whether the reader prefers light colours. */
+  readonly isDay = signal(false);
   /** One sheet instead of panels around the map. */
   readonly small = signal(false);
   /** The sheet is a column beside the map, and is always whole. */

@@ -43,7 +43,12 @@ export const TICK_MS = 100;
 const AREA_MS = 1_000;
 
 /** Events that change how the city runs: a line across the charts. */
-const MARKED: ReadonlySet<string> = new Set(["PolicyActivated", "EpochStarted"]);
+const MARKED: ReadonlySet<string> = new Set([
+  "PolicyActivated",
+  "EpochStarted",
+  "ScenarioStarted",
+  "ScenarioEnded",
+]);
 const BUSY = [DRIVER.toPickup, DRIVER.atPickup, DRIVER.onTrip];
 const AT_WORK = [...BUSY, DRIVER.idle, DRIVER.offered];
 
@@ -78,7 +83,7 @@ export class StreamPresenter implements StreamListener {
   resets = 0;
   readonly ledger = new Ledger();
   readonly pauses = new Pauses(TICK_MS);
-  private readonly pulse = new Pulse();
+  readonly pulse = new Pulse();
   private readonly rates = new Rates();
   private areaAtMs = 0;
   private readonly pulseHistory = new History();

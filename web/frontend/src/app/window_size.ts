@@ -9,6 +9,17 @@ const LOW_HEIGHT_PX = 520;
 const LOW_WIDTH_PX = 560;
 const ROOMY_WIDTH_PX = 1120;
 
+/** By day or by night, as the system says. */
+export function followLight(isDay: Store["isDay"]): void {
+  followMedia(
+    "(prefers-color-scheme: light)",
+    () => false,
+    (matches) => {
+      isDay.value = matches;
+    },
+  );
+}
+
 export function followWindowSize(store: Pick<Store, "small" | "low" | "roomy">): void {
   followMedia(
     `(max-width: ${SMALL_WIDTH_PX}px), (max-height: ${LOW_HEIGHT_PX}px)`,

@@ -16,6 +16,7 @@ import "maplibre-gl/dist/maplibre-gl.css";
 import type { Badge, WayLines } from "../app/map_port";
 import type { NamedPlace } from "../app/place_link";
 import { followSize, matchesMedia } from "../app/safely";
+import type { Heat } from "../city/heat";
 import type { Config } from "../config";
 import { mercatorX, mercatorY } from "./mercator";
 import {
@@ -23,12 +24,15 @@ import {
   CANDIDATES_SOURCE,
   EDGE_SOURCE,
   groundStyle,
+  HEAT_LAYERS,
+  HEAT_SOURCE,
   LAND_LAYER,
   LAND_SOURCE,
   linesData,
   NEIGHBOURHOOD_LAYER,
   nameStyle,
   OUTLINE_SOURCE,
+  pointsData,
   STREET_LAYERS,
   WAYS_SOURCE,
   waysData,
@@ -87,6 +91,9 @@ export class CityMap {
   private readonly ground: MapLibreMap;
   private readonly names: MapLibreMap;
   private readonly markers = new Map<string, Marker>();
+  private shownHeat: Heat | null = null;
+  /** Features that have a value. */
+  private readonly valued = { blocks: new Set<number>(), roads: new Set<number>() };
   private edge: readonly Place[] | null = null;
   private readonly badges = new Map<number, Marker>();
   private shownBadges: { badges: readonly Badge[]; highlighted: number | null } = {
@@ -101,11 +108,12 @@ export class CityMap {
     private readonly config: Config,
     private readonly events: MapEvents,
     private readonly start: NamedPlace = config,
+    isDay = false,
   ) {
     setWorkerUrl(workerUrl);
     this.ground = new MapLibreMap({
       ...this.options(box),
-      style: groundStyle(config.basemap, config.land),
+      style: groundStyle(config.basemap, config.land, isDay),
       ...this.limits(),
     });
     const overlay = document.createElement("div");
@@ -116,7 +124,7 @@ export class CityMap {
     this.ground.getCanvas().after(this.taxiCanvas, overlay);
     this.names = new MapLibreMap({
       ...this.options(overlay),
-      style: nameStyle(config.basemap),
+      style: nameStyle(config.basemap, isDay),
       interactive: false,
     });
     this.ground.getCanvas().setAttribute("aria-label", `Map of ${config.title} with moving taxis`);
@@ -128,6 +136,7 @@ export class CityMap {
       this.ways(this.lines);
       this.drawCandidateWays();
       this.outline(this.edge);
+      this.heat(this.shownHeat);
     });
     this.ground.on("load", () => {
       this.isReady = true;
@@ -177,6 +186,14 @@ export class CityMap {
     const source = map.getSource<GeoJSONSource>(sourceId);
     const { data } = source?.serialize() ?? {};
     if (source && typeof data === "string") source.setData(data);
+  }
+
+  /** By day or by night. */
+  setDay(isDay: boolean): void {
+    const { basemap, land } = this.config;
+    this.hasEdge = false;
+    this.ground.setStyle(groundStyle(basemap, land, isDay), { diff: false });
+    this.names.setStyle(nameStyle(basemap, isDay), { diff: false });
   }
 
   /** Take it off the page. Its contexts are given back at once, because a browser has few. */
@@ -338,6 +355,25 @@ export class CityMap {
     if (!this.ground.getLayer(LAND_LAYER)) return false;
     const found = this.ground.queryRenderedFeatures([x, y], { layers: [LAND_LAYER] });
     return found.some(({ properties }) => properties["name"] === this.config.land);
+  }
+
+  /** Show a layer beneath the taxis; null: none. */
+  heat(heat: Heat | null): void {
+    this.shownHeat = heat;
+    const shown = heat && `heat-${heat.of}`;
+    for (const id of HEAT_LAYERS)
+      if (this.ground.getLayer(id))
+        this.ground.setLayoutProperty(id, "visibility", id === shown ? "visible" : "none");
+    if (heat?.what === "density")
+      this.ground.getSource<GeoJSONSource>(HEAT_SOURCE)?.setData(pointsData(heat.points));
+    if (heat?.what === "features" && this.ground.getSource(heat.of)) this.setValues(heat.of, heat.values);
+  }
+
+  /** The values of blocks or streets; those without one lose theirs. */
+  private setValues(source: "blocks" | "roads", values: ReadonlyMap<number, number>): void {
+    for (const id of this.valued[source]) if (!values.has(id)) this.ground.removeFeatureState({ source, id });
+    for (const [id, value] of values) this.ground.setFeatureState({ source, id }, { value });
+    this.valued[source] = new Set(values.keys());
   }
 
   /** Draw the edge of a part of the city; null: none. */

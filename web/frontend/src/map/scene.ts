@@ -60,6 +60,7 @@ export class Scene {
     config: Config,
     private readonly onTrouble: (trouble: MapTrouble | null) => void,
     start: NamedPlace = config,
+    private isDay = false,
   ) {
     this.look = { ...FULL_LOOK, fixed: new URLSearchParams(location.search).get("look") === "full" };
     this.motion = new Motion(...config.center);
@@ -72,7 +73,7 @@ export class Scene {
         this.reportTrouble();
       },
     };
-    this.map = new CityMap(box, config, events, start);
+    this.map = new CityMap(box, config, events, start, isDay);
     const canvas = this.map.taxiCanvas;
     this.layer = new TaxiLayer(canvas);
     canvas.addEventListener("webglcontextlost", (event) => {
@@ -236,6 +237,14 @@ export class Scene {
     return best.d < reach ? best.hit : null;
   }
 
+  /** By day or by night, as the reader prefers. */
+  setDay(isDay: boolean): void {
+    if (isDay === this.isDay) return;
+    this.isDay = isDay;
+    this.map.setDay(isDay);
+    this.dirty = true;
+  }
+
   follow(driver: number | null): void {
     this.followed = driver;
   }
@@ -291,6 +300,7 @@ export class Scene {
       dim: this.selected === null ? 0 : DIM,
       pulse: Math.max(0, 1 - (now - this.selectedAt) / PULSE_MS),
       glows: this.look.level < 2,
+      isDay: this.isDay,
     });
     this.drawnAt = now;
     this.frames++;

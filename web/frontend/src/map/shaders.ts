@@ -20,6 +20,35 @@ const HEAD = `#version 300 es
 precision highp float;
 `;
 
+/** Colours of the kinds, as in styles/tokens.css, and of what parts one glyph from the next. */
+export interface Palette {
+  readonly kinds: readonly string[];
+  readonly casing: string;
+}
+
+const [OFF, VACANT, PICKUP, TRIP, LOST] = ["#8794a8", "#59e6b6", "#ffb04f", "#94b7ff", "#ff7a8c"] as const;
+export const NIGHT: Palette = {
+  kinds: [OFF, VACANT, VACANT, PICKUP, PICKUP, TRIP, LOST, "#f2f5fa", "#ffd84d"],
+  casing: "#080c12",
+};
+const [OFF_DAY, VACANT_DAY, PICKUP_DAY, TRIP_DAY, LOST_DAY] = [
+  "#566274",
+  "#006b4f",
+  "#a85a00",
+  "#1f4fc4",
+  "#b3122f",
+] as const;
+export const DAY: Palette = {
+  kinds: [OFF_DAY, VACANT_DAY, VACANT_DAY, PICKUP_DAY, PICKUP_DAY, TRIP_DAY, LOST_DAY, "#10161f", "#916400"],
+  casing: "#ffffff",
+};
+
+/** Red, green and blue of "#rrggbb", 0 … 1 each. */
+export function rgb(colour: string): [number, number, number] {
+  const at = (i: number) => Number.parseInt(colour.slice(i, i + 2), 16) / 255;
+  return [at(1), at(3), at(5)];
+}
+
 const MOTION = `${HEAD}
 layout(location = 0) in vec2 a_from;
 layout(location = 1) in vec2 a_to;
@@ -35,10 +64,7 @@ uniform float u_now;       // ms from the upload
 uniform float u_scale;     // device pixels per CSS pixel
 uniform float u_dim;
 
-const vec3 COLOURS[${KINDS}] = vec3[](
-  vec3(0.529, 0.580, 0.659), vec3(0.349, 0.902, 0.714), vec3(0.349, 0.902, 0.714),
-  vec3(1.0, 0.690, 0.310), vec3(1.0, 0.690, 0.310), vec3(0.580, 0.718, 1.0),
-  vec3(1.0, 0.478, 0.541), vec3(0.949, 0.961, 0.980), vec3(1.0, 0.847, 0.302));
+uniform vec3 u_colours[${KINDS}];   // by kind
 
 // The same as Motion.progress in motion.ts, with its constants; a test compares them.
 float progress() {
@@ -75,7 +101,7 @@ void main() {
   gl_PointSize = 2.0 * u_reach * u_scale;
   float turn = mix(a_turn.x, a_turn.y, clamp(u, 0.0, 1.0)) * 6.2831853;
   v_ahead = vec2(sin(turn), cos(turn));
-  v_colour = vec4(COLOURS[int(a_kind.x + 0.5)], shown());
+  v_colour = vec4(u_colours[int(a_kind.x + 0.5)], shown());
 }`;
 
 /** Where in its point a fragment lies: CSS pixels from the middle, y up. */
@@ -96,7 +122,7 @@ void main() {
   vec2 way = onScreen(mix(a_trail34.zw, a_trail34.xy, clamp(u, 0.0, 1.0))) - onScreen(here);
   float len = length(way);
   v_tail = len > 0.4 ? vec4(way / len, min(len * u_stretch, u_longest), 0.0) : vec4(0.0);
-  v_colour = vec4(COLOURS[int(a_kind.x + 0.5)], shown());
+  v_colour = vec4(u_colours[int(a_kind.x + 0.5)], shown());
 }`;
 
 /** Half added, half laid over: a queue glows brighter without turning white. */
@@ -205,7 +231,7 @@ flat in vec2 v_ahead;
 flat in vec4 v_colour;
 out vec4 o_colour;
 ${AT}
-const vec3 CASING = vec3(0.031, 0.047, 0.071);
+uniform vec3 u_casing;
 ${SHAPE_TOOLS}
 vec2 glyph(vec2 p, vec2 q, float r) { ${GLYPHS[kind]} }
 ${morph ? `vec2 car(vec2 q, float len) { ${CARS[kind]} }` : ""}
@@ -215,10 +241,10 @@ void main() {
   vec2 p = at(), q = vec2(p.x * v_ahead.y - p.y * v_ahead.x, dot(p, v_ahead));
   vec2 shape = glyph(p, q, u_radius);
   ${morph ? "shape = mix(shape, car(q, u_length), u_car);" : ""}
-  ${morph && solid ? "colour = mix(colour, CASING, cover(glass(q, u_length)) * u_car * 0.6);" : ""}
+  ${morph && solid ? "colour = mix(colour, u_casing, cover(glass(q, u_length)) * u_car * 0.6);" : ""}
   float fill = cover(shape.x);
   float casing = cover(shape.y - 1.2) * 0.86 * (1.0 - fill);
-  o_colour = vec4(colour * fill + CASING * casing, fill + casing) * v_colour.a;
+  o_colour = vec4(colour * fill + u_casing * casing, fill + casing) * v_colour.a;
 }`;
 }
 
@@ -245,7 +271,7 @@ void main() {
   vec4 p = clip(points[k]);
   p.xy += normal * side * sqrt(left) * u_width * u_scale / u_viewport * p.w;
   float a = (len > 0.4 ? 0.8 : 0.0) * left * shown();
-  v_colour = vec4(mix(COLOURS[int(a_kind.x + 0.5)], vec3(1.0), 0.15) * a, a);
+  v_colour = vec4(mix(u_colours[int(a_kind.x + 0.5)], vec3(1.0), 0.15) * a, a);
   gl_Position = vec4(p.xy, 0.0, p.w);
 }`;
 

@@ -29,7 +29,45 @@ const COLOUR = {
   accent: "#ffd84d",
   casing: "#080c12",
   white: "#f2f5fa",
+  parkHalo: "#0d1a15",
+  vacant: "#59e6b6",
 };
+
+/** The same by day. */
+const DAY: Record<keyof typeof COLOUR, string> = {
+  water: "#c3d7e8",
+  shore: "#9dbbd3",
+  land: "#f3f1ec",
+  far: "#e9e8e4",
+  block: "#e6e4de",
+  park: "#cfe3cd",
+  cemetery: "#dbe5d8",
+  field: "#e9e9e2",
+  minor: "#ffffff",
+  secondary: "#fdfbf4",
+  primary: "#f6e8c4",
+  highway: "#eac9a4",
+  name: "#2b3444",
+  halo: "#fbfbf9",
+  street: "#4a5567",
+  parkName: "#2f6a44",
+  borough: "#7a8596",
+  accent: "#b07d00",
+  casing: "#fbfbfa",
+  white: "#10161f",
+  parkHalo: "#eef5ec",
+  vacant: "#00815f",
+};
+const DAY_OF = new Map(Object.entries(DAY).map(([name, day]) => [COLOUR[name as keyof typeof COLOUR], day]));
+
+/** A style by night, or the same by day: each colour has its counterpart. */
+function lit<T>(style: T, isDay: boolean): T {
+  if (!isDay) return style;
+  const swap = (value: string) => (DAY_OF.get(value.slice(0, 7)) ?? value.slice(0, 7)) + value.slice(7);
+  return JSON.parse(JSON.stringify(style), (_, value) =>
+    typeof value === "string" ? swap(value) : value,
+  ) as T;
+}
 
 /** Drawn by the browser from whatever it has: the map asks no server for letters. */
 const FONT = ["system-ui", "sans-serif"];
@@ -127,6 +165,75 @@ const STREETS: LayerSpecification[] = [
   },
 ];
 
+/** From good to bad: told apart also without red or green. */
+const SCALE = [
+  "interpolate",
+  ["linear"],
+  ["feature-state", "value"],
+  0,
+  "#3a6ea5",
+  0.5,
+  "#c9c3a5",
+  1,
+  "#e0703f",
+];
+const HAS_VALUE = (opacity: number) =>
+  ["case", ["==", ["feature-state", "value"], null], 0, opacity] as unknown as ExpressionSpecification;
+const VALUE = [
+  "case",
+  ["==", ["feature-state", "value"], null],
+  "rgba(0,0,0,0)",
+  SCALE,
+] as unknown as ExpressionSpecification;
+
+/** A heat of one colour: nothing, then stronger and stronger. */
+function density(colour: string): ExpressionSpecification {
+  const steps = ["interpolate", ["linear"], ["heatmap-density"], 0, "rgba(0,0,0,0)", 0.15, `${colour}30`];
+  return [...steps, 0.5, `${colour}90`, 1, `${colour}e0`] as unknown as ExpressionSpecification;
+}
+
+function heat(id: "vacant" | "waiting", colour: string): LayerSpecification {
+  return {
+    id: `heat-${id}`,
+    type: "heatmap",
+    source: "heat",
+    layout: { visibility: "none" },
+    paint: {
+      "heatmap-weight": ["min", 1, ["*", 0.25, ["get", "weight"]]],
+      "heatmap-radius": zoomed(11, 18, 14, 44, 17, 160),
+      "heatmap-intensity": 0.8,
+      "heatmap-color": density(colour),
+      "heatmap-opacity": 0.8,
+    },
+  };
+}
+
+/** Layers that are shown one at a time, beneath the taxis. */
+const HEAT: LayerSpecification[] = [
+  heat("vacant", COLOUR.vacant),
+  heat("waiting", COLOUR.white),
+  {
+    id: "heat-roads",
+    type: "line",
+    source: "roads",
+    layout: { visibility: "none", "line-cap": "round" },
+    paint: {
+      "line-color": VALUE,
+      "line-opacity": HAS_VALUE(0.9),
+      "line-width": zoomed(11, 1.6, 13, 3.2, 16, 9, 19, 40),
+    },
+  },
+];
+const HEAT_BLOCKS: LayerSpecification = {
+  id: "heat-blocks",
+  type: "fill",
+  source: "blocks",
+  layout: { visibility: "none" },
+  paint: { "fill-color": VALUE, "fill-opacity": HAS_VALUE(0.55) },
+};
+export const HEAT_SOURCE = "heat";
+export const HEAT_LAYERS = [...HEAT.map(({ id }) => id), HEAT_BLOCKS.id];
+
 /** Layers whose features carry a street's name. */
 export const STREET_LAYERS = STREETS.map((layer) => layer.id);
 
@@ -206,7 +313,7 @@ const NAMES: LayerSpecification[] = [
       "text-max-width": 7,
       "symbol-sort-key": ["get", "rank"],
     },
-    paint: { "text-color": COLOUR.parkName, "text-halo-color": "#0d1a15", "text-halo-width": 1.6 },
+    paint: { "text-color": COLOUR.parkName, "text-halo-color": COLOUR.parkHalo, "text-halo-width": 1.6 },
   },
 ];
 
@@ -348,27 +455,35 @@ export function beyond([west, south, east, north]: readonly [number, number, num
 }
 
 /** Everything below the taxis. `land`: the name of the city's own land. */
-export function groundStyle(base: string, land: string): StyleSpecification {
+export function groundStyle(base: string, land: string, isDay: boolean): StyleSpecification {
   const sources = {
     land: geojson(base, "land"),
     parks: geojson(base, "parks"),
-    blocks: geojson(base, "blocks", { tolerance: 0.2 }),
-    roads: geojson(base, "roads", { tolerance: 0.2 }),
+    // Ids are places in the file: values of blocks and streets are set by them.
+    blocks: geojson(base, "blocks", { tolerance: 0.2, generateId: true }),
+    roads: geojson(base, "roads", { tolerance: 0.2, generateId: true }),
+    heat: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
     ways: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
     outline: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
     candidates: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
     edge: { type: "geojson", data: { type: "FeatureCollection", features: [] } } as const,
   };
-  return {
-    version: 8,
-    name: "night",
-    sources,
-    layers: [...ground(land), ...STREETS, ...STREET_NAMES, ...WAYS, ...EDGE],
-  };
+  const layers = [...ground(land), HEAT_BLOCKS, ...STREETS, ...HEAT, ...STREET_NAMES, ...WAYS, ...EDGE];
+  return lit({ version: 8, name: isDay ? "day" : "night", sources, layers }, isDay);
 }
 
 /** Everything above them: names of places only, on nothing. */
-export function nameStyle(base: string): StyleSpecification {
+export function nameStyle(base: string, isDay: boolean): StyleSpecification {
   const sources = { places: geojson(base, "places") };
-  return { version: 8, name: "names", sources, layers: NAMES };
+  return lit({ version: 8, name: "names", sources, layers: NAMES }, isDay);
+}
+
+/** Weighted places for the layers of densities. */
+export function pointsData(points: readonly (readonly [lng: number, lat: number, weight: number])[]) {
+  const features = points.map(([lng, lat, weight]) => ({
+    type: "Feature" as const,
+    properties: { weight },
+    geometry: { type: "Point" as const, coordinates: [lng, lat] },
+  }));
+  return { type: "FeatureCollection" as const, features };
 }

@@ -5,11 +5,15 @@
 import { FLOATS, type Instances, type Range } from "./instances";
 import { TRAIL } from "./motion";
 import {
+  DAY,
   GLOW_FRAGMENT,
   GLOW_VERTEX,
   GLYPH_VERTEX,
   glyphFragment,
   KIND_SELECTED,
+  NIGHT,
+  type Palette,
+  rgb,
   TRAIL_FRAGMENT,
   TRAIL_VERTEX,
 } from "./shaders";
@@ -29,6 +33,8 @@ export interface View {
   readonly pulse: number;
   /** Without glow where drawing is slow. */
   readonly glows: boolean;
+  /** By day nothing glows. */
+  readonly isDay: boolean;
 }
 
 /** Floats of each attribute, in buffer order. */
@@ -87,7 +93,7 @@ export class TaxiLayer {
       const radius = sizes.radius * GLOW_RADII;
       const area = (canvas.width * canvas.height) / view.scale ** 2;
       const n = lively.reduce((sum, range) => sum + range.n, 0);
-      const glow = sizes.glow * glowShare(n, radius, area);
+      const glow = view.isDay ? 0 : sizes.glow * glowShare(n, radius, area);
       this.prepare(this.glow, view, { ...sizes, glow }, Math.max(radius, sizes.trailLongest), radius);
       for (const range of lively) gl.drawArrays(gl.POINTS, range.start, range.n);
     }
@@ -133,6 +139,7 @@ export class TaxiLayer {
       u_longest: sizes.trailLongest,
     });
     program.place(view.matrix, canvas.width, canvas.height);
+    program.paint(view.isDay ? DAY : NIGHT);
   }
 
   /** How the buffer is read: once a vertex (divisor 0) or once an instance. */
@@ -168,6 +175,7 @@ function reachOf(kind: number, sizes: Sizes): number {
 
 class Program {
   private readonly program: WebGLProgram;
+  private painted: Palette | null = null;
   private readonly uniforms = new Map<string, WebGLUniformLocation | null>();
 
   constructor(
@@ -192,6 +200,14 @@ class Program {
   place(matrix: Float32Array, width: number, height: number): void {
     this.gl.uniformMatrix4fv(this.find("u_matrix"), false, matrix);
     this.gl.uniform2f(this.find("u_viewport"), width, height);
+  }
+
+  /** Colours are set once for each palette. */
+  paint(palette: Palette): void {
+    if (palette === this.painted) return;
+    this.painted = palette;
+    this.gl.uniform3fv(this.find("u_colours"), palette.kinds.flatMap(rgb));
+    this.gl.uniform3fv(this.find("u_casing"), rgb(palette.casing));
   }
 
   private find(name: string): WebGLUniformLocation | null {

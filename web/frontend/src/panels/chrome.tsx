@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What surrounds the map: tools, zoom, credit, the empty view, and the sentences for a map that cannot be drawn. */
 
-import type { Actions } from "../app/actions";
 import { MAP_WORDS } from "../app/faults";
 import type { Store } from "../app/store";
 import { count } from "../city/format";
@@ -9,6 +8,7 @@ import { awayWords, cause, stallWords } from "../city/words";
 import { Find } from "./find";
 import { Icon, IconButton } from "./glyphs";
 import { lastReport, type Report } from "./headline";
+import { Layers } from "./layers";
 import type { PanelProps } from "./page";
 
 export function Tools({ store, actions }: PanelProps) {
@@ -54,9 +54,20 @@ export function ProofButton({ store, actions, look }: PanelProps & { look: strin
   );
 }
 
-export function Zoom({ actions }: { actions: Actions }) {
+export function Zoom({ store, actions }: PanelProps) {
+  const open = store.layersOpen.value;
   return (
     <fieldset class="panel zoom" aria-label="Map view">
+      {open && <Layers store={store} actions={actions} />}
+      <IconButton
+        icon="layers"
+        label="Layers"
+        pressed={store.layer.value !== null}
+        expanded={open}
+        onClick={() => {
+          store.layersOpen.value = !open;
+        }}
+      />
       <IconButton icon="plus" label="Zoom in" onClick={() => actions.zoomBy(1)} />
       <IconButton icon="minus" label="Zoom out" onClick={() => actions.zoomBy(-1)} />
       <IconButton icon="whole" label="Whole city" onClick={actions.showWholeCity} />

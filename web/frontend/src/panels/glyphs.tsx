@@ -70,6 +70,7 @@ const ICONS = {
   minus: "M3 8h10",
   whole: "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10",
   chart: "M2.5 2v11.5H14M5 10l3-3.5 2.5 2L14 4",
+  layers: "M8 2 14 5.2 8 8.4 2 5.2zM2.5 8.2 8 11.2l5.5-3M2.5 11 8 14l5.5-3",
   pause: "M5.5 3.5v9M10.5 3.5v9",
   play: "M5 3.2v9.6L12.5 8z",
   filter: "M2 4h12M4.5 8h7M7 12h2",

@@ -55,6 +55,8 @@ export function Page({ store, actions, attribution, cities }: PageProps) {
 function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: boolean }) {
   const { store } = panel;
   const open = isOpen(store);
+  /** Whether the right edge has room for the map's buttons. */
+  const isAside = !open && store.scene.value === null;
   const classes = {
     layout: true,
     open,
@@ -78,12 +80,13 @@ function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: b
         <PulsePanel {...panel} />
       )}
       <div class="side">
+        {isAside && hasMap && <Zoom {...panel} />}
         <Detail {...panel} />
         {!open && <Events {...panel} />}
       </div>
       {hasMap && (
         <div class="centre">
-          <Zoom actions={panel.actions} />
+          {!isAside && <Zoom {...panel} />}
           {store.scene.value === null ? <Tour {...panel} /> : <SceneLine {...panel} />}
         </div>
       )}

@@ -10,6 +10,7 @@ import { Credit, ProofButton } from "./chrome";
 import { Events, FeedWords } from "./events";
 import { Glyph, Icon } from "./glyphs";
 import { KillButton } from "./headline";
+import { Layers } from "./layers";
 import { Detail, isOpen, type PanelProps } from "./page";
 import { Lapse, PulsePanel, percent } from "./pulse";
 
@@ -115,6 +116,11 @@ function More({ store, actions }: PanelProps) {
         {store.ownRide.value ? "Your ride" : "Ask for a ride"}
       </button>
       <ProofButton store={store} actions={actions} look="full ask" />
+      {store.mapTrouble.value !== "missing" && (
+        <div class="sect">
+          <Layers store={store} actions={actions} />
+        </div>
+      )}
       <PulsePanel store={store} actions={actions} />
       <Events store={store} actions={actions} rows={20} />
     </>

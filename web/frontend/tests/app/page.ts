@@ -5,6 +5,7 @@ import type { Badge, Hit, MapPort, Place, WayLines } from "../../src/app/map_por
 import { Store } from "../../src/app/store";
 import { StreamPresenter } from "../../src/app/stream_presenter";
 import type { FeedRow } from "../../src/city/feed";
+import type { Heat } from "../../src/city/heat";
 import { type BBox, decodeUpdate, type Ready, Replica, type View } from "../../src/stream";
 import { CUT_MS, type CutSpec, EPOCH, encodeUpdate, type RideSpec, type Row } from "../stream/encode";
 
@@ -37,6 +38,7 @@ export class FakeMap implements MapPort {
 
   /** What a click finds. */
   under: Hit | null = null;
+  readonly heats: (Heat | null)[] = [];
   outlined: readonly Place[] | null = null;
   badges: readonly Badge[] = [];
   highlighted: number | null = null;
@@ -64,6 +66,7 @@ export class FakeMap implements MapPort {
     open: (place: Place, zoom: number) => this.calls.push(["open", ...place, zoom]),
     fly: (place: Place, zoom: number) => this.calls.push(["fly", ...place, zoom]),
     fit: (places: readonly Place[]) => this.calls.push(["fit", ...places]),
+    heat: (heat: Heat | null) => this.heats.push(heat),
     outline: (polygon: readonly Place[] | null) => {
       this.outlined = polygon;
     },

@@ -103,6 +103,15 @@ function taxi(): Store {
   return store;
 }
 
+/** The switch for the map's layers is open. */
+function layers(): Store {
+  const store = calm();
+  store.layersOpen.value = true;
+  store.layer.value = "speeds";
+  store.layerScale.value = ["40 km/h or more", "0"];
+  return store;
+}
+
 function charts(): Store {
   const store = calm();
   store.charts.value = true;
@@ -317,6 +326,7 @@ const STATES: Record<string, () => Store> = {
   "a taxi": taxi,
   "a neighbourhood": neighbourhood,
   charts,
+  layers,
   "riding, after a kill": () => riding(killed(1_000)),
   troubled: () => troubled(),
   "troubled, riding": () => riding(troubled()),

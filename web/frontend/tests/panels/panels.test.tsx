@@ -656,7 +656,7 @@ describe("the tools around the map", () => {
     const { box, done } = panel((props) => (
       <>
         <Tools {...props} />
-        <Zoom actions={props.actions} />
+        <Zoom {...props} />
       </>
     ));
     for (const name of ["Zoom in", "Zoom out", "Whole city", "Ask for a ride"]) box.button(name).click();
@@ -674,6 +674,29 @@ describe("the tools around the map", () => {
     store.found.value = { what: "nothing", words: "No t-0007 in the city" };
     await settled();
     expect(box.text).toContain("No t-0007 in the city");
+  });
+
+  it("switch between layers of the map, and say what their colours mean", async () => {
+    const { store, box, done } = panel((props) => <Zoom {...props} />);
+    expect(box.find(".layers")).toEqual([]);
+    box.button("Layers").click();
+    await settled();
+    box.button("Waits").click();
+    box.button("No layer").click();
+    expect(done).toEqual([
+      ["showLayer", "waits"],
+      ["showLayer", null],
+    ]);
+    store.layer.value = "waits";
+    await settled();
+    expect(box.button("Waits").attributes.get("aria-pressed")).toBe("true");
+    expect(box.text).toContain("Too little was seen yet.");
+    store.layerScale.value = ["0:45", "5:10"];
+    await settled();
+    expect(box.find(".note").at(-1)?.text).toBe("0:455:10");
+    box.button("Layers").click();
+    await settled();
+    expect(box.find(".layers")).toEqual([]);
   });
 
   it("offer the whole city where a view is empty", async () => {
