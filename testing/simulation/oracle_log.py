@@ -92,7 +92,7 @@ def _records(entries: Iterable[LogEntry]) -> list[Record]:
 def _check_transactions(city: OracleCity, partition: Partition) -> None:
     """Each batch is one transaction, and no dispatcher writes a batch that does not count.
 
-    But for the very first one, if another producer has begun the log a moment before.
+    But for the very first one, if another producer's batch was complete a moment before.
     """
 
     def transaction(offset: int) -> Transaction | None:
@@ -107,8 +107,9 @@ def _check_transactions(city: OracleCity, partition: Partition) -> None:
         writer = transaction(offset)
         if writer is None or "taxi.dispatcher" not in writer.transactional_id:
             continue
-        if before_it_noticed is None and offset > begins_at and _is_first(partition, offset):
-            before_it_noticed = writer
+        if before_it_noticed is None and _is_first(partition, offset):
+            ends_at = max(other for other in city.events.source.foreign if transaction(other) is writer)
+            before_it_noticed = writer if ends_at > begins_at else None
         if writer is not before_it_noticed:
             raise BrokenLogError("a batch of a dispatcher that does not count", offset)
 

@@ -7,7 +7,7 @@ This is an implementation of its own, like the rest of the audit. Records of oth
 from collections import Counter
 from typing import Any, Final, NamedTuple
 
-from taxi.bus import Record
+from taxi.bus import Damaged, Record
 from taxistream.tools.audit.journal import RECREATED, Found, parse
 
 NO_PRODUCER: Final = -1
@@ -34,6 +34,10 @@ class Surveyor:
     def __init__(self) -> None:
         self._closed: Counter[int] = Counter()
         self._births: list[int] = []
+        """Producers whose first batch began a city, in the order in which these batches ended."""
+        self._begun: dict[int, int] = {}
+        """Producers in such a batch, and how many records of it there are."""
+        self._is_damaged = False
         self._epochs: list[tuple[int, Any]] = []
         self._heirs: list[tuple[int, int]] = []
 
@@ -41,13 +45,26 @@ class Surveyor:
         """Process a record; call it in offset order."""
         value, producer = record.value or b"", producer_of(record)
         self._closed[producer] += b'"BatchClosed"' in value
+        self._is_damaged |= isinstance(record, Damaged)
+        if producer in self._begun:
+            self._note_birth(record, producer)
         if b'"EpochStarted"' in value or b'"previous_producer"' in value:
             body = parse(record.offset, value).body or {}
             if body.get("type") == "EpochStarted":
                 self._epochs.append((producer, body.get("reason")))
-                self._births += [producer] if body["batch"] == 1 else []
+                if body["batch"] == 1:
+                    self._begun[producer] = 1
             elif body.get("type") == "BatchClosed" and type(body.get("previous_producer")) is int:
                 self._heirs.append((body["previous_producer"], producer))
+
+    def _note_birth(self, record: Record, producer: int) -> None:
+        """One more record of a batch that begins a city. It counts if it is complete, or was until damage."""
+        self._begun[producer] += 1
+        body = parse(record.offset, record.value).body or {}
+        if body.get("type") == "BatchClosed":
+            lacking = body["count"] - self._begun.pop(producer)
+            counts = body["batch"] == 1 and (not lacking or (lacking > 0 and self._is_damaged))
+            self._births += [producer] if counts else []
 
     def survey(self, *, at_birth: bool) -> ProducerSurvey:
         """The result.
