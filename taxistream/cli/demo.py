@@ -222,7 +222,10 @@ def _check_settings(environ: Mapping[str, str]) -> None:
         found = importlib.util.find_spec(kind)
         # A user's own package on PYTHONPATH is not imported here, because that might run it.
         if found is not None and found.origin == str(Path(__file__).parents[2] / kind / "__init__.py"):
-            settings().from_env(environ)
+            for city in environ.get("TAXI_CITIES", "").split(","):
+                # A scenario may name a place that only one of the cities has.
+                name = city.partition("=")[0].strip()
+                settings().from_env({**environ, "TAXI_CITY": name} if name else environ)
 
 
 def _warn_if_open(host: str, port: int) -> None:

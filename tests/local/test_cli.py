@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import simulator
 from gateway.access.tokens import Keys, Role
 from taxi import __version__
 from taxi.runtime import parts
@@ -258,6 +259,17 @@ def test_fresh_with_another_cluster_is_refused(taxi: Taxi) -> None:
     done = taxi("demo", "--fresh", "--no-browser", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9")
     assert done.returncode == 2
     assert "TAXI_PREFIX" in done.stderr
+
+
+def test_a_scenario_must_be_possible_in_each_city(taxi: Taxi, tmp_path: Path) -> None:
+    text = (Path(simulator.__file__).parent / "scenarios" / "stadium.toml").read_text()
+    before, _, after = text.partition("[areas.helsinki]")
+    (tmp_path / "arena.toml").write_text(before + after[after.index("[[demand]]") :])
+    command = ("demo", "--cities", "manhattan,helsinki", "--scenario", "arena", "--no-browser")
+    done = taxi(*command, TAXI_SCENARIOS_DIR=str(tmp_path))
+    assert done.returncode == 2
+    assert "scenario 'arena' has no area in helsinki; it has one in manhattan" in done.stderr
+    assert not (tmp_path / ".taxi" / "logs").exists(), "before the broker is started"
 
 
 def test_doctor_reports_as_one_json_object(taxi: Taxi) -> None:
