@@ -19,7 +19,7 @@ ARGS ?=
 FIND_PYTHON = python=$$(PYTHON="$(PYTHON)" sh scripts/find_python.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test sim rates bench fuzz lock third-party clean
+.PHONY: help setup demo proof check test sim rates bench fuzz lock third-party clean
 
 help: ## this list
 	@echo "taxistream: a taxi city that runs live on Apache Kafka"
@@ -33,6 +33,10 @@ setup: ## .venv with everything but Kafka's jars and a browser
 demo: ## the city, live: http://127.0.0.1:8000 (options: ARGS="--drivers 5000 --fresh")
 	@$(FIND_PYTHON) && "$$python" -m scripts.install run
 	@exec $(BIN)/taxi demo $(ARGS)
+
+proof: ## kill each kind of part on three brokers, compare everything with the log; < 2 minutes
+	@$(FIND_PYTHON) && "$$python" -m scripts.install run
+	@exec $(BIN)/taxi proof $(ARGS)
 
 check: setup ## format, lint, types, import rules, names, for Python and TypeScript
 	$(BIN)/ruff format --check .

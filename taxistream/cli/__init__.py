@@ -14,6 +14,7 @@ from taxistream.cli import (
     loadtest,
     parts,
     proof,
+    prove,
     running_demo,
     scenario,
     services,
@@ -48,7 +49,7 @@ def main(
 
 _IN_ORDER = (
     *(demo, services, cluster, parts, running_demo, scenario),
-    *(loadtest, proof, evaluate, token, doctor),
+    *(prove, loadtest, proof, evaluate, token, doctor),
 )
 for module in _IN_ORDER:
     module.register(app)

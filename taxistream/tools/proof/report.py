@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the proof found, as JSON and as at most ten lines of text."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from taxistream.tools.proof.kills import KillOutcome
+from taxistream.tools.proof.plan import KINDS
+
+_NOTICED: Final = {
+    "gateway": "its clients had updates again after",
+    "dispatcher": "longest time without decisions",
+    "simulator": "longest time without positions",
+    "broker": "longest time without positions or decisions",
+    "verifier": "longest time without verdicts",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofReport:
+    """The figures of a proof."""
+
+    seed: int
+    brokers: int
+    clients: int
+    seconds: float
+    kills: list[KillOutcome]
+    acknowledged: set[str]
+    """Ride requests that a gateway acknowledged."""
+    answers: Counter[str]
+    """Ride → how often its request was answered on the log."""
+    retries: int
+    load_test: dict[str, Any]
+    """The figures of the load test."""
+    audit: dict[str, Any]
+    """The figures of `taxi audit`."""
+    verdicts: int
+    wrong_verdicts: list[str] = field(default_factory=list)
+
+    @property
+    def lost(self) -> list[str]:
+        """Acknowledged requests that have no answer on the log."""
+        return sorted(self.acknowledged - self.answers.keys())
+
+    @property
+    def doubled(self) -> list[str]:
+        """Requests that were answered more than once."""
+        return sorted(ride for ride, times in self.answers.items() if times > 1)
+
+    @property
+    def failures(self) -> list[str]:
+        """What contradicts the claim. Empty: it holds."""
+        killed = {kill.kind for kill in self.kills}
+        found = [f"no {kind} was killed" for kind in KINDS if kind not in killed]
+        found += [f"{kill.part} did not recover" for kill in self.kills if kill.recovered_s is None]
+        checks = {
+            "requests are lost": len(self.lost),
+            "requests were answered twice": len(self.doubled),
+            "rules of the stream were broken": self.load_test["violations_total"],
+            "rules of the log were broken": self.audit["violations_total"],
+            "verdicts were wrong": len(self.wrong_verdicts),
+            "clients did not come back": self.clients - self.load_test["live_at_end"],
+        }
+        found += [f"{count} {what}" for what, count in checks.items() if count]
+        # Nothing that was compared is no proof.
+        compared = {
+            "no request was acknowledged": len(self.acknowledged),
+            "no update was compared with the log": self.load_test["judged"],
+            "the verifier compared nothing": self.verdicts,
+            "the audit read nothing": self.audit["batches"],
+        }
+        return found + [what for what, count in compared.items() if not count]
+
+    def figures(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return {
+            "proved": not self.failures,
+            "failures": self.failures,
+            "seed": self.seed,
+            "brokers": self.brokers,
+            "clients": self.clients,
+            "seconds": self.seconds,
+            "kills": [asdict(kill) for kill in self.kills],
+            "acknowledged": len(self.acknowledged),
+            "found": len(self.acknowledged) - len(self.lost),
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "retries": self.retries,
+            "updates_checked": self.load_test["judged"],
+            "wrong_hashes": self.load_test["violations"].get("wrong_hash", 0),
+            "stream_violations": self.load_test["violations"],
+            "verdicts": self.verdicts,
+            "wrong_verdicts": self.wrong_verdicts[:3],
+            "audit_violations": self.audit["violations"],
+            "events_audited": self.audit["events"],
+        }
+
+    def lines(self) -> list[str]:
+        """At most ten lines."""
+        found = self.figures()
+        others = sum(self.load_test["violations"].values()) - found["wrong_hashes"]
+        return [
+            f"{self.brokers} brokers, {self.clients} clients, {self.seconds:.0f} s, seed {self.seed}",
+            *(_line(kill) for kill in self.kills),
+            (
+                f"requests   {found['acknowledged']} acknowledged = {found['found']} found on the log, "
+                f"{len(self.doubled)} doubled ({self.retries} sent again)"
+            ),
+            (
+                f"updates    {found['updates_checked']} compared with the log by clients, "
+                f"{found['wrong_hashes']} wrong hashes, {others} other violations; "
+                f"{self.verdicts} verdicts, {len(self.wrong_verdicts)} wrong"
+            ),
+            f"audit      {found['events_audited']} events, {self.audit['violations_total']} violations",
+            "✓ the claim holds" if not self.failures else f"✗ {'; '.join(self.failures)}",
+        ]
+
+
+def _line(kill: KillOutcome) -> str:
+    if kill.recovered_s is None:
+        return f"{kill.kind:<10} {kill.part} killed: it did not recover"
+    return (
+        f"{kill.kind:<10} {kill.part} killed: {_NOTICED[kill.kind]} {kill.recovered_s:.1f} s, "
+        f"ready after {kill.ready_s:.1f} s"
+    )
