@@ -75,6 +75,8 @@ _CLUSTER_SETTINGS: Final[dict[str, str | int]] = {
     "controller.quorum.election.timeout.ms": 500,
     "controller.quorum.fetch.timeout.ms": 1000,
     "replica.lag.time.max.ms": 3000,
+    # A false alarm moves leaders and loses nothing, so it may come sooner than with a single broker.
+    "broker.session.timeout.ms": 2000,
 }
 _HEAP_MB: Final = 512
 _CLUSTER_HEAP_MB: Final = 256
