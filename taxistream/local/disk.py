@@ -20,14 +20,15 @@ WRITES_A_CHECK_MIB: Final = 16
 """What is written between two looks at a topic's size (30 s), generously."""
 
 
-def bound_mb() -> int:
-    """The most that `.taxi` takes, in MB."""
+def bound_mb(brokers: int = 1) -> int:
+    """The most that `.taxi` takes, in MB. Each of several brokers has a copy of everything."""
     topics = sum(
         _snapshots_mib() if spec.name == SNAPSHOTS else _bounded_mib(spec.config)
         for spec in specs(bounded=True)
     )
     logs = PARTS * 2 * LOG_BYTES_MAX // MIB
-    return (topics + INTERNAL_TOPICS_MIB + CONTROLLER_MIB + logs) * MIB // 1_000_000
+    copy = topics + INTERNAL_TOPICS_MIB + CONTROLLER_MIB
+    return (brokers * copy + logs) * MIB // 1_000_000
 
 
 def _bounded_mib(config: dict[str, str]) -> int:

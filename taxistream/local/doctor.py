@@ -123,8 +123,9 @@ def _disk(data_dir: Path) -> Finding:
     if (short := shortage(free_space(place), data_dir, is_short=True)) is not None:
         return Finding("disk", "problem", short)
     free_mb = shutil.disk_usage(place).free // 1_000_000
-    text = f"{free_mb} MB free at {place}; {data_dir} grows to {bound_mb()} MB at most"
-    return Finding("disk", "ok" if free_mb > bound_mb() else "problem", text)
+    bound = bound_mb(size_found(DataDir(data_dir).kafka) or 1)
+    text = f"{free_mb} MB free at {place}; {data_dir} grows to {bound} MB at most"
+    return Finding("disk", "ok" if free_mb > bound else "problem", text)
 
 
 def _limits() -> Finding:

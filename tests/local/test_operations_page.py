@@ -76,3 +76,4 @@ def test_the_bound_on_disk_is_the_sum_that_the_page_shows() -> None:
     assert sum(figures.values()) == together
     assert disk.bound_mb() == together * (1 << 20) // 1_000_000
     assert f"**{disk.bound_mb() / 1000:.1f} GB**" in section
+    assert f"with three brokers **{disk.bound_mb(3) / 1000:.1f} GB**" in section
