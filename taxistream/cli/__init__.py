@@ -7,6 +7,7 @@ import typer
 
 from taxi import __version__
 from taxistream.cli import (
+    audit,
     cluster,
     demo,
     doctor,
@@ -14,7 +15,6 @@ from taxistream.cli import (
     loadtest,
     parts,
     proof,
-    prove,
     running_demo,
     scenario,
     services,
@@ -49,7 +49,7 @@ def main(
 
 _IN_ORDER = (
     *(demo, services, cluster, parts, running_demo, scenario),
-    *(prove, loadtest, proof, evaluate, token, doctor),
+    *(proof, loadtest, audit, evaluate, token, doctor),
 )
 for module in _IN_ORDER:
     module.register(app)

@@ -1,176 +1,124 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`taxi audit|replay`: checks the log against rules, and decides recorded batches again."""
+"""`taxi proof|chaos`: kill parts of a city, and compare everything with the log."""
 
 import asyncio
-import json
-from datetime import UTC, datetime
+import logging
+import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taxistream.cli.connect import connected
+from taxi.runtime.machine_errors import WRONG_USE, LocalError
 from taxistream.cli.output import DATA_DIR, DataDirOption, JsonOption, console, print_json
-from taxistream.cli.own_policies import load_policies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taxi.runtime.parts import Demo
+    from taxistream.tools.proof.plan import PlannedKill
+    from taxistream.tools.proof.report import ProofReport
+
+    Planner = Callable[[int, list[str]], tuple[PlannedKill, ...]]
+
+DRIVERS = 500
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(audit)
-    app.command()(replay)
+    app.command()(proof)
+    app.command()(chaos)
 
 
-def audit(
-    follow: Annotated[
-        bool,
-        typer.Option("--follow", help="Continue as the log grows, until Ctrl-C; print violations at once."),
+def proof(
+    seed: Annotated[int, typer.Option(help="Seed of the kills: which part, in which order, when.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a city on three brokers, kill a part of each kind, and compare everything with the log.
+
+    It takes less than two minutes, in a temporary folder that it deletes. Clients compare each update with
+    the log, and riders request rides. Exit 1 if a request that was acknowledged is lost or doubled, an update
+    is wrong, a rule of the log is broken, or a part does not recover.
+    """
+    from taxistream.local.own_demo import own_demo  # noqa: PLC0415 - `taxi --help` does without
+
+    err = console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="taxi-proof-") as folder:
+        data_dir = Path(folder) / "city"
+        err.print("Starting a city on three brokers …", style="dim")
+        with own_demo(data_dir, "--brokers", "3", "--drivers", str(DRIVERS)) as demo:
+            err.print(f"Killing its parts one after the other. The page: {demo.url}", style="dim")
+            report = asyncio.run(_prove(data_dir, demo, seed))
+    _finish(report, each=True, as_json=as_json)
+
+
+def chaos(
+    kills: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    targets: Annotated[
+        str,
+        typer.Option(help="Kinds of parts, comma-separated.", show_default="all"),
+    ] = "gateway,dispatcher,simulator,broker,verifier",
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Half of them are frozen (SIGSTOP) for a while instead.")
     ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the kills: which part, in which order, when.")] = 1,
     data_dir: DataDirOption = DATA_DIR,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the raw log against rules that share no code with the services. Exit 1 if one is broken.
+    """Kill parts of a running demo again and again, and compare everything with the log.
 
-    Reads from the oldest event to the current end, and can run while the city is live. The cluster is
-    KAFKA_BOOTSTRAP_SERVERS, else that of the demo in --data-dir.
+    It waits for the recovery from each kill before the next. Exit 1 as `taxi proof`. The demo's first city
+    must be Manhattan, and its gateways must not require tokens.
     """
-    report = asyncio.run(_audit(data_dir, follow=follow))
+    from taxi.runtime import parts  # noqa: PLC0415 - `taxi --help` does without
+    from taxistream.tools.proof.plan import KINDS, plan_chaos  # noqa: PLC0415
+
+    kinds = tuple(dict.fromkeys(kind.strip() for kind in targets.split(",")))
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise LocalError(
+            f"--targets {','.join(unknown)}: no such kind of part.",
+            do=f"There are {', '.join(KINDS)}.",
+            code=WRONG_USE,
+        )
+    known = parts.read(data_dir)
+    if known is None or not parts.is_alive(known.demo.pid, known.demo.created) or not known.demo.url:
+        raise LocalError(f"No demo runs in {data_dir}.", do="Start one with `taxi demo`.", code=WRONG_USE)
+    first = known.demo.cities.split(",")[0] or "manhattan"
+    if first != "manhattan":
+        raise LocalError(
+            f"The demo's first city is {first}, and the riders of this command know Manhattan only.",
+            do="Start one with `taxi demo`.",
+            code=WRONG_USE,
+        )
+
+    def plan(seed: int, names: "list[str]") -> "tuple[PlannedKill, ...]":
+        return plan_chaos(seed, names, kills, kinds=kinds, freeze=freeze)
+
+    report = asyncio.run(_prove(data_dir, known.demo, seed, plan))
+    _finish(report, each=False, as_json=as_json)
+
+
+def _finish(report: "ProofReport", *, each: bool, as_json: bool) -> None:
     if as_json:
-        print_json(report)
+        print_json(report.figures())
     else:
-        _show(report)
-    if report["violations_total"]:
+        for line in report.lines(each=each):
+            console().print(line, highlight=False, soft_wrap=True)
+    if report.failures:
         raise typer.Exit(1)
 
 
-async def _audit(data_dir: Path, *, follow: bool) -> dict[str, Any]:
-    from taxistream.tools.audit import shell  # noqa: PLC0415 - `taxi --help` does without
+async def _prove(data_dir: Path, demo: "Demo", seed: int, plan: "Planner | None" = None) -> "ProofReport":
+    from taxi.bus.kafka.bus import KafkaBus  # noqa: PLC0415 - `taxi --help` does without
+    from taxi.runtime.settings import Settings  # noqa: PLC0415
+    from taxistream.tools.proof import shell  # noqa: PLC0415
+    from taxistream.tools.proof.plan import plan_kills  # noqa: PLC0415
 
-    async with connected(data_dir) as (settings, bus):
-        partitions = [city.partition for city in settings.served()]
-        if not follow:
-            findings = await shell.audit(bus, partitions)
-        else:
-            printed: set[str] = set()
-
-            def tell(findings: Any) -> None:
-                for rule, texts in findings.examples.items():
-                    for text in texts:
-                        if f"{rule}: {text}" not in printed:
-                            printed.add(f"{rule}: {text}")
-                            console(stderr=True).print(f"✗ {rule}: {text}", style="red")
-
-            findings = await shell.follow(bus, partitions, tell)
-        report: dict[str, Any] = findings.report()
-        return report
-
-
-def _show(report: dict[str, Any]) -> None:
-    out = console()
-    counts = ("events", "batches", "rides", "completed", "open_rides", "commands", "fixes")
-    out.print("  ".join(f"{name} {report[name]}" for name in counts))
-    for rule, count in report["violations"].items():
-        out.print(f"✗ {rule} {count}", style="bold red")
-        for text in report["examples"][rule]:
-            out.print(f"    {text}", style="dim")
-    if report["positions_dropped"]:
-        out.print(f"· {_dropped(report)}", style="yellow")
-    if report["foreign_events"]:
-        out.print(f"· {report['foreign_events']} events of other producers were passed over", style="yellow")
-    if report["damaged_events"]:
-        text = f"· {report['damaged_events']} events are damaged on disk: what needs them was not judged"
-        out.print(text, style="yellow")
-    for text in report["held_back"]:
-        out.print(f"· checked only what can be read. {text}", style="yellow")
-    if not report["violations_total"]:
-        out.print("✓ no violation", style="green")
-
-
-def replay(
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Decide every batch again and compare: it does nothing else.")
-    ] = True,
-    policy: Annotated[
-        list[str], typer.Option(help="FILE.py:CLASS of a policy of your own that decided. Repeat it.")
-    ] = [],  # noqa: B006
-    data_dir: DataDirOption = DATA_DIR,
-    as_json: JsonOption = False,
-) -> None:
-    """Decide recorded batches again from their recorded input, with the installed code.
-
-    Begins at the oldest snapshot whose input is still on the log. Exit 1 on the first difference, 2 if
-    nothing could be verified or another version of the code decided.
-    """
-    load_policies(policy)
-    reports, code = asyncio.run(_verify(data_dir))
-    if as_json:
-        print_json(reports[0] if len(reports) == 1 else {"cities": reports})
-    else:
-        for report in reports:
-            _show_verdict(report)
-    raise typer.Exit(code)
-
-
-async def _verify(data_dir: Path) -> tuple[list[dict[str, Any]], int]:
-    from dispatcher import decision_config  # noqa: PLC0415 - `taxi --help` does without
-    from taxi.roads.network import RoadNetwork  # noqa: PLC0415 - `taxi --help` does without
-    from taxistream.tools.replay import shell  # noqa: PLC0415 - `taxi --help` does without
-
-    async with connected(data_dir) as (settings, bus):
-        reports, codes = [], []
-        for city in settings.served():
-            verdict = await shell.verify(
-                bus,
-                city.partition,
-                RoadNetwork.load(city.folder).named(city.name).prepare(),
-                code_digest=decision_config.code_digest,
-                data_digest=decision_config.data_digest(city.folder),
-            )
-            reports.append({"city": city.name, **shell.report(verdict, city.partition)})
-            codes.append(verdict.exit_code)
-    return reports, 1 if 1 in codes else max(codes)
-
-
-def _show_verdict(report: dict[str, Any]) -> None:
-    out = console()
-    out.print(f"{report['city']} (partition {report['partition']})", style="bold")
-    if report["verified"]:
-        first, last = report["first"], report["last"]
-        out.print(
-            f"batches {first['batch']} … {last['batch']}: {report['verified']} decided again, same bytes"
-        )
-        out.print(f"log time {_time(first['at_ms'])} … {_time(last['at_ms'])}, digest {report['digest']}")
-    for why, count in report["why"].items():
-        out.print(f"· {count} batches not verifiable: {why}", style="yellow")
-    if report["positions_dropped"]:
-        out.print(f"· {_dropped(report)}", style="yellow")
-    if report["held_back"]:
-        out.print(f"· checked only what can be read. {report['held_back']}", style="yellow")
-    difference = report["difference"]
-    if difference is not None:
-        out.print(f"✗ batch {difference['batch']}, event {difference['place']} differs", style="bold red")
-        for side in ("recorded", "decided"):
-            out.print(f"  {side:<9} {difference[side]['value'] if difference[side] else 'nothing'}")
-        out.print(f"  differs in {', '.join(_unlike(difference))}")
-    elif report["verified"]:
-        out.print("✓ no difference", style="green")
-    else:
-        out.print("nothing could be verified", style="bold red")
-
-
-def _dropped(report: dict[str, Any]) -> str:
-    reasons = ", ".join(f"{count} {why}" for why, count in report["positions_dropped"].items())
-    return f"positions that do not count: {reasons}"
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(sep=" ", timespec="milliseconds")
-
-
-def _unlike(difference: dict[str, Any]) -> list[str]:
-    """Which fields differ."""
-    recorded, decided = difference["recorded"], difference["decided"]
-    if recorded is None or decided is None:
-        return ["their number of events"]
-    one, two = json.loads(recorded["value"]), json.loads(decided["value"])
-    names = [name for name in {**one, **two} if one.get(name) != two.get(name)]
-    return names or [name for name in ("key", "headers", "value") if recorded[name] != decided[name]]
+    # That a killed broker does not answer is what is being tested.
+    logging.getLogger("taxi.bus").setLevel(logging.ERROR)
+    settings = Settings.from_env({"KAFKA_BOOTSTRAP_SERVERS": demo.bootstrap_servers})
+    bus = await KafkaBus.connect(settings, client_id="taxi-proof")
+    try:
+        return await shell.run(data_dir, demo.url, bus, seed=seed, plan=plan or plan_kills)
+    finally:
+        await bus.close()

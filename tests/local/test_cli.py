@@ -39,6 +39,9 @@ COMMANDS = (
     "open",
     "status",
     "doctor",
+    "proof",
+    "chaos",
+    "audit",
 )
 
 

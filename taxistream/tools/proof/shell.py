@@ -3,6 +3,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,9 +17,9 @@ from taxistream.tools.loadtest.address import socket_url
 from taxistream.tools.loadtest.clients.load_clients import LoadClients
 from taxistream.tools.loadtest.kills import Killer
 from taxistream.tools.proof.kills import KillOutcome, PartKiller
-from taxistream.tools.proof.plan import kind_of, plan_kills
+from taxistream.tools.proof.plan import PlannedKill, kind_of, plan_kills
 from taxistream.tools.proof.report import ProofReport
-from taxistream.tools.proof.riders import Riders, answers_to_all
+from taxistream.tools.proof.ride_requests import RideRequests, answers_to_all
 from taxistream.tools.proof.verdicts import VerdictCount
 
 CLIENTS: Final = 30
@@ -29,29 +30,43 @@ _CALM_S: Final = 2.0
 """Without kills, at the end: the load test compares what arrives after the last one."""
 
 
-async def run(data_dir: Path, url: str, bus: Bus, *, seed: int) -> ProofReport:
-    """Kill each kind of part of the demo in `data_dir`, whose page is at `url`.
+async def run(
+    data_dir: Path,
+    url: str,
+    bus: Bus,
+    *,
+    seed: int,
+    plan: Callable[[int, list[str]], tuple[PlannedKill, ...]] = plan_kills,
+) -> ProofReport:
+    """Kill parts of the demo in `data_dir`, whose page is at `url`.
+
+    Args:
+        data_dir: The demo's folder.
+        url: Its page.
+        bus: Its log.
+        seed: Of the plan, and of the clients' behaviour.
+        plan: Gives the kills for the seed and the names of the parts. By default one of each kind.
 
     Raises:
-        LocalError: The demo does not answer, or its log can't be folded.
+        LocalError: The demo does not answer, it lacks a part, or its log can't be folded.
     """
     began_s = time.monotonic()
     names = [part.name for part in parts.list_current(data_dir)]
     try:
-        planned = plan_kills(seed, names)
+        planned = plan(seed, names)
     except ValueError as error:
         raise LocalError(f"Nothing can be proved: {error}.", do="`taxi ps` shows its parts.") from error
-    riders, verdicts = Riders(url, RIDERS), VerdictCount(bus, _PARTITION)
+    requests, verdicts = RideRequests(url, RIDERS), VerdictCount(bus, _PARTITION)
     outcomes: list[KillOutcome] = []
 
     async def act(load_clients: LoadClients, _: Killer) -> None:
         killer = PartKiller(data_dir, load_clients, verdicts)
-        requesting = asyncio.create_task(riders.run())
+        requesting = asyncio.create_task(requests.run())
         try:
             for kill in planned:
                 await killer.kill(kill)
             await asyncio.sleep(_CALM_S)
-            riders.stop()
+            requests.stop()
             await asyncio.wait({requesting}, timeout=_ANSWERED_S_MAX)
         finally:
             requesting.cancel()
@@ -59,7 +74,7 @@ async def run(data_dir: Path, url: str, bus: Bus, *, seed: int) -> ProofReport:
 
     following = asyncio.create_task(verdicts.follow())
     try:
-        plan = loadtest.Plan(
+        load_plan = loadtest.Plan(
             url=socket_url(url),
             clients=CLIENTS,
             seconds=0,
@@ -69,8 +84,8 @@ async def run(data_dir: Path, url: str, bus: Bus, *, seed: int) -> ProofReport:
             behavior=False,
             act=act,
         )
-        load_report = await loadtest.run(plan, bus)
-        answered = await answers_to_all(bus, _PARTITION, riders.acknowledged, _ANSWERED_S_MAX)
+        load_report = await loadtest.run(load_plan, bus)
+        answered = await answers_to_all(bus, _PARTITION, requests, _ANSWERED_S_MAX)
     finally:
         following.cancel()
         with suppress(asyncio.CancelledError):
@@ -81,10 +96,11 @@ async def run(data_dir: Path, url: str, bus: Bus, *, seed: int) -> ProofReport:
         brokers=sum(kind_of(name) == "broker" for name in names),
         clients=CLIENTS,
         seconds=round(time.monotonic() - began_s, 1),
+        kinds=tuple(dict.fromkeys(kill.kind for kill in planned)),
         kills=outcomes,
-        acknowledged=riders.acknowledged,
+        acknowledged=requests.acknowledged,
         answers=answered,
-        retries=riders.retries,
+        retries=requests.retries,
         load_test=load_report.figures,
         audit=findings.report(),
         verdicts=verdicts.verdicts,

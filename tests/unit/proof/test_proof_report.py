@@ -35,6 +35,15 @@ def test_a_proof_has_no_failures_and_at_most_ten_lines() -> None:
     assert "2 acknowledged = 2 found" in "\n".join(PROVED.lines())
 
 
+def test_recoveries_are_summed_up_by_kind_and_deed() -> None:
+    kills = [KillOutcome("broker", "kafka-1", float(n), 5.0) for n in range(1, 4)]
+    kills += [KillOutcome("broker", "kafka-2", 9.0, 9.5, 6.0), KillOutcome("broker", "kafka-3", None, None)]
+    found = replace(PROVED, kills=kills).recovery_s()
+    assert found["kill broker"] == {"p50": 2.0, "p99": 2.98, "max": 3.0, "count": 3}
+    assert found["freeze broker"]["max"] == 9.0
+    assert not any("did not" in line for line in replace(PROVED, kills=kills[:3]).lines(each=False)[:-1])
+
+
 @pytest.mark.parametrize(
     ("change", "failure"),
     [

@@ -6,6 +6,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections import Counter
 from contextlib import suppress
 from http.client import HTTPException
@@ -23,7 +24,7 @@ _ANSWER_S_MAX: Final = 10.0
 _ANSWERS: Final = ("RideRequested", "CommandRejected")
 
 
-class Riders:
+class RideRequests:
     """Request rides at `url` until stopped. Each request is sent again until a gateway acknowledges it."""
 
     def __init__(self, url: str, riders: int) -> None:
@@ -31,6 +32,8 @@ class Riders:
         """Rides whose request a gateway acknowledged (202)."""
         self.retries = 0
         """How often a request failed, was refused because the log did not answer, or got no answer."""
+        self.name = f"proof-{uuid.uuid4().hex[:8]}"
+        """Begins the id of each ride: another proof on the same log has other rides."""
         self._url = url
         self._riders = riders
         self._is_over = False
@@ -48,7 +51,7 @@ class Riders:
     async def _request_rides(self, rider: int) -> None:
         number = 0
         while not self._is_over:
-            ride = f"proof-{rider}-{number}"
+            ride = f"{self.name}-{rider}-{number}"
             while not await asyncio.to_thread(self._request, ride):
                 self.retries += 1
                 await asyncio.sleep(_RETRY_S)
@@ -67,8 +70,8 @@ class Riders:
         return False
 
 
-async def answers(bus: Bus, partition: int) -> Counter[str]:
-    """Ride → how often its request was answered, on the whole log."""
+async def answers(bus: Bus, partition: int, name: str) -> Counter[str]:
+    """Ride → how often its request was answered on the whole log, for rides whose id begins with `name`."""
     found: Counter[str] = Counter()
     bounds = await bus.offsets(EVENTS, partition)
     reader = await bus.reader(EVENTS, partition, bounds.start)
@@ -79,18 +82,18 @@ async def answers(bus: Bus, partition: int) -> Counter[str]:
                     continue
                 event = json.loads(record.value)
                 command = event.get("command_id") or ""
-                if event["type"] in _ANSWERS and command.startswith("request:proof-"):
+                if event["type"] in _ANSWERS and command.startswith(f"request:{name}-"):
                     found[command.removeprefix("request:")] += 1
     finally:
         await reader.close()
     return found
 
 
-async def answers_to_all(bus: Bus, partition: int, rides: set[str], within_s: float) -> Counter[str]:
-    """As `answers`, once every ride of `rides` has one, or after `within_s`."""
+async def answers_to_all(bus: Bus, partition: int, requests: RideRequests, within_s: float) -> Counter[str]:
+    """As `answers`, once every ride that was acknowledged has one, or after `within_s`."""
     deadline_s = time.monotonic() + within_s
     while True:
-        found = await answers(bus, partition)
-        if rides <= found.keys() or time.monotonic() > deadline_s:
+        found = await answers(bus, partition, requests.name)
+        if requests.acknowledged <= found.keys() or time.monotonic() > deadline_s:
             return found
         await asyncio.sleep(1.0)
