@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import os
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from starlette.applications import Starlette
 
 from taxi.cities import CityPartition, parse
 from taxi.roads.city import UnknownCityError, city_dir
-from web.page import routes
+from web.page import ENTRY, STATIC, routes
 
 
 @pytest.fixture
@@ -139,3 +140,16 @@ async def test_the_map_data_shrinks_to_what_the_readme_can_say(static: Path) -> 
             answer = await page.get(f"/cities/manhattan/basemap/{name}.geojson")
             total += len(gzip.compress(answer.content, 6))
     assert total < 400_000
+
+
+async def test_the_scripts_of_a_first_view_weigh_no_more_than_the_page_says() -> None:
+    manifest = STATIC / "manifest.json"
+    if not manifest.is_file():
+        if os.environ.get("CI") == "true":
+            pytest.fail("the page is not built")
+        pytest.skip("the page is not built: make setup")
+    entry = json.loads(manifest.read_bytes())[ENTRY]
+    scripts = [name for name in (entry["file"], *entry["assets"]) if name.endswith(".js")]
+    weights = {name: len(gzip.compress((STATIC / name).read_bytes(), 6)) for name in scripts}
+    assert len(weights) == 2, "the page's own script, and MapLibre's worker"
+    assert sum(weights.values()) < 520_000, weights
