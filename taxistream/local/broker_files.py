@@ -78,6 +78,7 @@ _CLUSTER_SETTINGS: Final[dict[str, str | int]] = {
     # A false alarm moves leaders and loses nothing, so it may come sooner than with a single broker.
     "broker.session.timeout.ms": 2000,
 }
+_FORMAT_S_MAX: Final = 60.0
 _HEAP_MB: Final = 512
 _CLUSTER_HEAP_MB: Final = 256
 
@@ -226,16 +227,22 @@ def _format(files: BrokerFiles, java: Java, cluster_id: str) -> str:
     properties.write_text(_properties(half, 9092, 9092 + files.node, files.node, controllers), "ascii")
     quorum = ["--standalone"] if files.is_alone else []
     tool = ["kafka.tools.StorageTool", "format", *quorum, "-t", cluster_id, "-c", properties.name]
-    done = subprocess.run(
-        with_parent_death_signal([*java_command(files, java), *tool]),
-        cwd=files.home,
-        env=java_environment(os.environ),
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=60,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            with_parent_death_signal([*java_command(files, java), *tool]),
+            cwd=files.home,
+            env=java_environment(os.environ),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_FORMAT_S_MAX,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise LocalError(
+            f"Kafka could not make its data directory within {_FORMAT_S_MAX:.0f} s.",
+            do="Try again when the machine has less to do.",
+        ) from None
     if done.returncode:
         said = done.stdout + done.stderr
         cause = explain(said)

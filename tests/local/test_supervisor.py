@@ -144,6 +144,23 @@ async def test_others_learn_of_the_end_of_a_process_before_it_starts_again(tmp_p
     assert happened == [State.RESTARTING] * 2, "before each new start, and not after an orderly stop"
 
 
+async def test_a_part_whose_preparation_fails_is_tried_again_and_says_why(tmp_path: Path) -> None:
+    prepared: list[bool] = []
+
+    async def before_start() -> None:
+        await asyncio.sleep(0)
+        prepared.append((tmp_path / "worker").exists())
+        if len(prepared) == 2:
+            raise LocalError("Two folders are empty.", do="Restore one.")
+
+    worker = replace(spec("worker", tmp_path), before_start=before_start)
+    async with at_work(tmp_path, StartStage((worker,))) as scene:
+        os.kill(scene.part("worker").pid, signal.SIGKILL)
+        await until(lambda: scene.is_ready("worker", restarts=2), "started at the second attempt")
+    assert prepared == [False, True, True], "before each start"
+    assert ("worker", "could not be started: Two folders are empty. Restore one.") in scene.diary.lines
+
+
 async def test_stages_start_one_after_the_other_with_what_lies_between(tmp_path: Path) -> None:
     happened: list[str] = []
 
