@@ -103,11 +103,14 @@ function PartRow({ store, actions, part, parts }: PanelProps & { part: PartNow; 
   );
 }
 
+/** The kind in a part's name. Unlike `kindOf` it does not take every other part for a broker. */
+function named(name: string): string {
+  return name.split("-")[0]!;
+}
+
 function whatPauses({ name }: PartNow, parts: readonly PartNow[], isOwn: boolean): string {
-  const kind = kindOf(name);
-  const ready = parts.filter(
-    (one) => one.name !== name && kindOf(one.name) === kind && one.state === "ready",
-  );
+  const kind = named(name);
+  const ready = parts.filter((one) => one.name !== name && named(one.name) === kind && one.state === "ready");
   const others = ready.length > 0;
   switch (kind) {
     case "gateway":
@@ -122,6 +125,10 @@ function whatPauses({ name }: PartNow, parts: readonly PartNow[], isOwn: boolean
       return ready.length >= 2
         ? "the other two brokers continue"
         : "the log itself: all pauses until it is back";
+    case "verifier":
+      return "nothing pauses, but gateways are not compared with the log until it is back";
+    default:
+      return "only what it does itself pauses";
   }
 }
 

@@ -258,9 +258,18 @@ describe("the chaos panel", () => {
   it("says that two brokers continue, and that one can not", () => {
     const three = [part("kafka-1"), part("kafka-2"), part("kafka-3")];
     expect(chaos(demo(...three)).box.text).toContain("the other two brokers continue");
-    const two = chaos(demo(part("kafka-1"), part("kafka-2"), part("kafka-3", "restarting"))).box;
-    expect(two.text).not.toContain("continue");
-    expect(two.text).toContain("the log itself: all pauses until it is back");
+    const two = chaos(
+      demo(part("kafka-1"), part("kafka-2"), part("kafka-3", "restarting"), part("verifier")),
+    );
+    expect(two.box.text).not.toContain("continue");
+    expect(two.box.text).toContain("the log itself: all pauses until it is back");
+  });
+
+  it("takes no other part for a broker", () => {
+    const { box } = chaos(demo(part("verifier"), part("kafka-1"), part("kafka-2"), part("receipts")));
+    expect(box.text).toContain("gateways are not compared with the log until it is back");
+    expect(box.text).toContain("only what it does itself pauses");
+    expect(box.text).not.toContain("the other two brokers continue");
   });
 
   it("says that nothing takes over where nothing can", () => {
