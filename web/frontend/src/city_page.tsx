@@ -13,7 +13,8 @@ import type { Inspected } from "./app/window";
 import type { Config } from "./config";
 import type { MapTrouble } from "./map/health";
 import { Scene } from "./map/scene";
-import { isOpen, Page } from "./panels/page";
+import { isOpen } from "./panels/detail";
+import { Page } from "./panels/page";
 
 const LOOK_AROUND_MS = 1_000;
 /** What the panels cover, so that a selection is never under one. */

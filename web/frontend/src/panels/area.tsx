@@ -6,8 +6,8 @@ import { count, span } from "../city/format";
 import { shortRide } from "../city/words";
 import { type CityTime, fullMs } from "../stream";
 import { Glyph } from "./glyphs";
-import type { PanelProps } from "./page";
-import { Title } from "./ride";
+import type { PanelProps } from "./props";
+import { Title } from "./title";
 
 const RIDES_SHOWN = 5;
 

@@ -8,8 +8,8 @@ import type { Store } from "../app/store";
 import { dollars, span } from "../city/format";
 import { clockMs, far } from "../city/route";
 import { IconButton } from "./glyphs";
-import type { PanelProps } from "./page";
-import { Title } from "./ride";
+import type { PanelProps } from "./props";
+import { Title } from "./title";
 
 type Kind = "pickup" | "dropoff";
 const NAMES: Record<Kind, string> = { pickup: "Pickup", dropoff: "Drop-off" };

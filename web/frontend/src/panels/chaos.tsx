@@ -7,7 +7,7 @@ import { age, brief, count } from "../city/format";
 import { type Deed, keyOf, kindOf, type PartNow } from "../city/recovery";
 import type { PartKind, Score } from "../city/score";
 import { Icon, IconButton } from "./glyphs";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 import { Scenarios } from "./scenarios";
 
 /** `place`: the left column beside the proof, or the proof's own place. */

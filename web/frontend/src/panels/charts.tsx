@@ -10,8 +10,8 @@ import { clock } from "../city/format";
 import type { Sample } from "../city/history";
 import type { CityTime } from "../stream";
 import type { Plot } from "./chart_plot";
-import type { PanelProps } from "./page";
-import { Title } from "./ride";
+import type { PanelProps } from "./props";
+import { Title } from "./title";
 
 const SPANS = [
   { id: "window", name: "15 minutes" },

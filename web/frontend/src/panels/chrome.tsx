@@ -9,7 +9,7 @@ import { Find } from "./find";
 import { Icon, IconButton } from "./glyphs";
 import { lastReport, type Report } from "./headline";
 import { Layers } from "./layers";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 
 export function Tools({ store, actions }: PanelProps) {
   const proof = store.proof.value;

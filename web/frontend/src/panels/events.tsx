@@ -9,7 +9,7 @@ import { clock, count, dollars } from "../city/format";
 import type { Group, Line } from "../city/words";
 import type { CityTime } from "../stream";
 import { Glyph, IconButton } from "./glyphs";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 
 const ROWS = 6;
 const GROUPS: readonly (readonly [Group, string])[] = [

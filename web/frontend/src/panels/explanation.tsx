@@ -13,7 +13,7 @@ import {
 import { count, span, taxi } from "../city/format";
 import { shortRide } from "../city/words";
 import { Icon } from "./glyphs";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 
 interface Props extends PanelProps {
   readonly why: Explanation;

@@ -2,7 +2,7 @@
 /** Find a taxi, a ride or a neighbourhood (key /): the map goes there, and its panel opens. */
 
 import { Icon } from "./glyphs";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 
 export const FIND_ID = "find";
 

@@ -9,7 +9,7 @@ import type { Away, OutageReport } from "../city/outage";
 import type { StallReport } from "../city/stalls";
 import { awayWords, capital, cause, resetWords, stallWords } from "../city/words";
 import { Icon, Tick } from "./glyphs";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 
 /** How long the report of an outage is the headline, and then its second line. */
 const REPORT_FIRST_MS = 20_000;

@@ -2,7 +2,7 @@
 /** The switch for what the map shows beneath the taxis. */
 
 import { LAYERS } from "../city/heat";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 
 export function Layers({ store, actions }: PanelProps) {
   const chosen = store.layer.value;

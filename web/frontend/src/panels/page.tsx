@@ -1,29 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The whole page around the map, wide or small. */
 
-import type { Actions } from "../app/actions";
-import type { Store } from "../app/store";
-import { AreaPanel } from "./area";
 import { ChaosPanel } from "./chaos";
-import { ChartsPanel } from "./charts";
 import { Announcer, Credit, EmptyView, MapTroubleLine, Tools, Zoom } from "./chrome";
 import { type Cities, CitySwitch } from "./cities";
+import { Detail, isOpen } from "./detail";
 import { ErrorWall } from "./error_wall";
 import { Events } from "./events";
 import { Headline } from "./headline";
-import { ProofPanel } from "./proof";
+import type { PanelProps } from "./props";
 import { PulsePanel } from "./pulse";
-import { RidePanel } from "./ride";
 import { SceneLine } from "./scene";
 import { Sheet } from "./sheet";
-import { TaxiPanel } from "./taxi";
 import { Tour } from "./tour";
-
-/** What a panel is given: what it shows, and what it may do. */
-export interface PanelProps {
-  readonly store: Store;
-  readonly actions: Actions;
-}
 
 interface PageProps extends PanelProps {
   readonly attribution: string;
@@ -94,27 +83,6 @@ function Wide({ hasMap, attribution, cities, ...panel }: PageProps & { hasMap: b
       <Credit html={attribution} />
     </div>
   );
-}
-
-/** Whether the charts, the proof, a ride, a taxi or a neighbourhood is open. */
-export function isOpen({ ask, taxi, areaName, proof, charts }: Store): boolean {
-  const isSelected = ask.value.step !== "off" || taxi.value !== null || areaName.value !== null;
-  return charts.value || proof.value || isSelected;
-}
-
-/** One at a time: the charts and the proof come first, then what is asked for. */
-export function Detail({ store, actions }: PanelProps) {
-  if (store.charts.value) return <ChartsPanel store={store} actions={actions} />;
-  if (store.proof.value) {
-    const isChaos = store.chaos.value && store.canBreak.value && !store.roomy.value;
-    return isChaos ? (
-      <ChaosPanel store={store} actions={actions} place="detail" />
-    ) : (
-      <ProofPanel store={store} actions={actions} />
-    );
-  }
-  const Panel = store.ask.value.step !== "off" ? RidePanel : store.areaName.value ? AreaPanel : TaxiPanel;
-  return <Panel store={store} actions={actions} />;
 }
 
 /** What the map itself has to say. */

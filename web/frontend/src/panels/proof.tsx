@@ -8,7 +8,7 @@ import { age, brief, count, cutName } from "../city/format";
 import { type OtherWindow, openWindows } from "../city/windows";
 import { Icon, IconButton, Tick } from "./glyphs";
 import { KillButton } from "./headline";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 import { CheckStrip } from "./strip";
 import { VerifierSection } from "./verified";
 

@@ -10,7 +10,7 @@ import type { Rate } from "../city/rates";
 import { DRIVER, STATUS_NAMES, type StatusName } from "../city/rides";
 import { type CityTime, REAL_TIME } from "../stream";
 import { Glyph, IconButton } from "./glyphs";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 import { Spark } from "./spark";
 
 export function PulsePanel({ store, actions }: PanelProps) {

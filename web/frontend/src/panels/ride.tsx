@@ -13,9 +13,10 @@ import { shortRide } from "../city/words";
 import { fullMs, type RideRecord } from "../stream";
 import { Asking, StopLine } from "./asking";
 import { ExplanationTable } from "./explanation";
-import { Glyph, Icon, IconButton } from "./glyphs";
-import type { PanelProps } from "./page";
+import { Glyph, Icon } from "./glyphs";
+import type { PanelProps } from "./props";
 import { endWords, glyphOf, type Known, Timeline } from "./timeline";
+import { Title } from "./title";
 
 type RidingNow = Ask & { step: "riding" };
 
@@ -26,15 +27,6 @@ export function RidePanel({ store, actions }: PanelProps) {
     <Riding store={store} actions={actions} ask={now} />
   ) : (
     <Asking store={store} actions={actions} ask={now} />
-  );
-}
-
-export function Title({ actions, text }: { actions: Actions; text: string }) {
-  return (
-    <div class="row spread detail-title">
-      <h2 class="mid">{text}</h2>
-      <IconButton icon="close" label="Close" onClick={actions.closePanel} />
-    </div>
   );
 }
 

@@ -4,7 +4,7 @@
 import type { Store } from "../app/store";
 import { span } from "../city/format";
 import { DEMAND_STEPS, demandStep, leftMs, otherPlans, type ScenarioPlan } from "../city/scenario_plans";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 
 /** Nothing where scenarios cannot be started. */
 export function Scenarios({ store, actions }: PanelProps) {

@@ -2,7 +2,7 @@
 /** What the presenter's step is about, in one large line. */
 
 import { SCENES, type Scene } from "../app/present";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 
 const LINES: Record<Scene, string> = {
   watch: "Every taxi, as the log has it",

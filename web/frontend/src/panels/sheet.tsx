@@ -7,11 +7,12 @@ import type { Store } from "../app/store";
 import { count, span } from "../city/format";
 import { DRIVER, STATUS_NAMES } from "../city/rides";
 import { Credit, ProofButton } from "./chrome";
+import { Detail, isOpen } from "./detail";
 import { Events, FeedWords } from "./events";
 import { Glyph, Icon } from "./glyphs";
 import { KillButton } from "./headline";
 import { Layers } from "./layers";
-import { Detail, isOpen, type PanelProps } from "./page";
+import type { PanelProps } from "./props";
 import { Lapse, PulsePanel, percent } from "./pulse";
 
 const HEIGHTS = ["peek", "half", "full"] as const;

@@ -9,9 +9,10 @@ import { far } from "../city/route";
 import { shortRide } from "../city/words";
 import { fullMs, type RideRecord } from "../stream";
 import { Glyph } from "./glyphs";
-import type { PanelProps } from "./page";
-import { FollowButton, Title } from "./ride";
+import type { PanelProps } from "./props";
+import { FollowButton } from "./ride";
 import { glyphOf } from "./timeline";
+import { Title } from "./title";
 
 const KMH = 3.6;
 

@@ -3,7 +3,7 @@
 
 import { end, type Step, tourStep } from "../app/tour";
 import { IconButton } from "./glyphs";
-import type { PanelProps } from "./page";
+import type { PanelProps } from "./props";
 
 const NAMES: Record<Step, string> = { watch: "Watch", kill: "Kill a gateway", ask: "Ask for a ride" };
 
