@@ -3,18 +3,16 @@
 
 import inspect
 import sys
+from hashlib import blake2b
 from importlib import util
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 from dispatcher.policies import POLICIES, Policy
 
 ENTRY_POINTS: Final = "taxistream.policies"
 """The group of entry points in which a package names its policies."""
-_sources: dict[str, bytes] = {}
-"""Name of a policy → the source of its module. The built-in ones have none here: they are deciding code."""
 
 
 class PolicyError(ValueError):
@@ -33,7 +31,7 @@ def load(text: str) -> Policy:
     if text in POLICIES:
         return POLICIES[text]
     file, colon, attribute = text.rpartition(":")
-    module, made = _from_file(Path(file), attribute) if colon else _from_package(text)
+    made = _from_file(Path(file), attribute) if colon else _from_package(text)
     try:
         policy = made() if isinstance(made, type) else made
     except Exception as error:
@@ -41,11 +39,10 @@ def load(text: str) -> Policy:
     name = getattr(policy, "name", None)
     if not isinstance(name, str) or not name or not callable(getattr(policy, "decide", None)):
         raise PolicyError("a class with a `name` and a method `decide` is wanted (docs/policies.md)")
-    source = inspect.getsource(module).encode()
-    if name in POLICIES and _sources.get(name) != source:
+    known = POLICIES.setdefault(name, policy)
+    if inspect.getsourcefile(type(known)) != inspect.getsourcefile(type(policy)):
         raise PolicyError(f"another policy has the name {name!r}")
-    _sources[name] = source
-    return POLICIES.setdefault(name, policy)
+    return known
 
 
 def names() -> list[str]:
@@ -54,14 +51,17 @@ def names() -> list[str]:
 
 
 def source_of(name: str) -> bytes:
-    """The source of a policy's module; empty for one of this package, or if it was not loaded here."""
-    return _sources.get(name, b"")
+    """The source of a policy's module; empty for one of this package, which is deciding code anyway."""
+    module = sys.modules[type(POLICIES[name]).__module__] if name in POLICIES else None
+    if module is None or module.__name__.startswith("dispatcher."):
+        return b""
+    return inspect.getsource(module).encode()
 
 
-def _from_file(file: Path, attribute: str) -> tuple[ModuleType, Any]:
+def _from_file(file: Path, attribute: str) -> Any:
     if not file.is_file():
         raise PolicyError(f"{file} is no file; FILE.py:CLASS is wanted")
-    name = f"policy_{file.stem}"
+    name = f"policy_{blake2b(str(file.absolute()).encode(), digest_size=4).hexdigest()}_{file.stem}"
     spec = util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise PolicyError(f"{file} is no Python file")
@@ -73,16 +73,15 @@ def _from_file(file: Path, attribute: str) -> tuple[ModuleType, Any]:
         raise PolicyError(f"{file} cannot be run: {error!r}") from error
     if not hasattr(module, attribute):
         raise PolicyError(f"{file} has no {attribute!r}")
-    return module, getattr(module, attribute)
+    return getattr(module, attribute)
 
 
-def _from_package(name: str) -> tuple[ModuleType, Any]:
+def _from_package(name: str) -> Any:
     found = entry_points(group=ENTRY_POINTS)
     if name not in found.names:
         raise PolicyError(f"one of {', '.join(names())} is wanted, or FILE.py:CLASS")
     point = found[name]
     try:
-        made = point.load()
+        return point.load()
     except Exception as error:
         raise PolicyError(f"{point.value} cannot be loaded: {error!r}") from error
-    return sys.modules[point.module], made

@@ -35,7 +35,7 @@ number = 3
 
 @pytest.fixture(autouse=True)
 def _forget_plugins() -> Iterator[None]:
-    with patch.dict(POLICIES), patch.dict(plugins._sources), patch.dict(sys.modules):
+    with patch.dict(POLICIES), patch.dict(sys.modules):
         yield
 
 
@@ -66,7 +66,6 @@ def test_its_source_is_deciding_code(tmp_path: Path) -> None:
     assert first.policy == "one"
     assert first.code_digest == code_digest("one") != code_digest("batched")
     POLICIES.pop("one")
-    plugins._sources.clear()
     file.write_text(ONE + "# changed\n")
     assert decision_config_of(settings, "manhattan").code_digest != first.code_digest
 
@@ -87,7 +86,7 @@ def test_a_policy_of_an_installed_package_is_found_by_its_name(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("patient", "one of batched, greedy, fifo is wanted, or FILE.py:CLASS"),
+        ("patient", "one of batched, greedy, fifo, one is wanted, or FILE.py:CLASS"),
         ("mine.py:One", "mine.py is no file"),
         ("{0}/mine.txt:One", "is no Python file"),
         ("{0}/mine.py:Two", "has no 'Two'"),
@@ -96,11 +95,14 @@ def test_a_policy_of_an_installed_package_is_found_by_its_name(
         ("{0}/mine.py:Asks", "cannot be made: TypeError"),
         ("{0}/mine.py:number", "a class with a `name` and a method `decide` is wanted"),
         ("{0}/mine.py:Greedy", "another policy has the name 'greedy'"),
+        ("{0}/theirs.py:One", "another policy has the name 'one'"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused_in_words(text: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(ONE + WRONG)
     (tmp_path / "mine.txt").write_text(ONE)
+    (tmp_path / "theirs.py").write_text(ONE)
+    plugins.load(f"{tmp_path}/mine.py:One")
     (tmp_path / "broken.py").write_text("class One\n")
     with pytest.raises(SettingsError, match="TAXI_POLICY=") as caught:
         Settings.from_env({"TAXI_POLICY": text.format(tmp_path)})
