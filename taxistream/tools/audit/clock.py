@@ -63,6 +63,12 @@ class LocationsClock:
         self.start_new_topic()
         self.shift_ms, self._lacks, self._set_back = shift_ms, True, []
 
+    def believe(self, shift_ms: int) -> None:
+        """Take over by how much the batch that ends here shifts times. Usually it is known already."""
+        change_ms, self.shift_ms = shift_ms - self.shift_ms, shift_ms
+        self.heard_ms += change_ms
+        self._greatest_ms += change_ms
+
     def start_new_topic(self) -> None:
         """What follows is from another topic of the same broker."""
         self._appended, self._greatest_ms, self.heard_ms = [], 0, 0

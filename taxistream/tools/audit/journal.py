@@ -187,8 +187,10 @@ class Journal:
         heard = await inputs.locations(closed.locations)
         self._set_backs(closed, before_ms, inputs.clock, whole=heard.whole and is_known)
         shift_ms = inputs.clock.shift_ms
+        if not is_known and shift_ms != before_ms:
+            heard = heard._replace(whole=False)  # the times of its positions were taken without this shift
         asked = [one._replace(append_ms=min(one.append_ms + shift_ms, last["at_ms"])) for one in asked]
-        self._time(last, commands_read, heard, (before_ms, inputs.clock.shift_ms))
+        self._time(last, commands_read, heard, (before_ms, shift_ms))
         for event in closed.events:
             if event["type"] == "EpochStarted" and event.get("reason") == "events_lost":
                 self.answers.forget_all()
@@ -273,7 +275,7 @@ class Journal:
         if whole and self.last is not None and found != said:
             text = f"batch {closed.last['batch']} says {said}, its positions {found}"
             self.findings.blame("clock_set_back", text)
-        clock.shift_ms = closed.last.get("shift_ms", 0)
+        clock.believe(closed.last.get("shift_ms", 0))
 
     def _time(
         self, last: dict[str, Any], commands_read: Heard, heard: Heard, shifts_ms: tuple[int, int]
