@@ -89,8 +89,8 @@ def test_a_dispatcher_with_a_new_producer_id_replaces_its_predecessor(city: Real
     wait_for(lambda: len(city.on_bus(producers)) > len(before) + 20, WITHIN_S, "batches close again")
     after = city.on_bus(producers)
     assert after[: len(before)] == before
-    assert len(set(after[len(before) :])) == 1
-    assert after[-1] != before[0]
+    # More than one where a busy machine pauses for a second: then the broker forgets again.
+    assert before[0] not in after[len(before) :]
     wait_for(lambda: simulator.is_ready() and gateway.is_ready(), WITHIN_S, "all follow the new producer")
     findings, verdict = city.audited(), city.replayed()
     assert findings.violations == {}

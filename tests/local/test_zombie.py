@@ -42,12 +42,14 @@ def test_one_that_sleeps_while_it_decides_is_fenced_says_so_and_joins_again(city
     assert city.replayed().exit_code == 0
 
 
-def wakes_before_its_producer(city: RealCity, module: str) -> tuple[RealPart, RealPart]:
+def wakes_before_its_producer(
+    city: RealCity, module: str, owners: str = "dispatcher"
+) -> tuple[RealPart, RealPart]:
     """The zombie, and the owner that decides meanwhile."""
     zombie = city.start("zombie", module)
     wait_for(zombie.is_stopped, WITHIN_S, "it stops between assignment and producer")
     assert zombie.said("assigned") == 1
-    owner = city.start("owner", TAXI_BATCH_INTERVAL_MS=OFTEN_MS)
+    owner = city.start("owner", owners, TAXI_BATCH_INTERVAL_MS=OFTEN_MS)
     city.start("simulator", "simulator", TAXI_DRIVERS="50")
     wait_for(lambda: decides(owner), WITHIN_S, "another has the city")
     zombie.wake()
@@ -67,5 +69,6 @@ def test_one_that_slept_before_its_producer_never_fences_the_owner(city: RealCit
 
 def test_one_that_believed_in_what_it_had_would_fence_the_owner(city: RealCity) -> None:
     """The bug, planted: so the test above can fail."""
-    _, owner = wakes_before_its_producer(city, "tests.zombie_dispatcher believing")
+    zombie = "tests.zombie_dispatcher"
+    _, owner = wakes_before_its_producer(city, f"{zombie} believing", f"{zombie} unhurried")
     wait_for(lambda: owner.said("fenced"), WITHIN_S, "the owner is fenced by a zombie")
