@@ -50,7 +50,7 @@ class PartitionWorker:
         events_watch: ForeignEventsWatch,
         check_beginning: Callable[[], Awaitable[None]],
     ) -> None:
-        """`check_beginning`: see there; called after the batch that begins the log."""
+        """`check_beginning` is `recovery.check_beginning`, called after the batch that begins the log."""
         self._env = env
         self._partition, self._roads, self._decision_config = city_context
         self._producer = producer

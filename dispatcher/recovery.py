@@ -83,7 +83,7 @@ async def recover(
         bus: Where the log is.
         partition: Of the city.
         new_id: Makes the name of an epoch.
-        until_stable: See there.
+        until_stable: Waits until all that is in a topic can be read (`UntilStable`).
         producer_id: Of the producer that will write the next batch, which has fenced its predecessor (step
             1); None if nothing will be written.
 

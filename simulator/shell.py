@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the world against the log: positions and commands out, events in.
 
-Three loops: `_drive` moves the city ten times a second and publishes what moved; `_speak` sends commands
-until they are answered; `_listen` folds events and lets people react. Each waits out a broker that is away.
+Three loops: `_drive` moves a tenth of the drivers ten times a second and publishes where they are; `_speak`
+sends commands until they are answered; `_listen` folds events and lets people react. Each waits out a broker
+that is away.
 """
 
 import asyncio

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The transactional producer (KIP-98): AddPartitionsToTxn, Produce, and EndTxn, which is sent once.
+"""The transactional producer (KIP-98): AddPartitionsToTxn, Produce, EndTxn.
 
-If EndTxn gets no answer, it is never sent again under the same epoch: with this version of the request a copy
-that arrives late would commit a part of the next transaction (KIP-890). The outcome is then Unknown, and the
-producer can't be used again. A successor raises the epoch first, so the broker rejects late requests.
+EndTxn is sent again only after an answer that allows it. If it gets none, it is never sent again under the
+same epoch: with this version of the request a copy that arrives late would commit a part of the next
+transaction (KIP-890). The outcome is then Unknown, and the producer can't be used again. A successor raises
+the epoch first, so the broker rejects late requests.
 """
 
 import asyncio
