@@ -33,6 +33,12 @@ def environment(data_dir: Path) -> dict[str, str]:
             do="Start one with `taxi demo`, give its --data-dir, or set KAFKA_BOOTSTRAP_SERVERS.",
             code=WRONG_USE,
         )
+    if not known.demo.bootstrap_servers:
+        raise LocalError(
+            f"The demo in {data_dir} runs in memory, so no other program can read its log.",
+            do="Start one on Kafka: `taxi demo` without `--bus memory`.",
+            code=WRONG_USE,
+        )
     given = {key: value for key, value in os.environ.items() if value}
     return {**_cities(known.demo, given), **given, "KAFKA_BOOTSTRAP_SERVERS": known.demo.bootstrap_servers}
 

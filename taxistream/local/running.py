@@ -91,8 +91,8 @@ class Running:
         return self.process is None or self.process.returncode is not None
 
     def age_s(self) -> float:
-        """How long its process has lived."""
-        return time.time() - self.created
+        """How long its process has lived, in seconds; 0 if it ended before its birth was noted."""
+        return time.time() - self.created if self.created else 0.0
 
     def shown(self) -> Part:
         return Part(

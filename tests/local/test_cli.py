@@ -210,6 +210,15 @@ def test_what_needs_a_demo_says_so_and_exits_2(taxi: Taxi, command: list[str]) -
     assert "Start one with `taxi demo`" in done.stderr
 
 
+def test_a_demo_in_memory_has_no_log_that_another_program_can_read(
+    taxi: Taxi, running: "subprocess.Popen[bytes]"
+) -> None:
+    assert running.poll() is None
+    done = taxi("audit")
+    assert done.returncode == 2
+    assert "The demo in .taxi runs in memory" in done.stderr
+
+
 @pytest.mark.parametrize("command", [["audit"], ["replay"], ["topics", "--check"]])
 @pytest.mark.parametrize("is_left_over", [False, True])
 def test_what_needs_a_log_says_at_once_that_no_demo_runs(
