@@ -131,6 +131,8 @@ async def _verify(data_dir: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 def _show_verdict(report: dict[str, Any]) -> None:
+    from taxistream.tools.replay.shell import OTHER_CODE  # noqa: PLC0415 - `taxi --help` does without
+
     out = console()
     out.print(f"{report['city']} (partition {report['partition']})", style="bold")
     if report["verified"]:
@@ -151,6 +153,9 @@ def _show_verdict(report: dict[str, Any]) -> None:
         for side in ("recorded", "decided"):
             out.print(f"  {side:<9} {difference[side]['value'] if difference[side] else 'nothing'}")
         out.print(f"  differs in {', '.join(_unlike(difference))}")
+    elif report["verified"] and OTHER_CODE in report["why"]:
+        out.print("no difference in those; for the others install the version that decided,", style="yellow")
+        out.print("or name the policy that did with --policy FILE.py:CLASS", style="yellow")
     elif report["verified"]:
         out.print("✓ no difference", style="green")
     else:
