@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -305,6 +306,12 @@ def service_environment(variables: Mapping[str, str]) -> dict[str, str]:
     return inherited | dict(variables)
 
 
+def part_environment(name: str, variables: Mapping[str, str], admin_port: int) -> dict[str, str]:
+    """The whole environment of a service that runs as the part `name`."""
+    own = {"TAXI_NAME": name, "TAXI_ADMIN_HOST": "127.0.0.1", "TAXI_ADMIN_PORT": str(admin_port)}
+    return {**service_environment(variables), **own, **_PYTHON}
+
+
 def _dispatcher(name: str, variables: Mapping[str, str]) -> PartSpec:
     async def after_end() -> str | None:
         return await remove_dispatcher(service_environment(variables), name)
@@ -315,23 +322,17 @@ def _dispatcher(name: str, variables: Mapping[str, str]) -> PartSpec:
 def _service(
     kind: str, name: str, variables: Mapping[str, str], *, port: int | None = None, spare: bool = False
 ) -> PartSpec:
-    inherited = service_environment({})
-
-    def environment(admin_port: int) -> dict[str, str]:
-        own = {"TAXI_NAME": name, "TAXI_ADMIN_HOST": "127.0.0.1", "TAXI_ADMIN_PORT": str(admin_port)}
-        return {**inherited, **variables, **own, **_PYTHON}
-
     return PartSpec(
         name=name,
         # -P: a folder `gateway` or a file `queue.py` in the current directory takes nothing's place.
         command=lambda _: (sys.executable, "-P", "-m", kind),
-        env=environment,
+        env=partial(part_environment, name, variables),
         ready=ask,
         alive=ask,
         patience=PATIENCE[kind],
         port=port,
         has_admin=True,
-        spare_env={**inherited, **_PYTHON} if spare else None,
+        spare_env={**service_environment({}), **_PYTHON} if spare else None,
     )
 
 

@@ -3,17 +3,17 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from taxi.runtime import checks
 from taxi.runtime.machine_errors import WRONG_USE, LocalError
-from taxistream.local.demo import DemoOptions, ask, city_variables, service_environment
+from taxistream.local.demo import DemoOptions, ask, city_variables, part_environment
 from taxistream.local.running import PartSpec, ReadinessAnswer, Running
 
 READY_AFTER_S: Final = 1.0
 """A program that has run for so long and answers no /readyz counts as ready."""
-_PYTHON: Final = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
 
 
 def own_service_parts(
@@ -51,14 +51,10 @@ def own_service_parts(
 
 
 def _part(name: str, file: Path, variables: Mapping[str, str]) -> PartSpec:
-    def environment(admin_port: int) -> dict[str, str]:
-        own = {"TAXI_NAME": name, "TAXI_ADMIN_HOST": "127.0.0.1", "TAXI_ADMIN_PORT": str(admin_port)}
-        return {**service_environment({}), **variables, **own, **_PYTHON}
-
     return PartSpec(
         name=name,
         command=lambda _: (sys.executable, str(file)),
-        env=environment,
+        env=partial(part_environment, name, variables),
         ready=ready,
         has_admin=True,
     )
