@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills the deciding dispatcher repeatedly under load (SIGKILL), and measures how soon decisions resume.
 
-As in a demo, the group is told of the end of each (`taxistream.local.group_members`).
+As in a demo, the group hears of the end of each (`taxistream.local.group_members`).
 """
 
 import asyncio

@@ -165,7 +165,7 @@ const STREETS: LayerSpecification[] = [
   },
 ];
 
-/** From good to bad: told apart also without red or green. */
+/** From good to bad; distinguishable without red or green, too. */
 const SCALE = [
   "interpolate",
   ["linear"],

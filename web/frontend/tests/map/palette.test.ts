@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Colours by day and by night: what can be told apart by one can be by the other. */
+/** Colours by day and by night: what can be distinguished by one can be by the other. */
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
@@ -51,7 +51,7 @@ describe.each(["night", "day"] as const)("by %s", (theme) => {
     expect(contrast(of("on-accent"), of("accent"))).toBeGreaterThan(12);
   });
 
-  it("taxis are told from the streets, and what parts them from both", () => {
+  it("taxis differ from the streets, and what parts them from both", () => {
     const { kinds, casing } = theme === "day" ? DAY : NIGHT;
     const text = JSON.stringify(groundStyle("/x", "Manhattan", theme === "day"));
     const ground = /"blocks".*?"fill-color":"(#[0-9a-f]{6})"/.exec(text)?.[1];
